@@ -1,0 +1,17 @@
+//! The formats: one file each, one line each.
+
+use crate::reader::Reader;
+
+macro_rules! formats {
+    ($($module:ident: $reader:ident,)*) => {
+        $(mod $module;)*
+        /// Every format, in the order that help shows.
+        pub(crate) static ALL: &[&dyn Reader] = &[$(&$module::$reader,)*];
+    };
+}
+
+formats! {
+    imagefolder: ImageFolder,
+    manifest: Manifest,
+    fer2013: Fer2013,
+}

@@ -1,0 +1,199 @@
+//! Folders of images, the form that Hugging Face's `imagefolder` reads too: `{train,validation,test}/<class>/x.png` or
+//! `<class>/x.png`, or images beside a `metadata.csv` or `metadata.jsonl` that lists them by `file_name`. A folder, or
+//! the same inside an archive.
+//!
+//! The class is the folder right above the file. Files at the root or right in a split's folder have no class. Where
+//! there is metadata, it alone gives classes, for its folder and all below.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::candidate::{Candidate, NO_IMAGE, has_image_extension};
+use crate::entries::{Entries, Entry, Found};
+use crate::error::{Error, Result};
+use crate::given_class::{Given, GivenClasses};
+use crate::layout::{Layout, class_and_split};
+use crate::listed::{ListedFolder, item_of};
+use crate::reader::{Item, ReadRequest, Reader, Record, Sink};
+use crate::reject::Reject;
+use crate::source::encode_path;
+use crate::subject::subject_in;
+use crate::table::{Row, visit_rows};
+
+pub(super) struct ImageFolder;
+
+/// Metadata inside an archive is held in memory, because an archive cannot be opened at any file; so it has a bound.
+const MAX_METADATA_BYTES: u64 = 64 << 20;
+
+impl Reader for ImageFolder {
+    fn name(&self) -> &'static str {
+        "imagefolder"
+    }
+
+    fn about(&self) -> &'static str {
+        "images in folders named after classes, or beside a metadata.csv or .jsonl; a folder, .tar, .tar.gz or .zip"
+    }
+
+    fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
+        let entries = Entries::open(request.path)?.ok_or_else(|| Error::NotADataset {
+            path: request.path.to_owned(),
+            reader: "imagefolder",
+            expected: "a folder, .tar, .tar.gz or .zip of images",
+        })?;
+        let layout = Layout::of(&entries, is_metadata)?;
+        layout.check_classes(&entries, &GivenClasses::of(request))?;
+        let rows = rows_in_archive(&entries, &layout, request)?;
+        let reading = Reading { request, entries: &entries, rows, dataset: dataset_name(request.path) };
+        let mut unlisted = 0i64;
+        let mut stopped = false;
+        entries.visit(&mut |found| {
+            let flow = match found {
+                Found::Skipped { source, why } => sink(Item::Skipped { source, why: why.to_owned() }),
+                Found::Reject(reject) => sink(Item::Reject(reject)),
+                Found::File(entry) if is_metadata(&entry.path) => reading.table_in_folder(&entry.path, &mut unlisted, sink)?,
+                Found::File(entry) => match layout.table_for(&entry.path) {
+                    None => sink(reading.by_folder(entry)?),
+                    Some(_) if entries.is_folder() => {
+                        unlisted += i64::from(has_image_extension(&entry.path));
+                        ControlFlow::Continue(())
+                    }
+                    Some(_) => sink(reading.by_row_in_archive(entry)?),
+                },
+            };
+            stopped = flow.is_break();
+            Ok(flow)
+        })?;
+        if unlisted > 0 && !stopped {
+            let why = format!("images beside metadata that does not list them: {unlisted}");
+            // The last item: whether the sink wants more makes no difference.
+            let _ = sink(Item::Skipped { source: encode_path(request.path), why });
+        }
+        Ok(())
+    }
+}
+
+/// One reading under way.
+struct Reading<'r> {
+    request: &'r ReadRequest<'r>,
+    entries: &'r Entries,
+    /// Metadata rows by path, in an archive.
+    rows: HashMap<PathBuf, Row>,
+    dataset: String,
+}
+
+impl Reading<'_> {
+    /// A file that no metadata speaks for: its folders say what it is.
+    fn by_folder(&self, entry: Entry<'_>) -> Result<Item> {
+        let (path, source) = (entry.path.clone(), entry.source.clone());
+        let content = match Candidate::read(entry, &self.request.limits) {
+            Ok(Candidate::Image(content)) => content,
+            Ok(Candidate::Other) => return Ok(Item::Skipped { source, why: NO_IMAGE.to_owned() }),
+            Err(reason) => return Ok(Item::Reject(Reject { source, reason })),
+        };
+        let (class, split) = class_and_split(&path);
+        let given_class = match GivenClasses::of(self.request).given(class, || source.clone())? {
+            Given::LeftOut(why) => return Ok(Item::Skipped { source, why }),
+            Given::Class(class) => class,
+        };
+        Ok(Item::Face(Record {
+            source,
+            image: content.bytes,
+            given_class,
+            split: self.request.split.or(split),
+            subject: path.file_stem().and_then(|stem| stem.to_str()).and_then(subject_in),
+            dataset: self.dataset.clone(),
+            size: content.size,
+            mtime: content.mtime,
+            inode: content.inode,
+            ..Record::default()
+        }))
+    }
+
+    /// Everything that a metadata table lists, read from the folder. Each file found is taken off `unlisted`.
+    fn table_in_folder(&self, table: &Path, unlisted: &mut i64, sink: Sink<'_>) -> Result<ControlFlow<()>> {
+        if !self.entries.is_folder() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let full = self.entries.root().join(table);
+        let folder = ListedFolder::open(full.parent().unwrap_or(self.entries.root()))?;
+        let file = File::open(&full).map_err(Error::io(&full))?;
+        let (_, split) = class_and_split(table);
+        let mut flow = ControlFlow::Continue(());
+        visit_rows(&full, file, &mut |line, row| {
+            let item = match row {
+                Err(reason) => Item::Reject(Reject { source: format!("{}#line={line}", encode_path(&full)), reason }),
+                Ok(row) => {
+                    let content = folder.read(&row, &self.request.limits);
+                    *unlisted -= i64::from(content.is_ok());
+                    item_of(&row, content, folder.source(&row), &self.dataset, split, self.request)?
+                }
+            };
+            flow = sink(item);
+            Ok(flow)
+        })?;
+        Ok(flow)
+    }
+
+    /// A file in an archive, in whose folder or above a metadata table stands.
+    fn by_row_in_archive(&self, entry: Entry<'_>) -> Result<Item> {
+        let (path, source) = (entry.path.clone(), entry.source.clone());
+        let Some(row) = self.rows.get(&path) else {
+            return Ok(Item::Skipped { source, why: "not listed in the metadata".to_owned() });
+        };
+        let (_, split) = class_and_split(&path);
+        item_of(row, entry.read(&self.request.limits), source, &self.dataset, split, self.request)
+    }
+}
+
+/// Checks the labels of every metadata table before anything is read, and keeps the rows of those in an archive.
+fn rows_in_archive(entries: &Entries, layout: &Layout, request: &ReadRequest<'_>) -> Result<HashMap<PathBuf, Row>> {
+    let mut rows = HashMap::new();
+    let given = GivenClasses::of(request);
+    if layout.tables.is_empty() {
+        return Ok(rows);
+    }
+    entries.visit(&mut |found| {
+        let Found::File(entry) = found else { return Ok(ControlFlow::Continue(())) };
+        if !is_metadata(&entry.path) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let full = entries.root().join(&entry.path);
+        if entry.path.extension().is_some_and(|extension| extension == "parquet") {
+            let expected = "metadata.csv or metadata.jsonl; in Python: pandas.read_parquet(…).to_csv(…, index=False)";
+            return Err(Error::NotADataset { path: full, reader: "imagefolder", expected });
+        }
+        let folder = entry.path.parent().unwrap_or(Path::new("")).to_owned();
+        let keep = !entries.is_folder();
+        let (stream, facts) = entry.stream().map_err(|reason| Error::Unreadable { path: full.clone(), reason })?;
+        if keep && facts.size > MAX_METADATA_BYTES {
+            return Err(Error::TableTooLarge { path: full, limit: MAX_METADATA_BYTES });
+        }
+        visit_rows(&full, stream.take(if keep { MAX_METADATA_BYTES } else { u64::MAX }), &mut |line, row| {
+            if let Ok(row) = row {
+                given.given(&row.label, || format!("{}, line {line}", encode_path(&full)))?;
+                if keep {
+                    rows.insert(folder.join(&row.path), row);
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(rows)
+}
+
+fn is_metadata(path: &Path) -> bool {
+    ["metadata.csv", "metadata.jsonl", "metadata.parquet"].iter().any(|name| path.file_name().is_some_and(|n| n == *name))
+}
+
+/// The name of the folder or archive, without what says how it is packed.
+fn dataset_name(path: &Path) -> String {
+    // `.` and `..` have a name only once resolved.
+    let resolved = path.file_name().is_none().then(|| path.canonicalize().ok()).flatten();
+    let name = resolved.as_deref().unwrap_or(path).file_name().map_or_else(String::new, |name| encode_path(Path::new(name)));
+    let packed = [".tar.gz", ".tgz", ".tar", ".zip"].into_iter().find(|end| name.to_ascii_lowercase().ends_with(end));
+    name[..name.len() - packed.map_or(0, str::len)].to_owned()
+}

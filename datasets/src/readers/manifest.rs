@@ -1,0 +1,84 @@
+//! A table that lists images: `path,label` and optionally `split`, `subject`, `annotator` and a face box
+//! `x,y,width,height`, separated by `,`, `;` or tab, or JSON lines. Paths are relative to the table.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::given_class::GivenClasses;
+use crate::listed::{ListedFolder, item_of};
+use crate::reader::{Item, ReadRequest, Reader, Sink};
+use crate::reject::Reject;
+use crate::source::encode_path;
+use crate::table::{is_table, visit_rows};
+
+pub(super) struct Manifest;
+
+impl Reader for Manifest {
+    fn name(&self) -> &'static str {
+        "manifest"
+    }
+
+    fn about(&self) -> &'static str {
+        "a .csv, .tsv or .jsonl table of image paths with labels, splits, subjects and face boxes"
+    }
+
+    fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
+        let table = table_at(request.path)?;
+        let folder = ListedFolder::open(parent_of(&table))?;
+        check_labels(&table, request)?;
+        let dataset = table.file_stem().map_or_else(String::new, |stem| encode_path(Path::new(stem)));
+        visit_rows(&table, open(&table)?, &mut |line, row| {
+            let item = match row {
+                Err(reason) => {
+                    let source = format!("{}#line={line}", encode_path(&table));
+                    Item::Reject(Reject { source, reason })
+                }
+                Ok(row) => {
+                    let content = folder.read(&row, &request.limits);
+                    item_of(&row, content, folder.source(&row), &dataset, None, request)?
+                }
+            };
+            Ok(sink(item))
+        })
+    }
+}
+
+/// The table itself, or `manifest.csv` (`.tsv`, `.jsonl`) in a folder.
+fn table_at(path: &Path) -> Result<PathBuf> {
+    let metadata = fs::metadata(path).map_err(Error::io(path))?;
+    if metadata.is_file() && is_table(path) {
+        return Ok(path.to_owned());
+    }
+    let inside = ["manifest.csv", "manifest.tsv", "manifest.jsonl"].map(|name| path.join(name));
+    inside.into_iter().find(|table| metadata.is_dir() && table.is_file()).ok_or_else(|| Error::NotADataset {
+        path: path.to_owned(),
+        reader: "manifest",
+        expected: "a .csv, .tsv or .jsonl table that lists images, or a folder with a manifest.csv",
+    })
+}
+
+/// Refuses a table with a label that nobody knows, before anything of it is read.
+fn check_labels(table: &Path, request: &ReadRequest<'_>) -> Result<()> {
+    let given = GivenClasses::of(request);
+    visit_rows(table, open(table)?, &mut |line, row| {
+        if let Ok(row) = row {
+            given.given(&row.label, || format!("{}, line {line}", encode_path(table)))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+fn open(table: &Path) -> Result<BufReader<File>> {
+    File::open(table).map(BufReader::new).map_err(Error::io(table))
+}
+
+/// The folder of a file; the current one where the path is a bare name.
+fn parent_of(table: &Path) -> &Path {
+    match table.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}

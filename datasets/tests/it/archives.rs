@@ -1,0 +1,148 @@
+//! Archives are read like the folders they hold, and nothing in them reaches out.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use flate2::write::GzEncoder;
+use marginalia_datasets::{Classes, Error, ReadRequest};
+
+use crate::support::{folder, jpeg, read};
+
+const FILES: [(&str, u32); 4] =
+    [("set/test/sad/b.jpg", 2), ("set/train/happy/a.jpg", 1), ("set/train/happy/.DS_Store", 3), ("set/notes.txt", 4)];
+
+fn tar_of(files: &[(&str, Vec<u8>)]) -> tar::Builder<Vec<u8>> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mtime(1_000_000);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, &bytes[..]).unwrap();
+    }
+    tar
+}
+
+fn content(name: &str, seed: u32) -> Vec<u8> {
+    if name.ends_with(".txt") { b"words".to_vec() } else { jpeg(seed) }
+}
+
+fn tar() -> Vec<u8> {
+    let files: Vec<_> = FILES.iter().map(|(name, seed)| (*name, content(name, *seed))).collect();
+    tar_of(&files).into_inner().unwrap()
+}
+
+fn zip_of(files: &[(&str, Vec<u8>)], path: &Path) {
+    let mut zip = zip::ZipWriter::new(File::create(path).unwrap());
+    for (name, bytes) in files {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
+#[test]
+fn every_kind_of_archive_reads_like_a_folder() {
+    let folder = folder(&[("set.tar", tar())]);
+    let at = |name: &str| folder.path().join(name);
+    let mut gzip = GzEncoder::new(File::create(at("set.tar.gz")).unwrap(), flate2::Compression::fast());
+    gzip.write_all(&tar()).unwrap();
+    gzip.finish().unwrap();
+    std::fs::copy(at("set.tar.gz"), at("set.tgz")).unwrap();
+    let files: Vec<_> = FILES.iter().map(|(name, seed)| (*name, content(name, *seed))).collect();
+    zip_of(&files, &at("set.zip"));
+    let classes = Classes::standard();
+    for name in ["set.tar", "set.tar.gz", "set.tgz", "set.zip"] {
+        let all = read("imagefolder", &ReadRequest::new(&at(name), &classes)).unwrap();
+        assert_eq!(all.summary(), ["b.jpg sadness test", "a.jpg happiness train"], "{name}");
+        assert_eq!(all.faces[1].source, format!("{}!/set/train/happy/a.jpg", at(name).display()));
+        assert_eq!((&all.faces[1].image, all.faces[1].size), (&jpeg(1), jpeg(1).len() as u64));
+        assert_eq!(all.faces[1].dataset, "set");
+        assert_eq!(all.faces[1].mtime.is_some(), name != "set.zip");
+        assert_eq!(all.skipped.len(), 2, "{name}");
+        let fer = read("fer2013", &ReadRequest::new(&at(name), &classes)).unwrap();
+        assert_eq!(fer.summary(), all.summary());
+    }
+}
+
+#[test]
+fn metadata_in_an_archive_speaks_for_its_files() {
+    let rows = b"file_name,label\nb.jpg,fear\na.jpg,anger\n".to_vec();
+    let files =
+        [("train/a.jpg", jpeg(1)), ("train/b.jpg", jpeg(2)), ("train/c.jpg", jpeg(3)), ("train/metadata.csv", rows)];
+    let folder = folder(&[("set.tar", tar_of(&files).into_inner().unwrap())]);
+    let classes = Classes::standard();
+    let all = read("imagefolder", &ReadRequest::new(&folder.path().join("set.tar"), &classes)).unwrap();
+    assert_eq!(all.summary(), ["a.jpg anger train", "b.jpg fear train"]);
+    assert_eq!(all.skipped[0].1, "not listed in the metadata");
+}
+
+#[test]
+fn pixels_in_an_archive_are_streamed() {
+    let pixels = vec!["7"; 2304].join(" ");
+    let csv = format!("emotion,pixels,Usage\n3,{pixels},Training\n").into_bytes();
+    let folder = folder(&[("fer2013.tar", tar_of(&[("fer2013/fer2013.csv", csv)]).into_inner().unwrap())]);
+    let (path, classes) = (folder.path().join("fer2013.tar"), Classes::standard());
+    let all = read("fer2013", &ReadRequest::new(&path, &classes)).unwrap();
+    assert_eq!(all.faces[0].source, format!("{}!/fer2013/fer2013.csv#row=0", path.display()));
+    assert_eq!(all.faces[0].given_class.as_deref(), Some("happiness"));
+}
+
+#[test]
+fn entries_that_climb_out_and_links_are_passed_over() {
+    let mut tar = tar_of(&[("happy/1.jpg", jpeg(1))]);
+    for (name, kind) in [("happy/link.jpg", tar::EntryType::Symlink), ("happy/hard.jpg", tar::EntryType::Link)] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        tar.append_link(&mut header, name, "/etc/passwd").unwrap();
+    }
+    for name in ["../outside.jpg", "/absolute.jpg", "happy/../../up.jpg"] {
+        // The builder refuses such names, so the header is filled in by hand.
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(jpeg(2).len() as u64);
+        header.set_entry_type(tar::EntryType::Regular);
+        header.set_cksum();
+        tar.append(&header, &jpeg(2)[..]).unwrap();
+    }
+    let folder = folder(&[("set.tar", tar.into_inner().unwrap())]);
+    let zip = folder.path().join("set.zip");
+    zip_of(&[("happy/1.jpg", jpeg(1)), ("../outside.jpg", jpeg(2)), ("happy\\..\\..\\up.jpg", jpeg(2))], &zip);
+    let classes = Classes::standard();
+    for (name, passed_over) in [("set.tar", 5), ("set.zip", 2)] {
+        let all = read("imagefolder", &ReadRequest::new(&folder.path().join(name), &classes)).unwrap();
+        assert_eq!(all.summary(), ["1.jpg happiness -"], "{name}");
+        assert_eq!(all.skipped.len(), passed_over, "{name}: {:?}", all.skipped);
+    }
+}
+
+#[test]
+fn an_entry_over_the_limit_is_a_reject() {
+    let folder = folder(&[(
+        "set.tar",
+        tar_of(&[("happy/1.jpg", vec![0; 9000]), ("happy/2.jpg", jpeg(1))]).into_inner().unwrap(),
+    )]);
+    let (path, classes) = (folder.path().join("set.tar"), Classes::standard());
+    let mut request = ReadRequest::new(&path, &classes);
+    request.limits.max_file_bytes = 8000;
+    let all = read("imagefolder", &request).unwrap();
+    assert_eq!(all.summary(), ["2.jpg happiness -"]);
+    assert_eq!(all.rejects[0].code(), "too_many_bytes");
+}
+
+#[test]
+fn a_damaged_archive_is_an_error() {
+    let whole = tar();
+    let folder = folder(&[("cut.tar", whole[..700].to_vec()), ("cut.zip", b"PK\x03\x04 and nothing".to_vec())]);
+    let mut gzip = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&whole).unwrap();
+    let gzip = gzip.finish().unwrap();
+    crate::support::write(folder.path(), "cut.tar.gz", &gzip[..gzip.len() / 2]);
+    let classes = Classes::standard();
+    for name in ["cut.tar", "cut.zip", "cut.tar.gz"] {
+        let result = read("imagefolder", &ReadRequest::new(&folder.path().join(name), &classes));
+        assert!(matches!(result, Err(Error::Archive { .. })), "{name}: {result:?}");
+    }
+}

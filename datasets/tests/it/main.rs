@@ -1,0 +1,14 @@
+//! The crate through its public interface, in one binary.
+
+mod admission;
+mod archives;
+mod choosing;
+mod classes;
+mod fer2013;
+mod files;
+mod imagefolder;
+mod manifest;
+mod messages;
+mod published;
+mod support;
+mod synthetic;

@@ -1,0 +1,82 @@
+//! The command line: arguments in, one command run, an exit code out.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+use crate::console::Console;
+use crate::error::Result;
+
+/// Grows a labelled facial-expression corpus out of a stream of faces.
+#[derive(Debug, Parser)]
+#[command(name = "marginalia", version, about, max_term_width = 120)]
+pub struct Cli {
+    /// Folder of the corpus [default: MARGINALIA_CORPUS, or the folder at or above this one with a marginalia.toml]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub corpus: Option<PathBuf>,
+    /// Print one JSON document (a line per event for long work) on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+macro_rules! commands {
+    ($($(#[doc = $doc:literal])+ $variant:ident => $module:ident;)*) => {
+        /// One variant per file in `commands/`.
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $($(#[doc = $doc])+ $variant(commands::$module::Args),)*
+        }
+
+        impl Command {
+            /// Runs it.
+            pub async fn run(self, console: &Console) -> Result<()> {
+                match self {
+                    $(Command::$variant(args) => commands::$module::run(args, console).await,)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Make an empty corpus
+    Init => init;
+    /// Read a data set into the corpus
+    Import => import;
+    /// Take in the images of folders, once or as they come
+    Ingest => ingest;
+    /// Run a training round, or one whenever it is due
+    Train => train;
+    /// Ingest, train and care for the corpus in one process
+    Run => run;
+    /// Ask the corpus in SQL
+    Sql => sql;
+    /// Show what the corpus holds and what to look at
+    Status => status;
+    /// List the rounds, or show one
+    Rounds => rounds;
+    /// Tell a face's whole story
+    Explain => explain;
+    /// Label a face
+    Label => label;
+    /// Take a label back
+    Unlabel => unlabel;
+    /// Measure a checkpoint on a labelled data set
+    Evaluate => evaluate;
+    /// Say what the current teacher sees in images
+    Predict => predict;
+    /// Read everything back and check it
+    Verify => verify;
+    /// Compact, index and clean up now
+    Compact => compact;
+    /// Check or show the curriculum's SQL
+    Curriculum => curriculum;
+    /// Watch the whole loop work on synthetic faces
+    Demo => demo;
+    /// Measure speed
+    Bench => bench;
+}

@@ -1,0 +1,64 @@
+//! `bench`: our side of the comparisons; `bench/` at the top of the repository has the peers' side.
+
+mod ingest;
+mod label;
+mod score;
+mod sql;
+mod step;
+
+use crate::console::Console;
+use crate::error::Result;
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to measure
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What to measure.
+#[derive(Debug, clap::Subcommand)]
+pub enum What {
+    /// Images a second into a fresh corpus
+    Ingest(ingest::Args),
+    /// Seconds of a training step
+    Step(step::Args),
+    /// Images a second through the teacher
+    Score(score::Args),
+    /// Seconds of the views on the corpus
+    Sql(sql::Args),
+    /// Milliseconds from a judgement to its acknowledgement
+    Label(label::Args),
+}
+
+/// Runs `bench`.
+pub async fn run(args: Args, console: &Console) -> Result<()> {
+    match args.what {
+        What::Ingest(args) => ingest::run(args, console).await,
+        What::Step(args) => step::run(&args, console).await,
+        What::Score(args) => score::run(&args, console).await,
+        What::Sql(args) => sql::run(args, console).await,
+        What::Label(args) => label::run(&args, console).await,
+    }
+}
+
+/// The middle value (the upper one of two).
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The value below which this share of the values lies.
+fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().saturating_sub(1);
+    values.get((last as f64 * share).round() as usize).copied().unwrap_or(f64::NAN)
+}
+
+/// Largest resident memory of this process so far, bytes; none where the system does not say.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+}

@@ -1,0 +1,105 @@
+//! `bench step`: one optimiser step of a method on synthetic faces, loader included.
+
+use std::sync::Arc;
+
+use marginalia_datasets::{Classes, SyntheticFaces};
+use marginalia_trainer::{
+    Control, FaceSource, LabelledFace, RoundData, Start, TrainerConfig, Training, UnlabelledFace,
+};
+use serde_json::json;
+
+use super::median;
+use crate::console::Console;
+use crate::error::Result;
+use crate::round::on_training_thread;
+
+/// Faces of either kind: several batches of any size in use.
+const FACES: u64 = 256;
+
+/// Arguments of `bench step`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Method
+    #[arg(long, default_value = "ada-cm")]
+    pub method: String,
+    /// Backbone
+    #[arg(long, default_value = "resnet18")]
+    pub backbone: String,
+    /// Side of the input, pixels
+    #[arg(long, default_value_t = 48)]
+    pub image_size: usize,
+    /// Labelled faces in a step, and as many unlabelled ones
+    #[arg(long, default_value_t = 16)]
+    pub batch: usize,
+    /// Steps to time, after three to warm up
+    #[arg(long, default_value_t = 20)]
+    pub steps: u32,
+    /// Threads that compute; 0 = all cores
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+}
+
+/// Synthetic faces in memory.
+pub(super) struct Faces(pub Vec<Vec<u8>>);
+
+impl Faces {
+    pub(super) fn new(count: u64, side: u32, classes: &Classes) -> Self {
+        let faces = SyntheticFaces::new(1, side, classes);
+        Self((0..count).map(|i| faces.face(i).png()).collect())
+    }
+}
+
+impl FaceSource for Faces {
+    fn images(&self, indices: &[u64]) -> std::result::Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(indices.iter().map(|i| self.0[*i as usize % self.0.len()].clone()).collect())
+    }
+}
+
+/// Runs `bench step`.
+pub async fn run(args: &Args, console: &Console) -> Result<()> {
+    let config = TrainerConfig {
+        method: args.method.clone(),
+        backbone: args.backbone.clone(),
+        image_size: args.image_size,
+        batch_labelled: args.batch,
+        batch_unlabelled: args.batch,
+        steps_per_epoch: args.steps + 3,
+        epochs_per_round: 1,
+        threads: args.threads,
+        ..TrainerConfig::streaming()
+    };
+    let side = args.image_size as u32;
+    let seconds = on_training_thread(move || time_steps(config, side)).await??;
+    let middle = median(seconds.iter().skip(3).copied().collect());
+    let value = json!({
+        "method": args.method,
+        "backbone": args.backbone,
+        "image_size": args.image_size,
+        "batch": args.batch,
+        "steps": args.steps,
+        "seconds_per_step": middle,
+    });
+    console.print(&value, |_| {
+        format!("{} on {} at {}²: {middle:.4} s a step (median of {})", args.method, args.backbone, args.image_size, args.steps)
+    })
+}
+
+fn time_steps(config: TrainerConfig, side: u32) -> Result<Vec<f64>> {
+    let classes = Classes::standard();
+    let source = Arc::new(Faces::new(2 * FACES, side, &classes));
+    let face_id = |index: u64| format!("{index:064x}");
+    let data = RoundData {
+        labelled: (0..FACES)
+            .map(|index| LabelledFace { face_id: face_id(index), index, class: index as usize % classes.len(), weight: 1.0 })
+            .collect(),
+        unlabelled: (FACES..2 * FACES)
+            .map(|index| UnlabelledFace { face_id: face_id(index), index, weight: 1.0 })
+            .collect(),
+        validation: Vec::new(),
+        source,
+    };
+    let mut training = Training::new(config, classes, 1, Start::Scratch)?;
+    let mut seconds = Vec::new();
+    training.run_epoch(&data, &Control::default(), &mut |step| seconds.push(step.seconds))?;
+    Ok(seconds)
+}

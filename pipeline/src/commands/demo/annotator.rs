@@ -1,0 +1,47 @@
+//! The simulated annotator: answers the queue from the hidden truth, in the queue's order.
+
+use std::collections::HashMap;
+
+use marginalia_labeling_ui::{Answer, Judge, Judgement, Lane, Origin, queue};
+use marginalia_store::Snapshot;
+use marginalia_store::tables::truth::Truth;
+
+use crate::console::Opened;
+use crate::error::Result;
+
+/// Knows the truth and answers with it.
+pub struct Annotator<'a> {
+    opened: &'a Opened,
+}
+
+/// Hidden classes by face.
+pub async fn truth(snapshot: &Snapshot) -> Result<HashMap<String, String>> {
+    let rows = snapshot.rows::<Truth>(None).await?;
+    Ok(rows.into_iter().map(|row| (row.face_id, row.expression)).collect())
+}
+
+impl<'a> Annotator<'a> {
+    /// An annotator for a corpus.
+    pub fn new(opened: &'a Opened) -> Self {
+        Self { opened }
+    }
+
+    /// Judges the first `count` faces of the queue.
+    pub async fn answer(&self, count: usize) -> Result<usize> {
+        let session = self.opened.session().await?;
+        let truth = truth(session.snapshot()).await?;
+        let mut judgements = Vec::new();
+        for task in queue(&session, count).await? {
+            let Some(class) = truth.get(&task.face_id) else { continue };
+            let audit = task.lane == Lane::Audit.as_str();
+            let lane = if audit { Lane::Audit } else { Lane::Queue };
+            let answer = Answer::Expression(class.clone());
+            let mut judgement = Judgement::new(task.face_id, answer, "simulated", Origin::Simulated, lane);
+            judgement.round = task.round;
+            // An audit shows no suggestion, so none was taken.
+            judgement.suggestion = task.expression.filter(|_| !audit);
+            judgements.push(judgement);
+        }
+        Ok(Judge::new(&self.opened.corpus).submit(judgements).await?.len())
+    }
+}

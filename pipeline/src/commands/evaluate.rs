@@ -1,0 +1,164 @@
+//! `evaluate`: a checkpoint's accuracy, macro-F1, confusion and calibration on a labelled data set.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use marginalia_datasets::{ClassMap, Classes, Item, ReadRequest, Split, reader};
+use marginalia_trainer::{Metrics, Scorer};
+use serde_json::json;
+
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::tables::{percent, table};
+
+/// Faces predicted together.
+const BATCH: usize = 256;
+
+/// Arguments of `evaluate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Format: fer2013, imagefolder or manifest
+    pub format: String,
+    /// Folder, archive or table
+    pub path: PathBuf,
+    /// Checkpoint folder, or its teacher.safetensors [default: the corpus's current round]
+    #[arg(long, value_name = "F")]
+    pub checkpoint: Option<PathBuf>,
+    /// Only faces of this split
+    #[arg(long)]
+    pub split: Option<Split>,
+    /// What numbers mean as classes
+    #[arg(long, value_name = "NAME")]
+    pub class_map: Option<String>,
+}
+
+/// Runs `evaluate`.
+pub async fn run(args: Args, console: &Console) -> Result<()> {
+    let folder = match &args.checkpoint {
+        Some(path) => checkpoint_folder(path),
+        None => current_checkpoint(console).await?,
+    };
+    let (metrics, classes, left_out) =
+        tokio::task::spawn_blocking(move || evaluate(&args, &folder)).await.map_err(Error::task)??;
+    let value = json!({
+        "count": metrics.count,
+        "left_out": left_out,
+        "accuracy": metrics.accuracy,
+        "macro_f1": metrics.macro_f1,
+        "mean_recall": metrics.mean_recall,
+        "per_class": classes.iter().zip(&metrics.per_class).map(|(class, of)| {
+            json!({ "expression": class, "labels": of.labels, "predictions": of.predictions,
+                    "recall": of.recall, "precision": of.precision, "f1": of.f1 })
+        }).collect::<Vec<_>>(),
+        "confusion": metrics.confusion,
+        "ece": metrics.ece,
+        "nll": metrics.nll,
+        "brier": metrics.brier,
+    });
+    console.print(&value, |_| people(&metrics, &classes, left_out))
+}
+
+/// A checkpoint is named by its folder or by the file in it.
+pub fn checkpoint_folder(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if path.is_file() => folder.to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+/// The checkpoint of the corpus's current round.
+pub async fn current_checkpoint(console: &Console) -> Result<PathBuf> {
+    let opened = console.open().await?;
+    let snapshot = opened.corpus.snapshot().await?;
+    let round = snapshot.current().ok_or(Error::NoTeacher)?;
+    Ok(opened.corpus.path().join(&round.checkpoint))
+}
+
+fn evaluate(args: &Args, folder: &Path) -> Result<(Metrics, Vec<String>, u64)> {
+    let scorer = Scorer::load(folder)?;
+    let classes = Classes::new(scorer.classes().to_vec())?;
+    let reader = reader(&args.format)?;
+    let mut request = ReadRequest::new(&args.path, &classes);
+    request.class_map = args.class_map.as_deref().map(ClassMap::named).transpose()?;
+    let mut evaluation = Evaluation { scorer: &scorer, images: Vec::new(), labels: Vec::new(), done: Vec::new(), left_out: 0 };
+    let mut failed = None;
+    reader.read(&request, &mut |item| {
+        let Item::Face(record) = item else {
+            evaluation.left_out += 1;
+            return ControlFlow::Continue(());
+        };
+        let wanted = args.split.is_none() || record.split == args.split;
+        match record.given_class.as_deref().and_then(|class| classes.index(class)) {
+            Some(class) if wanted => evaluation.add(record.image, class),
+            _ => evaluation.left_out += 1,
+        }
+        if evaluation.images.len() < BATCH {
+            return ControlFlow::Continue(());
+        }
+        match evaluation.predict() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    evaluation.predict()?;
+    let (probabilities, labels): (Vec<_>, Vec<_>) = evaluation.done.into_iter().unzip();
+    let metrics = Metrics::of(&probabilities, &labels, classes.len()).ok_or(Error::NothingToEvaluate)?;
+    Ok((metrics, classes.names().to_vec(), evaluation.left_out))
+}
+
+/// Faces read so far, predicted batch by batch.
+struct Evaluation<'a> {
+    scorer: &'a Scorer,
+    images: Vec<Vec<u8>>,
+    labels: Vec<usize>,
+    done: Vec<(Vec<f64>, usize)>,
+    left_out: u64,
+}
+
+impl Evaluation<'_> {
+    fn add(&mut self, image: Vec<u8>, class: usize) {
+        self.images.push(image);
+        self.labels.push(class);
+    }
+
+    fn predict(&mut self) -> Result<()> {
+        let scores = self.scorer.predict(&self.images)?;
+        for (score, label) in scores.into_iter().zip(&self.labels) {
+            match score {
+                Some(score) => self.done.push((score.probabilities.iter().map(|p| f64::from(*p)).collect(), *label)),
+                None => self.left_out += 1,
+            }
+        }
+        self.images.clear();
+        self.labels.clear();
+        Ok(())
+    }
+}
+
+fn people(metrics: &Metrics, classes: &[String], left_out: u64) -> String {
+    let rows = classes.iter().zip(&metrics.per_class).map(|(class, of)| {
+        vec![class.clone(), of.labels.to_string(), percent(of.precision), percent(of.recall), percent(of.f1)]
+    });
+    let per_class = table(&["class", "faces", "precision", "recall", "F1"], &[1, 2, 3, 4], rows);
+    let confusion = classes.iter().zip(&metrics.confusion).map(|(class, row)| {
+        std::iter::once(class.clone()).chain(row.iter().map(u64::to_string)).collect()
+    });
+    let headers: Vec<&str> = std::iter::once("is ↓ said →").chain(classes.iter().map(String::as_str)).collect();
+    let numbers: Vec<usize> = (1..=classes.len()).collect();
+    format!(
+        "{} faces ({left_out} left out): accuracy {}, macro-F1 {}, ECE {:.4}, NLL {:.4}, Brier {:.4}\n{per_class}\n{}",
+        metrics.count,
+        percent(Some(metrics.accuracy)),
+        percent(Some(metrics.macro_f1)),
+        metrics.ece,
+        metrics.nll,
+        metrics.brier,
+        table(&headers, &numbers, confusion)
+    )
+}

@@ -1,0 +1,97 @@
+//! `import`: a data set on disk becomes faces, sightings and labels.
+
+use std::path::PathBuf;
+
+use marginalia_datasets::{ClassMap, HoldOut, LabelBudget, Split, reader};
+
+use crate::console::Console;
+use crate::error::Result;
+use crate::import::{ImportRequest, ImportSummary, import};
+use crate::tables::table;
+
+/// Arguments of `import`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Format: fer2013, imagefolder or manifest
+    pub format: String,
+    /// Folder, .tar, .tar.gz, .zip or table
+    pub path: PathBuf,
+    /// Put every face into this split (train, validation, test)
+    #[arg(long)]
+    pub split: Option<Split>,
+    /// How many labels may be known: N (stratified), per-class:N, or ada-cm:N [default: all]
+    #[arg(long, value_name = "BUDGET")]
+    pub labels: Option<LabelBudget>,
+    /// Move a share of the training faces into an evaluation split, as in validation:10%
+    #[arg(long, value_name = "SPLIT:P%")]
+    pub hold_out: Option<HoldOut>,
+    /// Take no label at all
+    #[arg(long, conflicts_with_all = ["labels", "hold_out", "keep_truth"])]
+    pub unlabelled: bool,
+    /// Keep the labels that are held back, for simulation only
+    #[arg(long)]
+    pub keep_truth: bool,
+    /// What numbers mean as classes, as in affectnet
+    #[arg(long, value_name = "NAME")]
+    pub class_map: Option<String>,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Runs `import`.
+pub async fn run(args: Args, console: &Console) -> Result<()> {
+    let reader = reader(&args.format)?;
+    let class_map = args.class_map.as_deref().map(ClassMap::named).transpose()?;
+    let opened = console.open().await?;
+    let request = ImportRequest {
+        reader,
+        path: args.path,
+        split: args.split,
+        budget: args.labels.unwrap_or(LabelBudget::All),
+        hold_out: args.hold_out,
+        unlabelled: args.unlabelled,
+        keep_truth: args.keep_truth,
+        class_map,
+        seed: args.seed,
+        limits: crate::ingest::limits(&opened.config.ingest),
+    };
+    let (reporter, handle) = console.report();
+    let summary = import(&opened.corpus, &opened.sql, request, &reporter).await;
+    handle.finish();
+    console.print(&summary?, people)
+}
+
+fn people(summary: &ImportSummary) -> String {
+    let rows = summary.classes.iter().map(|class| {
+        let numbers = [class.read, class.distinct, class.labelled, class.evaluation];
+        std::iter::once(class.expression.clone()).chain(numbers.iter().map(u64::to_string)).collect()
+    });
+    let table = table(&["class", "read", "distinct", "labelled", "held for evaluation"], &[1, 2, 3, 4], rows);
+    let mut lines = vec![
+        table.to_string(),
+        format!(
+            "{}: {} read, {} distinct, {} repeats, {} new to the corpus, {} rejected, {} skipped",
+            summary.dataset,
+            summary.read,
+            summary.distinct,
+            summary.repeats,
+            summary.new_faces,
+            summary.rejected,
+            summary.skipped
+        ),
+        format!(
+            "{} label conflicts, {} faces also in other sources, {} faces in an evaluation split and elsewhere (they never train)",
+            summary.label_conflicts, summary.in_other_sources, summary.leaked
+        ),
+        format!("{} labels written, {} faces held out", summary.labels, summary.held_out),
+    ];
+    if summary.labels_lost_to_evaluation > 0 {
+        lines.push(format!(
+            "{} labelled faces left the training set: an evaluation split holds them too",
+            summary.labels_lost_to_evaluation
+        ));
+    }
+    lines.extend(summary.warnings.iter().map(|warning| format!("warning: {warning}")));
+    lines.join("\n")
+}

@@ -1,0 +1,20 @@
+//! The commands, one file each: typed arguments, then the work, then the output.
+
+pub mod bench;
+pub mod compact;
+pub mod curriculum;
+pub mod demo;
+pub mod evaluate;
+pub mod explain;
+pub mod import;
+pub mod ingest;
+pub mod init;
+pub mod label;
+pub mod predict;
+pub mod rounds;
+pub mod run;
+pub mod sql;
+pub mod status;
+pub mod train;
+pub mod unlabel;
+pub mod verify;

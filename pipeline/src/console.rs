@@ -1,0 +1,105 @@
+//! What every command shares: which corpus, which form of output.
+//!
+//! Results go to stdout, for people or as JSON; progress and logs go to stderr.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use marginalia_store::{Corpus, Options, Session, SqlLimits, SqlRuntime};
+use serde::Serialize;
+
+use crate::config::{Config, SqlConfig, find_corpus};
+use crate::error::{Error, Result};
+use crate::report::{Mode, Reporter, ReporterHandle};
+
+/// The global arguments.
+#[derive(Clone, Debug, Default)]
+pub struct Console {
+    /// `--corpus`.
+    pub corpus: Option<PathBuf>,
+    /// `--json`.
+    pub json: bool,
+}
+
+/// A corpus opened with its settings.
+#[derive(Clone)]
+pub struct Opened {
+    /// The corpus.
+    pub corpus: Corpus,
+    /// Its settings.
+    pub config: Config,
+    /// Where SQL runs.
+    pub sql: SqlRuntime,
+}
+
+impl Console {
+    /// Opens the corpus that the arguments, the environment or the current folder name.
+    pub async fn open(&self) -> Result<Opened> {
+        Opened::at(&find_corpus(self.corpus.as_deref())?).await
+    }
+
+    /// Starts the readers of events.
+    pub fn report(&self) -> (Reporter, ReporterHandle) {
+        Reporter::start(Mode::choose(self.json))
+    }
+
+    /// Prints a result: one JSON document, or what `people` makes of it.
+    pub fn print<T: Serialize>(&self, value: &T, people: impl FnOnce(&T) -> String) -> Result<()> {
+        let text = if self.json {
+            serde_json::to_string(value).map_err(|source| Error::Output { source })?
+        } else {
+            people(value)
+        };
+        write_out(text.trim_end())
+    }
+}
+
+/// Prints a line on stdout; a reader that has gone (`| head`) is no error.
+pub fn write_out(text: &str) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("stdout")(error)),
+        _ => Ok(()),
+    }
+}
+
+impl Opened {
+    /// Opens the corpus in a folder.
+    pub async fn at(folder: &Path) -> Result<Self> {
+        let config = Config::load(folder)?;
+        let corpus = Corpus::open(folder, store_options(&config)).await?;
+        if corpus.classes() != config.classes {
+            return Err(Error::ClassesChanged {
+                config: config.classes.join(", "),
+                corpus: corpus.classes().join(", "),
+            });
+        }
+        Ok(Self { corpus, config, sql: SqlRuntime::new()? })
+    }
+
+    /// A session over everything committed so far, with the console's limits.
+    pub async fn session(&self) -> Result<Session> {
+        Ok(Session::open(&self.sql, self.corpus.snapshot().await?, sql_limits(&self.config.sql)).await?)
+    }
+}
+
+/// The store's options as the config has them.
+pub fn store_options(config: &Config) -> Options {
+    Options {
+        index_cache_bytes: (config.store.index_cache_mb as usize) << 20,
+        metadata_cache_bytes: (config.store.metadata_cache_mb as usize) << 20,
+        keep_rounds: config.round.keep_rounds as usize,
+        ..Options::default()
+    }
+}
+
+/// Bounds on a query that people type.
+pub fn sql_limits(config: &SqlConfig) -> SqlLimits {
+    SqlLimits {
+        memory_bytes: (config.memory_mb as usize) << 20,
+        timeout: Duration::from_secs(config.timeout_seconds),
+        max_text_bytes: (config.max_text_kb as usize) << 10,
+        ..SqlLimits::default()
+    }
+}

@@ -1,0 +1,345 @@
+//! Everything that can stop a command, sorted by whose problem it is, and the exit code each one ends with.
+//!
+//! The user asked for something that cannot be; the environment failed; or a crate below says what went wrong in its own
+//! words. Bad input among the faces is none of these: it is refused with a reason, and the stream goes on.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Result of the pipeline.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a command stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    // The user's.
+    /// The config file is not TOML, or a value has the wrong type.
+    #[error("{place}: {message}")]
+    ConfigSyntax {
+        /// File and line.
+        place: Place,
+        /// The parser's words, with the line in question.
+        message: String,
+    },
+    /// A key that does not exist.
+    #[error("{place}: unknown key `{key}` {section}; {hint}")]
+    UnknownKey {
+        /// File and line.
+        place: Place,
+        /// As written.
+        key: String,
+        /// Where it was written, in words: `in section [ingest]` or `at the top level`.
+        section: String,
+        /// The nearest known key, or the valid ones.
+        hint: String,
+    },
+    /// A value outside its range.
+    #[error("{place}: `{key}` is {value}; valid: {valid}")]
+    Setting {
+        /// File and line.
+        place: Place,
+        /// Section and key.
+        key: String,
+        /// As written.
+        value: String,
+        /// What would be.
+        valid: String,
+    },
+    /// A duration that does not read.
+    #[error("`{text}` is no duration; write a number with s, m, h or d, such as 90s, 10m or 1h30m, of at least 1s")]
+    InvalidDuration {
+        /// As written.
+        text: String,
+    },
+    /// The folder that was named holds no corpus.
+    #[error("{origin} names {path}, which {problem}; `marginalia init {path}` makes a corpus there", path = .path.display())]
+    NotACorpus {
+        /// Who named it: `--corpus` or `MARGINALIA_CORPUS`.
+        origin: &'static str,
+        /// As named.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// No corpus was named and none is near.
+    #[error(
+        "no corpus: neither {path} nor a folder above it holds marginalia.toml; \
+         name one with --corpus DIR or MARGINALIA_CORPUS, or make one with `marginalia init DIR`",
+        path = .path.display()
+    )]
+    NoCorpusAbove {
+        /// Where the search began.
+        path: PathBuf,
+    },
+    /// A path to read faces from that is not there.
+    #[error("{path}: no such file or folder", path = .path.display())]
+    MissingInput {
+        /// As given.
+        path: PathBuf,
+    },
+    /// A text of the curriculum that does not work.
+    #[error("curriculum/{file}.sql: {problem}")]
+    Curriculum {
+        /// Which text.
+        file: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Nothing to learn from.
+    #[error(
+        "{labelled} labelled faces are too few to train on; label some (`marginalia label FACE_ID EXPRESSION`) or import \
+         a labelled data set (`marginalia import FORMAT PATH`)"
+    )]
+    NoLabels {
+        /// How many there are.
+        labelled: usize,
+    },
+    /// Nothing to score or evaluate with.
+    #[error("no round has been accepted yet, so there is no teacher; run `marginalia train`, or pass --checkpoint")]
+    NoTeacher,
+    /// A data set without a labelled face.
+    #[error("no labelled face was read, so there is nothing to measure; check the format, the split and the class map")]
+    NothingToEvaluate,
+    /// Images that cannot be predicted.
+    #[error("{refused} of {of} images were refused; the reasons stand beside them")]
+    ImagesRefused {
+        /// How many.
+        refused: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// The config's classes are not the corpus's.
+    #[error(
+        "marginalia.toml names the classes {config}, but this corpus was made with {corpus}; classes are fixed by `init`: \
+         put the old list back, or make a new corpus and import there"
+    )]
+    ClassesChanged {
+        /// As in the config.
+        config: String,
+        /// As in the tables.
+        corpus: String,
+    },
+
+    /// Nothing to read faces from.
+    #[error("no file or folder was given to read faces from; name at least one")]
+    NoInput,
+
+    // The data's.
+    /// A checkpoint of other classes.
+    #[error("{path}: a checkpoint of the classes {found}; this corpus has {expected}", path = .path.display())]
+    ForeignCheckpoint {
+        /// Which.
+        path: PathBuf,
+        /// Its classes.
+        found: String,
+        /// The corpus's.
+        expected: String,
+    },
+    /// A round's plan that does not read.
+    #[error("the plan of round {round} does not read: {source}")]
+    Plan {
+        /// Which round.
+        round: u32,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A round's reports that do not read.
+    #[error("{path}: {source}", path = .path.display())]
+    Progress {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// `verify` found something.
+    #[error("{findings} findings; nothing was changed")]
+    VerifyFound {
+        /// How many.
+        findings: usize,
+    },
+    /// Images that a round needs and cannot get.
+    #[error("reading images of the round failed: {source}")]
+    Images {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The demo's split said nothing.
+    #[error("subset I of the last round was {what}: the margin told nothing")]
+    DemoFailed {
+        /// `empty` or `everything`.
+        what: &'static str,
+    },
+
+    // The environment's.
+    /// Reading or writing failed.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The process cannot listen for Ctrl-C.
+    #[error("cannot listen for Ctrl-C and SIGTERM: {0}")]
+    Signals(std::io::Error),
+    /// Told to stop before the work was done; what was acknowledged is kept.
+    #[error("{what} was stopped before it was done; run the command again to go on")]
+    Interrupted {
+        /// What was stopped.
+        what: &'static str,
+    },
+
+    /// The prompt cannot use the terminal.
+    #[error("the prompt failed: {source}")]
+    Prompt {
+        /// Why.
+        source: rustyline::error::ReadlineError,
+    },
+
+    // Ours.
+    /// A task of ours ended by panicking.
+    #[error("bug: a task ended early ({0}); please report it with the command that led here")]
+    Task(tokio::task::JoinError),
+    /// The training thread ended by panicking.
+    #[error("bug: the training thread panicked; the message stands above; please report it")]
+    TrainingPanicked,
+    /// A result that cannot be printed.
+    #[error("bug: the result cannot be written as JSON: {source}")]
+    Output {
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A column is not of the type its query gives it.
+    #[error("bug: {what}; please report it with the command that led here")]
+    Internal {
+        /// What.
+        what: String,
+    },
+
+    // Those of the crates below.
+    /// Of SQL over an import.
+    #[error(transparent)]
+    DataFusion(#[from] datafusion::error::DataFusionError),
+    /// Of record batches.
+    #[error(transparent)]
+    Arrow(#[from] datafusion::arrow::error::ArrowError),
+    /// Of judging.
+    #[error(transparent)]
+    Judging(#[from] marginalia_labeling_ui::Error),
+    /// Of the store.
+    #[error(transparent)]
+    Store(#[from] marginalia_store::Error),
+    /// Of the trainer.
+    #[error(transparent)]
+    Trainer(#[from] marginalia_trainer::Error),
+    /// Of the data sets.
+    #[error(transparent)]
+    Datasets(#[from] marginalia_datasets::Error),
+}
+
+impl Error {
+    /// Names the file an input or output error belongs to, for `map_err`.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+
+    /// For `map_err` on a joined task.
+    pub fn task(error: tokio::task::JoinError) -> Self {
+        Self::Task(error)
+    }
+}
+
+/// Exit code of the process: 1 where the work failed, 2 where the command line or the config has to be written
+/// differently before it can work.
+pub fn exit_code(error: &Error) -> u8 {
+    match error {
+        Error::ConfigSyntax { .. }
+        | Error::UnknownKey { .. }
+        | Error::Setting { .. }
+        | Error::InvalidDuration { .. }
+        | Error::NotACorpus { .. }
+        | Error::NoCorpusAbove { .. }
+        | Error::MissingInput { .. }
+        | Error::ClassesChanged { .. }
+        | Error::NoInput => 2,
+        Error::Io { .. }
+        | Error::Signals(_)
+        | Error::Interrupted { .. }
+        | Error::Curriculum { .. }
+        | Error::NoLabels { .. }
+        | Error::NoTeacher
+        | Error::NothingToEvaluate
+        | Error::ImagesRefused { .. }
+        | Error::ForeignCheckpoint { .. }
+        | Error::Plan { .. }
+        | Error::Progress { .. }
+        | Error::VerifyFound { .. }
+        | Error::Images { .. }
+        | Error::DemoFailed { .. }
+        | Error::Prompt { .. }
+        | Error::Task(_)
+        | Error::TrainingPanicked
+        | Error::Output { .. }
+        | Error::Internal { .. }
+        | Error::DataFusion(_)
+        | Error::Arrow(_) => 1,
+        Error::Judging(marginalia_labeling_ui::Error::Store(error)) => store_exit_code(error),
+        Error::Judging(_) => 2,
+        Error::Store(error) => store_exit_code(error),
+        Error::Trainer(error) => trainer_exit_code(error),
+        Error::Datasets(error) => datasets_exit_code(error),
+    }
+}
+
+fn store_exit_code(error: &marginalia_store::Error) -> u8 {
+    use marginalia_store::Error as Store;
+    match error {
+        Store::NoCorpus { .. } | Store::UnsupportedScheme { .. } => 2,
+        _ => 1,
+    }
+}
+
+fn trainer_exit_code(error: &marginalia_trainer::Error) -> u8 {
+    use marginalia_trainer::Error as Trainer;
+    match error {
+        Trainer::Setting { .. } | Trainer::UnknownMethod { .. } | Trainer::UnknownBackbone { .. } => 2,
+        _ => 1,
+    }
+}
+
+fn datasets_exit_code(error: &marginalia_datasets::Error) -> u8 {
+    use marginalia_datasets::Error as Datasets;
+    match error {
+        Datasets::InvalidClasses { .. }
+        | Datasets::UnknownClass { .. }
+        | Datasets::ClassNotInCorpus { .. }
+        | Datasets::NumberAsClass { .. }
+        | Datasets::UnknownClassMap { .. }
+        | Datasets::UnknownReader { .. }
+        | Datasets::UnknownSplit { .. }
+        | Datasets::InvalidLabelBudget { .. }
+        | Datasets::InvalidHoldOut { .. } => 2,
+        _ => 1,
+    }
+}
+
+/// Where in a config a problem stands: file and line as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The file; none for a text that came from elsewhere.
+    pub file: Option<PathBuf>,
+    /// Line, counted from 1; none for a value that the file does not name.
+    pub line: Option<usize>,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{}:{line}", file.display()),
+            (Some(file), None) => write!(f, "{}", file.display()),
+            (None, Some(line)) => write!(f, "config line {line}"),
+            (None, None) => write!(f, "config"),
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! How it runs: commands, config, watcher, ingest, rounds and the supervisor.
+//!
+//! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] write them,
+//! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, and the
+//! [`commands`] show it. Everything long tells [`events`], which [`report`] shows.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod console;
+pub mod error;
+
+pub mod events;
+pub mod report;
+pub mod shutdown;
+pub mod tables;
+
+pub mod admitting;
+pub mod import;
+pub mod ingest;
+pub mod watch;
+
+pub mod arrivals;
+pub mod curriculum;
+pub mod maintenance;
+pub mod round;
+pub mod supervisor;
+pub mod teacher;

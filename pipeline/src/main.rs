@@ -1,0 +1,34 @@
+//! The binary: arguments, threads, one command, an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use marginalia::cli::Cli;
+use marginalia::console::Console;
+use marginalia::error::exit_code;
+use tracing_subscriber::EnvFilter;
+
+/// Training allocates and frees megabytes at every operator; glibc would trim and fault them each time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("MARGINALIA_LOG").unwrap_or_else(|_| EnvFilter::new("warn,marginalia=info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(16 << 20).build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the async runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let console = Console { corpus: cli.corpus, json: cli.json };
+    match runtime.block_on(cli.command.run(&console)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The background task that keeps the tables in order while something is written.
+
+use std::time::{Duration, Instant};
+
+use marginalia_store::{Care, Corpus};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::StoreConfig;
+use crate::events::Event;
+use crate::report::Reporter;
+
+/// Compacts, indexes and cleans up at the configured pace until the token is cancelled.
+///
+/// A pass that fails is said and tried again at the next turn: maintenance never stops the work it serves.
+pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token: CancellationToken) {
+    let pace = Duration::from_secs(config.maintenance_every_seconds.max(1));
+    let clean_every = Duration::from_secs(config.cleanup_every_seconds.max(1));
+    let keep = Duration::from_secs(60 * config.keep_untagged_minutes);
+    let mut cleaned = Instant::now();
+    loop {
+        tokio::select! {
+            () = token.cancelled() => return,
+            () = tokio::time::sleep(pace) => {}
+        }
+        let clean = cleaned.elapsed() >= clean_every;
+        let started = Instant::now();
+        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false }).await {
+            Ok(report) => {
+                let work = [("compacted", report.compacted), ("cleaned", report.cleaned)];
+                for (work, table) in work.into_iter().flat_map(|(work, tables)| tables.into_iter().map(move |t| (work, t)))
+                {
+                    reporter.emit(Event::Maintained {
+                        table: table.name().to_owned(),
+                        work: work.to_owned(),
+                        fragments_before: 0,
+                        fragments_after: 0,
+                        bytes_freed: 0,
+                        seconds: started.elapsed().as_secs_f64(),
+                    });
+                }
+                if clean {
+                    cleaned = Instant::now();
+                }
+            }
+            // Another process is at it.
+            Err(marginalia_store::Error::Locked { .. }) => {}
+            Err(error) => reporter.warn(format!("maintenance failed and is tried again: {error}")),
+        }
+    }
+}

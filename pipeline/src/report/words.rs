@@ -1,0 +1,182 @@
+//! Events in words: one line each, shared by every reader that people look at.
+
+use crate::events::{ClassMargin, Event, IngestCounts, LossTerm};
+
+/// The line for an event; none for those that come by the thousand and only programs want.
+pub(super) fn line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::IngestStarted { paths, stream, watching } => {
+            let verb = if *watching { "watching" } else { "reading" };
+            format!("{verb} {} into stream {stream}", paths.join(", "))
+        }
+        Event::IngestProgress { counts, images_per_second } => {
+            format!("ingest: {}, {} images/s", counted(counts), rate(*images_per_second))
+        }
+        Event::ScanFinished { files } => format!("scan complete: {} files", number(*files)),
+        Event::IngestFinished { counts, seconds } => format!("ingested {} in {}", counted(counts), time(*seconds)),
+        Event::FaceScored { .. } => return None,
+        Event::ImportStarted { format, path } => format!("importing {path} as {format}"),
+        Event::ImportProgress { counts, labels, images_per_second } => {
+            format!("import: {}, {} labels, {} images/s", counted(counts), number(*labels), rate(*images_per_second))
+        }
+        Event::ImportFinished { counts, labels, seconds } => {
+            format!("imported {}, {} labels in {}", counted(counts), number(*labels), time(*seconds))
+        }
+        Event::Maintained { table, work, fragments_before, fragments_after, bytes_freed, seconds } => format!(
+            "{table} {work}: {} → {} fragments, {} MB freed in {}",
+            number(*fragments_before),
+            number(*fragments_after),
+            number(bytes_freed >> 20),
+            time(*seconds)
+        ),
+        Event::LabelAdded { face_id, expression, annotator, lane, .. } => {
+            format!("label: {} is {expression}, says {annotator} ({lane})", short(face_id))
+        }
+        Event::LabelRetracted { face_id, .. } => format!("label of {} taken back", short(face_id)),
+        Event::DemoRound { round, labels, accuracy, macro_f1, pseudo_labels, pseudo_label_precision } => format!(
+            "demo round {round}: {} labels, test accuracy {}, macro-F1 {}, {} pseudo-labels, {} of them right",
+            number(*labels),
+            percent(Some(*accuracy)),
+            percent(Some(*macro_f1)),
+            number(*pseudo_labels),
+            percent(*pseudo_label_precision)
+        ),
+        Event::Serving { url } => format!("labelling page at {url}"),
+        Event::Warning { message } => format!("warning: {message}"),
+        Event::Finished { command, seconds } => format!("{command} done in {}", time(*seconds)),
+        Event::RoundStarted { .. }
+        | Event::RoundPlanned { .. }
+        | Event::EpochStep { .. }
+        | Event::EpochFinished { .. }
+        | Event::GateChecked { .. }
+        | Event::PoolScored { .. }
+        | Event::RoundCommitted { .. }
+        | Event::RoundRejected { .. }
+        | Event::RoundAborted { .. } => return round_line(event),
+    })
+}
+
+/// The line for an event of a round.
+fn round_line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RoundStarted { round, method, seed, resumed } => {
+            let verb = if *resumed { "resumed" } else { "started" };
+            format!("round {round} {verb}: {method}, seed {seed}")
+        }
+        Event::RoundPlanned { round, labelled, unlabelled, pool, validation, epochs, steps_per_epoch } => format!(
+            "round {round}: {} labelled, {} of {} unlabelled, {} validation faces; {epochs} epochs of {steps_per_epoch} steps",
+            number(*labelled),
+            number(*unlabelled),
+            number(*pool),
+            number(*validation)
+        ),
+        Event::EpochStep { round, epoch, epochs, step, steps, loss, .. } => {
+            format!("round {round}, epoch {epoch}/{epochs}: step {step}/{steps}, loss {loss:.3}")
+        }
+        Event::EpochFinished {
+            round,
+            epoch,
+            epochs,
+            losses,
+            subset_one_share,
+            validation_accuracy,
+            validation_macro_f1,
+            margins,
+            seconds,
+            ..
+        } => format!(
+            "round {round}, epoch {epoch}/{epochs}: {}, subset I {}, margins {}, validation accuracy {}, macro-F1 {} ({})",
+            terms(losses),
+            percent(*subset_one_share),
+            span(margins),
+            percent(*validation_accuracy),
+            percent(*validation_macro_f1),
+            time(*seconds)
+        ),
+        Event::GateChecked { round, accepted, macro_f1, previous_macro_f1, .. } => {
+            let verdict = if *accepted { "passed" } else { "stopped" };
+            let (now, before) = (percent(*macro_f1), percent(*previous_macro_f1));
+            format!("round {round}: gate {verdict}, macro-F1 {now} (before {before})")
+        }
+        Event::PoolScored { round, scored, faces, images_per_second } => format!(
+            "round {round}: scored {} of {} faces, {} images/s",
+            number(*scored),
+            number(*faces),
+            rate(*images_per_second)
+        ),
+        Event::RoundCommitted { round, scored, subset_one, subset_two, seconds, .. } => format!(
+            "round {round} committed: {} faces scored, {} pseudo-labels, {} for people, in {}",
+            number(*scored),
+            number(*subset_one),
+            number(*subset_two),
+            time(*seconds)
+        ),
+        Event::RoundRejected { round, reason, seconds } => {
+            format!("round {round} rejected after {}: {reason}", time(*seconds))
+        }
+        Event::RoundAborted { round, reason } => format!("round {round} aborted, nothing of it shows: {reason}"),
+        _ => return None,
+    })
+}
+
+pub(super) fn counted(counts: &IngestCounts) -> String {
+    let IngestCounts { seen, new, repeats, rejected, skipped } = *counts;
+    format!(
+        "{} seen, {} new, {} repeats, {} rejected, {} skipped",
+        number(seen),
+        number(new),
+        number(repeats),
+        number(rejected),
+        number(skipped)
+    )
+}
+
+/// Digits in groups of three.
+pub(super) fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+pub(super) fn rate(per_second: f64) -> String {
+    if per_second < 10.0 { format!("{per_second:.1}") } else { number(per_second.round() as u64) }
+}
+
+pub(super) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{}m {:02}s", s as u64 / 60, s as u64 % 60),
+        s => format!("{}h {:02}m", s as u64 / 3600, s as u64 / 60 % 60),
+    }
+}
+
+fn terms(losses: &[LossTerm]) -> String {
+    if losses.is_empty() {
+        return "no losses".to_owned();
+    }
+    losses.iter().map(|term| format!("{} {:.3}", term.name, term.value)).collect::<Vec<_>>().join(", ")
+}
+
+/// Lowest and highest margin.
+fn span(margins: &[ClassMargin]) -> String {
+    let low = margins.iter().map(|m| m.margin).min_by(f64::total_cmp);
+    let high = margins.iter().map(|m| m.margin).max_by(f64::total_cmp);
+    match (low, high) {
+        (Some(low), Some(high)) => format!("{low:.2}–{high:.2}"),
+        _ => "–".to_owned(),
+    }
+}
+
+fn short(face_id: &str) -> &str {
+    face_id.get(..12).unwrap_or(face_id)
+}

@@ -1,0 +1,252 @@
+//! A round: snapshot → curriculum → training → gate → scoring → queue → marker.
+//!
+//! In: a corpus and why a round is wanted. Out: one more row in `rounds`, or nothing. A round that was killed goes on
+//! from its last epoch, and in the middle of its scoring, with the same numbers as if it had not been.
+
+mod gate;
+mod prepare;
+mod progress;
+mod queue;
+mod scoring;
+mod source;
+mod training;
+pub mod trigger;
+pub mod twin;
+
+use std::path::{Path, PathBuf};
+
+use marginalia_store::tables::rounds::Round;
+use marginalia_store::{Corpus, RoundPlan, RoundWriter, Session, SqlLimits, SqlRuntime, Timestamp};
+use marginalia_trainer::TrainerConfig;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, RoundConfig};
+use crate::curriculum::{Curriculum, Parameters};
+use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::report::Reporter;
+
+use prepare::Prepared;
+use training::Trained;
+pub use training::on_training_thread;
+
+/// Everything a round runs in.
+#[derive(Clone)]
+pub struct RoundContext {
+    /// The corpus.
+    pub corpus: Corpus,
+    /// Where SQL runs.
+    pub sql: SqlRuntime,
+    /// The corpus's settings.
+    pub config: Config,
+    /// Who hears of it.
+    pub reporter: Reporter,
+    /// Told when to stop.
+    pub token: CancellationToken,
+}
+
+/// Why and how a round is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct RoundRequest {
+    /// `faces`, `labels`, `time` or `manual`.
+    pub trigger: String,
+    /// Weights to start from instead of the last accepted round.
+    pub init: Option<PathBuf>,
+}
+
+/// The settings that a round's plan keeps: with them and the pinned tables it can be run again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct PlannedConfig {
+    train: TrainerConfig,
+    round: RoundConfig,
+    /// Weights it starts from; the last accepted round's checkpoint; or nothing.
+    init: Option<PathBuf>,
+    continues: Option<PathBuf>,
+}
+
+/// Runs one round, or goes on with the one that was killed.
+///
+/// Returns `None` where the token stopped it: its plan stands, and the next call resumes it.
+pub async fn run_round(context: &RoundContext, request: &RoundRequest) -> Result<Option<Round>> {
+    let started = std::time::Instant::now();
+    let (writer, resumed) = match RoundWriter::resume(&context.corpus).await? {
+        Some(writer) => (writer, true),
+        None => (begin(context, request).await?, false),
+    };
+    let plan = writer.plan().clone();
+    let planned: PlannedConfig =
+        serde_json::from_str(&plan.config).map_err(|source| Error::Plan { round: plan.round, source })?;
+    let curriculum: Curriculum =
+        serde_json::from_str(&plan.curriculum).map_err(|source| Error::Plan { round: plan.round, source })?;
+    context.reporter.emit(Event::RoundStarted { round: plan.round, method: plan.method, seed: plan.seed, resumed });
+    let run = Run { context, writer, planned, curriculum };
+    match run.go().await {
+        Ok(Some(marker)) => {
+            report_end(context, &marker, started.elapsed().as_secs_f64());
+            Ok(Some(marker))
+        }
+        Ok(None) => Ok(None),
+        Err(error) => {
+            context.reporter.emit(Event::RoundAborted { round: plan.round, reason: error.to_string() });
+            Err(error)
+        }
+    }
+}
+
+async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWriter> {
+    let Config { train, round, curriculum, .. } = &context.config;
+    let texts = Curriculum::load(context.corpus.path(), curriculum)?;
+    let snapshot = context.corpus.snapshot().await?;
+    let continues = match request.init {
+        Some(_) => None,
+        None => snapshot.current().map(|round| PathBuf::from(&round.checkpoint)),
+    };
+    let planned = PlannedConfig { train: train.clone(), round: round.clone(), init: request.init.clone(), continues };
+    let json = |value: std::result::Result<String, serde_json::Error>| {
+        value.map_err(|source| Error::Plan { round: 0, source })
+    };
+    let plan = RoundPlan {
+        round: 0,
+        method: train.method.clone(),
+        seed: train.seed,
+        config: json(serde_json::to_string(&planned))?,
+        curriculum: json(serde_json::to_string(&texts))?,
+        trigger: request.trigger.clone(),
+        read_versions: Default::default(),
+        started_at: Timestamp::default(),
+    };
+    // Checked before anything is written: a broken curriculum stops here, with its own message.
+    let session = Session::open(&context.sql, snapshot, SqlLimits::default()).await?;
+    texts.check(&session).await?;
+    prepare::require_labels(&session, &texts, parameters(&planned, train.seed), context.corpus.classes()).await?;
+    Ok(RoundWriter::begin(&context.corpus, plan).await?)
+}
+
+fn parameters(planned: &PlannedConfig, seed: u64) -> Parameters {
+    Parameters::new(&planned.round, seed)
+}
+
+/// One round under way.
+struct Run<'a> {
+    context: &'a RoundContext,
+    writer: RoundWriter,
+    planned: PlannedConfig,
+    curriculum: Curriculum,
+}
+
+impl Run<'_> {
+    async fn go(self) -> Result<Option<Round>> {
+        let prepared = self.prepare().await?;
+        let Some(trained) = self.train(&prepared).await? else { return Ok(None) };
+        let (epochs, margins) = trained.rows(self.round(), self.context.corpus.classes());
+        self.writer.write_epochs(epochs, margins).await?;
+        let verdict = gate::decide(
+            trained.validation_macro_f1(),
+            prepared.previous_macro_f1,
+            self.planned.round.gate_macro_f1_loss,
+        );
+        self.context.reporter.emit(Event::GateChecked {
+            round: self.round(),
+            accepted: verdict.accepted,
+            macro_f1: trained.validation_macro_f1().map(f64::from),
+            previous_macro_f1: prepared.previous_macro_f1.map(f64::from),
+            allowed_loss: self.planned.round.gate_macro_f1_loss,
+        });
+        let mut counts = scoring::Counts::default();
+        if verdict.accepted {
+            let Some(scored) = self.score(&prepared, &trained).await? else { return Ok(None) };
+            counts = scored;
+            self.write_queue(&counts).await?;
+        }
+        let marker = self.marker(&prepared, &trained, &verdict, &counts);
+        Ok(Some(self.writer.commit(marker).await?))
+    }
+
+    fn round(&self) -> u32 {
+        self.writer.plan().round
+    }
+
+    fn seed(&self) -> u64 {
+        self.writer.plan().seed
+    }
+
+    async fn session(&self) -> Result<Session> {
+        Ok(Session::open(&self.context.sql, self.writer.snapshot().clone(), SqlLimits::default()).await?)
+    }
+
+    /// Everything the marker says that its commit does not fill in.
+    fn marker(
+        &self,
+        prepared: &Prepared,
+        trained: &Trained,
+        verdict: &gate::Verdict,
+        counts: &scoring::Counts,
+    ) -> Round {
+        Round {
+            round: 0,
+            method: String::new(),
+            seed: 0,
+            config: String::new(),
+            curriculum: String::new(),
+            read_versions: String::new(),
+            written_versions: String::new(),
+            trigger: String::new(),
+            labelled: prepared.data.labelled.len() as u64,
+            unlabelled: prepared.data.unlabelled.len() as u64,
+            pool: prepared.pool,
+            scored: counts.scored,
+            subset_one: counts.subset_one,
+            subset_two: counts.subset_two,
+            validation: prepared.data.validation.len() as u64,
+            validation_accuracy: trained.validation_accuracy(),
+            validation_macro_f1: trained.validation_macro_f1(),
+            validation_best_macro_f1: trained.best_macro_f1(),
+            temperature: counts.temperature,
+            accepted: verdict.accepted,
+            gate: verdict.reason.clone(),
+            checkpoint: relative(self.context.corpus.path(), &self.writer.folder()),
+            checkpoint_hash: trained.checkpoint_hash.clone(),
+            started_at: Timestamp::default(),
+            finished_at: Timestamp::default(),
+        }
+    }
+}
+
+fn relative(corpus: &Path, folder: &Path) -> String {
+    folder.strip_prefix(corpus).unwrap_or(folder).to_string_lossy().into_owned()
+}
+
+fn report_end(context: &RoundContext, marker: &Round, seconds: f64) {
+    if !marker.accepted {
+        let reason = marker.gate.clone();
+        context.reporter.emit(Event::RoundRejected { round: marker.round, reason, seconds });
+        return;
+    }
+    context.reporter.emit(Event::RoundCommitted {
+        round: marker.round,
+        scored: marker.scored,
+        subset_one: marker.subset_one,
+        subset_two: marker.subset_two,
+        validation_accuracy: marker.validation_accuracy.map(f64::from),
+        validation_macro_f1: marker.validation_macro_f1.map(f64::from),
+        seconds,
+    });
+    if let Some(message) = warning(marker) {
+        context.reporter.emit(Event::Warning { message });
+    }
+}
+
+/// What a user should look at when the split says nothing.
+pub fn warning(marker: &Round) -> Option<String> {
+    let what = match (marker.subset_one, marker.subset_two) {
+        (0, 0) => return None,
+        (0, _) => {
+            "no face reached its class's margin: train longer, or look at train.feature_scale, train.ema_warmup and \
+             train.margin.floor"
+        }
+        (_, 0) => "every face reached its class's margin: look at train.margin.schedule and train.margin.floor",
+        _ => return None,
+    };
+    Some(format!("round {}: {what}", marker.round))
+}

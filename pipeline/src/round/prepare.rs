@@ -1,0 +1,122 @@
+//! What a round trains on: the curriculum's rows, joined with the places of their images.
+
+use std::sync::Arc;
+
+use marginalia_datasets::Classes;
+use marginalia_store::Session;
+use marginalia_trainer::{LabelledFace, RoundData, UnlabelledFace};
+use serde::Deserialize;
+
+use super::source::SnapshotFaces;
+use super::{Run, parameters};
+use crate::curriculum::{Curriculum, LabelledRow, Parameters};
+use crate::error::{Error, Result};
+use crate::events::Event;
+
+/// A round's data and what stands around it.
+pub(super) struct Prepared {
+    /// S, U and the validation split.
+    pub data: RoundData,
+    /// All faces that U could be drawn from.
+    pub pool: u64,
+    /// Macro-F1 of the last accepted round.
+    pub previous_macro_f1: Option<f32>,
+}
+
+#[derive(Deserialize)]
+struct Count {
+    n: u64,
+}
+
+/// Refuses a round without anything to learn from, with what to do about it.
+pub(super) async fn require_labels(
+    session: &Session,
+    curriculum: &Curriculum,
+    parameters: Parameters,
+    classes: &[String],
+) -> Result<()> {
+    let labelled = curriculum.labelled(session, parameters).await?;
+    let missing: Vec<&str> = classes
+        .iter()
+        .filter(|class| !labelled.iter().any(|row| row.expression == **class))
+        .map(String::as_str)
+        .collect();
+    if labelled.len() < 2 || missing.len() == classes.len() {
+        return Err(Error::NoLabels { labelled: labelled.len() });
+    }
+    if !missing.is_empty() {
+        tracing::warn!("no labelled face of {}: the model cannot learn these classes", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Runs the curriculum on a snapshot.
+pub(super) async fn prepare(
+    session: &Session,
+    curriculum: &Curriculum,
+    parameters: Parameters,
+) -> Result<Prepared> {
+    let labelled = curriculum.labelled(session, parameters).await?;
+    let unlabelled = curriculum.unlabelled(session, parameters).await?;
+    let sql = "select face_id, expression, 1.0 as weight from corpus where split = 'validation' \
+               and origin <> 'pseudo' order by face_id";
+    let validation: Vec<LabelledRow> = session.query_trusted(sql, Vec::new()).await?.rows().await?;
+    let pool: Vec<Count> =
+        session.query_trusted("select count(*) as n from unlabelled", Vec::new()).await?.rows().await?;
+    let ids = labelled.iter().map(|row| &row.face_id).chain(unlabelled.iter().map(|row| &row.face_id));
+    let ids: Vec<String> = ids.chain(validation.iter().map(|row| &row.face_id)).cloned().collect();
+    let snapshot = session.snapshot().clone();
+    let mut places = snapshot.places(&ids).await?.into_iter();
+    let classes = Classes::new(snapshot.classes().to_vec())?;
+    let labelled = labelled_faces(labelled, &mut places, &classes)?;
+    let unlabelled: Vec<UnlabelledFace> = unlabelled
+        .into_iter()
+        .zip(places.by_ref())
+        .map(|(row, index)| UnlabelledFace { face_id: row.face_id, index, weight: row.weight })
+        .collect();
+    let validation = labelled_faces(validation, &mut places, &classes)?;
+    let pool = pool.first().map_or(0, |row| row.n);
+    let previous_macro_f1 = snapshot.current().and_then(|round| round.validation_macro_f1);
+    let source = Arc::new(SnapshotFaces::new(snapshot));
+    Ok(Prepared { data: RoundData { labelled, unlabelled, validation, source }, pool, previous_macro_f1 })
+}
+
+impl Run<'_> {
+    /// What this round trains on.
+    pub(super) async fn prepare(&self) -> Result<Prepared> {
+        let session = self.session().await?;
+        let prepared = prepare(&session, &self.curriculum, parameters(&self.planned, self.seed())).await?;
+        self.context.reporter.emit(Event::RoundPlanned {
+            round: self.round(),
+            labelled: prepared.data.labelled.len() as u64,
+            unlabelled: prepared.data.unlabelled.len() as u64,
+            pool: prepared.pool,
+            validation: prepared.data.validation.len() as u64,
+            epochs: self.planned.train.epochs_per_round,
+            steps_per_epoch: self.planned.train.steps_per_epoch,
+        });
+        Ok(prepared)
+    }
+}
+
+fn labelled_faces(
+    rows: Vec<LabelledRow>,
+    places: &mut impl Iterator<Item = u64>,
+    classes: &Classes,
+) -> Result<Vec<LabelledFace>> {
+    rows.into_iter()
+        .zip(places)
+        .map(|(row, index)| {
+            let class = classes.index(&row.expression).ok_or_else(|| Error::Curriculum {
+                file: "labelled",
+                problem: format!(
+                    "face {} has class {}; the corpus has {}",
+                    row.face_id,
+                    row.expression,
+                    classes.names().join(", ")
+                ),
+            })?;
+            Ok(LabelledFace { face_id: row.face_id, index, class, weight: row.weight })
+        })
+        .collect()
+}

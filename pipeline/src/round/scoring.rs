@@ -1,0 +1,132 @@
+//! Scoring of the pool with the round's teacher, in a fixed order, resumable.
+//!
+//! In: the pool of the round's snapshot, ordered by id. Out: predictions and embeddings, chunk by chunk; how many
+//! predictions stand is the progress. Memory holds one chunk.
+
+use marginalia_store::tables::queue_entries::QueueEntry;
+use marginalia_store::{Session, SqlLimits, TableId};
+use serde::Deserialize;
+
+use super::queue::{audit_size, mix};
+use super::training::Trained;
+use super::{Prepared, Run, parameters};
+use crate::error::Result;
+use crate::events::Event;
+use crate::teacher::Teacher;
+
+/// Faces of which ids are looked up and images scored before the next commit.
+const CHUNK: usize = 4096;
+
+/// What scoring counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counts {
+    pub scored: u64,
+    pub subset_one: u64,
+    pub subset_two: u64,
+    pub temperature: Option<f32>,
+}
+
+#[derive(Deserialize)]
+struct FaceId {
+    face_id: String,
+}
+
+impl Run<'_> {
+    /// Scores the pool; `None` where the token stopped it.
+    pub(super) async fn score(&self, prepared: &Prepared, trained: &Trained) -> Result<Option<Counts>> {
+        let temperature = trained.temperature;
+        let classes = self.context.corpus.classes();
+        let teacher = Teacher::load(&self.writer.folder(), self.round(), classes, temperature)?;
+        let session = self.session().await?;
+        let total = match self.planned.round.max_scored {
+            0 => prepared.pool,
+            most => prepared.pool.min(most),
+        };
+        let keep_all = self.writer.snapshot().count(TableId::Faces, None).await? <= self.planned.round.embeddings_limit;
+        let done = self.writer.scored().await?;
+        let sql = format!("select face_id from unlabelled order by face_id limit {} offset {done}", total - done.min(total));
+        let mut answer = session.query_trusted(&sql, Vec::new()).await?;
+        let started = std::time::Instant::now();
+        let mut scored = done;
+        let mut waiting: Vec<String> = Vec::new();
+        loop {
+            let batch = answer.next_rows::<FaceId>().await?;
+            let ended = batch.is_none();
+            waiting.extend(batch.into_iter().flatten().map(|row| row.face_id));
+            while waiting.len() >= CHUNK || (ended && !waiting.is_empty()) {
+                if self.context.token.is_cancelled() {
+                    return Ok(None);
+                }
+                let chunk: Vec<String> = waiting.drain(..waiting.len().min(CHUNK)).collect();
+                scored += chunk.len() as u64;
+                self.score_chunk(&teacher, chunk, keep_all).await?;
+                self.context.reporter.emit(Event::PoolScored {
+                    round: self.round(),
+                    scored,
+                    faces: total,
+                    images_per_second: (scored - done) as f64 / started.elapsed().as_secs_f64().max(1e-9),
+                });
+            }
+            if ended {
+                break;
+            }
+        }
+        let mut counts = self.count().await?;
+        counts.temperature = temperature;
+        Ok(Some(counts))
+    }
+
+    async fn score_chunk(&self, teacher: &Teacher, chunk: Vec<String>, keep_all: bool) -> Result<()> {
+        let snapshot = self.writer.snapshot();
+        let places = snapshot.places(&chunk).await?;
+        let mut predictions = Vec::with_capacity(chunk.len());
+        let mut embeddings = Vec::new();
+        for (ids, places) in chunk
+            .chunks(self.planned.round.score_batch.max(1))
+            .zip(places.chunks(self.planned.round.score_batch.max(1)))
+        {
+            let images = snapshot.images(places).await?;
+            let scored = teacher.score(ids.iter().cloned().zip(images).collect()).await?;
+            for face_id in &scored.undecodable {
+                tracing::warn!("face {face_id} does not decode any more; run `marginalia verify`");
+            }
+            embeddings.extend(scored.embeddings.into_iter().zip(&scored.predictions).filter_map(
+                // Beyond the limit features are kept of what people will see: subset II and a sample of the rest.
+                |(embedding, prediction)| {
+                    (keep_all || prediction.subset == "II" || embedding.face_id.starts_with('0')).then_some(embedding)
+                },
+            ));
+            predictions.extend(scored.predictions);
+        }
+        self.writer.write_embeddings(embeddings).await?;
+        self.writer.write_predictions(predictions).await
+    }
+
+    async fn count(&self) -> Result<Counts> {
+        let now = self.context.corpus.snapshot().await?;
+        let round = self.round();
+        let of = |subset: &str| format!("round = {round} AND subset = '{subset}'");
+        let subset_one = now.count(TableId::Predictions, Some(&of("I"))).await?;
+        let subset_two = now.count(TableId::Predictions, Some(&of("II"))).await?;
+        Ok(Counts { scored: subset_one + subset_two, subset_one, subset_two, temperature: None })
+    }
+
+    /// Materialises the top of the queue.
+    pub(super) async fn write_queue(&self, counts: &Counts) -> Result<()> {
+        // The round's predictions are not visible yet; `candidates` shows them to this session alone.
+        let snapshot = self.context.corpus.snapshot().await?.with_candidates(self.round());
+        let session = Session::open(&self.context.sql, snapshot, SqlLimits::default()).await?;
+        let parameters = parameters(&self.planned, self.seed());
+        let rows = self.curriculum.queue(&session, parameters).await?;
+        let settings = &self.planned.round;
+        let audit = audit_size(settings.audit_share, settings.queue_top, counts.subset_one);
+        let sql = format!(
+            "select face_id from candidates where subset = 'I' order by sha256(concat('audit', {}, face_id)) limit {audit}",
+            self.seed() ^ u64::from(self.round())
+        );
+        let audit: Vec<FaceId> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
+        let audit = audit.into_iter().map(|row| row.face_id).collect();
+        let entries: Vec<QueueEntry> = mix(self.round(), rows, audit, settings.audit_share, settings.queue_top);
+        Ok(self.writer.write_queue(entries).await?)
+    }
+}

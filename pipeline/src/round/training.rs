@@ -1,0 +1,243 @@
+//! The epochs of a round, on a thread of their own.
+//!
+//! In: the round's data. Out: a checkpoint in the round's folder and a report per epoch. After every epoch both are
+//! saved, so that a kill costs at most one epoch; going on gives the same numbers as never having stopped.
+
+use std::path::PathBuf;
+
+use marginalia_datasets::Classes;
+use marginalia_store::Timestamp;
+use marginalia_store::tables::epochs::Epoch;
+use marginalia_store::tables::margins::Margin;
+use marginalia_trainer::{
+    Control, EpochReport, LabelledFace, RoundData, Scorer, Start, StepReport, Training, metrics,
+};
+
+use super::{PlannedConfig, Prepared, Run, progress};
+use crate::error::{Error, Result};
+use crate::events::{ClassMargin, Event, LossTerm};
+use crate::report::Reporter;
+
+/// Stack of the training thread: backward and the drop of a graph recurse.
+const STACK_BYTES: usize = 256 << 20;
+
+/// What training left.
+pub(super) struct Trained {
+    pub reports: Vec<EpochReport>,
+    pub checkpoint_hash: String,
+    /// Temperature fitted on the validation split.
+    pub temperature: Option<f32>,
+    learning_rate: f64,
+    steps_per_epoch: u32,
+}
+
+impl Run<'_> {
+    /// Trains what is left of the round; `None` where the token stopped it.
+    pub(super) async fn train(&self, prepared: &Prepared) -> Result<Option<Trained>> {
+        let control = Control::default();
+        let stopper = tokio::spawn({
+            let (control, token) = (control.clone(), self.context.token.clone());
+            async move {
+                token.cancelled().await;
+                control.cancel();
+            }
+        });
+        let job = Job {
+            planned: self.planned.clone(),
+            classes: Classes::new(self.context.corpus.classes().to_vec())?,
+            corpus: self.context.corpus.path().to_owned(),
+            folder: self.writer.folder(),
+            round: self.round(),
+            data: prepared.data.clone(),
+            control,
+            reporter: self.context.reporter.clone(),
+        };
+        let outcome = on_training_thread(move || job.run()).await?;
+        stopper.abort();
+        match outcome {
+            Err(Error::Trainer(marginalia_trainer::Error::Cancelled)) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+}
+
+/// Runs `work` on a thread whose stack holds backward's recursion, and waits for it.
+pub fn on_training_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T>> {
+    let (done, outcome) = tokio::sync::oneshot::channel();
+    let started = std::thread::Builder::new().name("training".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        // Whoever asked waits to the end, or has gone and needs no answer.
+        let _ = done.send(work());
+    });
+    async move {
+        started.map_err(Error::io("the training thread"))?;
+        outcome.await.map_err(|_| Error::TrainingPanicked)
+    }
+}
+
+/// Everything the training thread needs.
+struct Job {
+    planned: PlannedConfig,
+    classes: Classes,
+    corpus: PathBuf,
+    folder: PathBuf,
+    round: u32,
+    data: RoundData,
+    control: Control,
+    reporter: Reporter,
+}
+
+impl Job {
+    fn run(self) -> Result<Trained> {
+        let config = &self.planned.train;
+        let mut training = self.start()?;
+        let mut reports = progress::load(&self.folder, training.epochs_done())?;
+        let epochs = config.epochs_per_round;
+        let mut hash = None;
+        while !training.is_finished() {
+            let mut observe = |step: StepReport| self.report_step(&step, epochs);
+            let report = training.run_epoch(&self.data, &self.control, &mut observe)?;
+            self.report_epoch(&report, epochs);
+            reports.push(report);
+            progress::save(&self.folder, &reports)?;
+            hash = Some(training.save(&self.folder)?.hash);
+        }
+        let checkpoint_hash = match hash {
+            Some(hash) => hash,
+            None => Scorer::load(&self.folder)?.hash().to_owned(),
+        };
+        let temperature = self.temperature()?;
+        let (learning_rate, steps_per_epoch) = (config.learning_rate, config.steps_per_epoch);
+        Ok(Trained { reports, checkpoint_hash, temperature, learning_rate, steps_per_epoch })
+    }
+
+    fn start(&self) -> Result<Training> {
+        if self.folder.join("state.safetensors").exists() {
+            return Ok(Training::resume(&self.folder)?);
+        }
+        let start = match (&self.planned.init, &self.planned.continues) {
+            (Some(file), _) => Start::Weights(file.clone()),
+            (None, Some(folder)) => Start::Checkpoint(self.corpus.join(folder)),
+            (None, None) => Start::Scratch,
+        };
+        Ok(Training::new(self.planned.train.clone(), self.classes.clone(), self.round, start)?)
+    }
+
+    /// Temperature scaling (Guo et al. 2017) on the validation split's plain view.
+    fn temperature(&self) -> Result<Option<f32>> {
+        if self.data.validation.is_empty() {
+            return Ok(None);
+        }
+        let scorer = Scorer::load(&self.folder)?;
+        let mut logits = Vec::new();
+        let mut labels = Vec::new();
+        for faces in self.data.validation.chunks(256) {
+            let places: Vec<u64> = faces.iter().map(|face: &LabelledFace| face.index).collect();
+            let images = self.data.source.images(&places).map_err(|source| Error::Images { source })?;
+            for (face, score) in faces.iter().zip(scorer.predict(&images)?) {
+                let Some(score) = score else { continue };
+                logits.push(score.probabilities.iter().map(|p| f64::from(p.max(1e-12)).ln()).collect::<Vec<f64>>());
+                labels.push(face.class);
+            }
+        }
+        Ok((!labels.is_empty()).then(|| metrics::temperature(&logits, &labels) as f32))
+    }
+
+    fn report_step(&self, step: &StepReport, epochs: u32) {
+        self.reporter.emit(Event::EpochStep {
+            round: self.round,
+            epoch: step.epoch,
+            epochs,
+            step: step.step,
+            steps: step.steps,
+            loss: named(&step.losses, "total").unwrap_or(f64::NAN),
+            subset_one_share: (step.split > 0).then(|| step.accepted as f64 / step.split as f64),
+        });
+    }
+
+    fn report_epoch(&self, report: &EpochReport, epochs: u32) {
+        for face_id in &report.undecodable {
+            tracing::warn!("face {face_id} does not decode any more; run `marginalia verify`");
+        }
+        let losses = report.losses.iter().map(|(name, value)| LossTerm { name: name.clone(), value: *value });
+        let margins = report.classes.iter().map(|class| ClassMargin {
+            expression: class.class.clone(),
+            margin: class.margin,
+            mean_confidence: class.mean_confidence,
+            right: class.right,
+        });
+        self.reporter.emit(Event::EpochFinished {
+            round: self.round,
+            epoch: report.epoch,
+            epochs,
+            t: report.t,
+            losses: losses.collect(),
+            subset_one_share: report.acceptance_rate,
+            validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy),
+            validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1),
+            margins: margins.collect(),
+            seconds: report.seconds,
+        });
+    }
+}
+
+impl Trained {
+    /// Accuracy of the last epoch's teacher on the validation split.
+    pub fn validation_accuracy(&self) -> Option<f32> {
+        Some(self.reports.last()?.validation.as_ref()?.accuracy as f32)
+    }
+
+    /// Macro-F1 of the last epoch's teacher on the validation split.
+    pub fn validation_macro_f1(&self) -> Option<f32> {
+        Some(self.reports.last()?.validation.as_ref()?.macro_f1 as f32)
+    }
+
+    /// Best macro-F1 of any epoch: the second number, never the first.
+    pub fn best_macro_f1(&self) -> Option<f32> {
+        self.reports.iter().filter_map(|report| Some(report.validation.as_ref()?.macro_f1 as f32)).reduce(f32::max)
+    }
+
+    /// Rows of `epochs` and `margins`.
+    pub fn rows(&self, round: u32, classes: &[String]) -> (Vec<Epoch>, Vec<Margin>) {
+        let epochs = self.reports.iter().map(|report| self.epoch_row(round, report)).collect();
+        let margins = self.reports.iter().flat_map(|report| {
+            classes.iter().zip(&report.classes).map(move |(expression, class)| Margin {
+                round,
+                epoch: report.epoch,
+                t: report.t,
+                expression: expression.clone(),
+                mean_confidence: class.mean_confidence.map(|confidence| confidence as f32),
+                margin: class.margin as f32,
+                right_count: class.right,
+            })
+        });
+        (epochs, margins.collect())
+    }
+
+    fn epoch_row(&self, round: u32, report: &EpochReport) -> Epoch {
+        let loss = |name| named(&report.losses, name).unwrap_or(0.0) as f32;
+        Epoch {
+            round,
+            epoch: report.epoch,
+            steps: u64::from(self.steps_per_epoch),
+            loss: loss("total"),
+            loss_supervised: loss("supervised"),
+            loss_unlabelled: loss("unlabelled"),
+            loss_contrastive: loss("contrastive"),
+            learning_rate: self.learning_rate,
+            acceptance_rate: report.acceptance_rate.unwrap_or(0.0) as f32,
+            subset_one: report.subset_one,
+            subset_two: report.subset_two,
+            labelled_accuracy: report.labelled_accuracy as f32,
+            validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy as f32),
+            validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1 as f32),
+            seconds: report.seconds,
+            finished_at: Timestamp::now(),
+        }
+    }
+}
+
+fn named(losses: &[(String, f64)], name: &str) -> Option<f64> {
+    losses.iter().find(|(term, _)| term == name).map(|(_, value)| *value)
+}

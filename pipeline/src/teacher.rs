@@ -1,0 +1,103 @@
+//! The current teacher: the EMA model of the last accepted round, and what it says about faces.
+//!
+//! In: faces with their images. Out: rows of `predictions` and `embeddings`, the same numbers whoever asks and whenever:
+//! the draws of the weak views are seeded by face, checkpoint and view.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use marginalia_store::tables::embeddings::Embedding;
+use marginalia_store::tables::predictions::Prediction;
+use marginalia_store::{Feature, Timestamp};
+use marginalia_trainer::{Score, Scorer};
+
+use crate::error::{Error, Result};
+
+/// A teacher ready to score.
+#[derive(Clone)]
+pub struct Teacher {
+    scorer: Arc<Scorer>,
+    round: u32,
+    classes: Arc<[String]>,
+    margins: Arc<[f32]>,
+    temperature: Option<f32>,
+}
+
+/// What came of a batch.
+pub struct Scored {
+    /// One row per face that decodes.
+    pub predictions: Vec<Prediction>,
+    /// Its feature.
+    pub embeddings: Vec<Embedding>,
+    /// Faces that do not decode any more: damage that `verify` names.
+    pub undecodable: Vec<String>,
+}
+
+impl Teacher {
+    /// Loads a round's checkpoint.
+    pub fn load(folder: &Path, round: u32, classes: &[String], temperature: Option<f32>) -> Result<Self> {
+        let scorer = Scorer::load(folder)?;
+        if scorer.classes().names() != classes {
+            return Err(Error::ForeignCheckpoint {
+                path: folder.to_owned(),
+                found: scorer.classes().names().join(", "),
+                expected: classes.join(", "),
+            });
+        }
+        let margins = scorer.margins().to_vec();
+        Ok(Self { scorer: Arc::new(scorer), round, classes: classes.into(), margins: margins.into(), temperature })
+    }
+
+    /// The round whose teacher it is.
+    pub fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// Scores a batch on threads that may take their time.
+    pub async fn score(&self, faces: Vec<(String, Vec<u8>)>) -> Result<Scored> {
+        let teacher = self.clone();
+        tokio::task::spawn_blocking(move || teacher.score_now(&faces)).await.map_err(Error::task)?
+    }
+
+    fn score_now(&self, faces: &[(String, Vec<u8>)]) -> Result<Scored> {
+        let scores = self.scorer.score(faces)?;
+        let now = Timestamp::now();
+        let mut scored = Scored { predictions: Vec::new(), embeddings: Vec::new(), undecodable: Vec::new() };
+        for ((face_id, _), score) in faces.iter().zip(scores) {
+            match score {
+                None => scored.undecodable.push(face_id.clone()),
+                Some(score) => {
+                    let feature = Feature::from_f32(&score.feature);
+                    scored.embeddings.push(Embedding { round: self.round, face_id: face_id.clone(), feature });
+                    scored.predictions.push(self.prediction(face_id, score, now));
+                }
+            }
+        }
+        Ok(scored)
+    }
+
+    fn prediction(&self, face_id: &str, score: Score, now: Timestamp) -> Prediction {
+        let margin = self.margins[score.class];
+        Prediction {
+            round: self.round,
+            face_id: face_id.to_owned(),
+            expression: self.classes[score.class].clone(),
+            confidence: score.confidence,
+            margin,
+            // The comparison is the method's: at the margin is inside.
+            subset: if score.confidence >= margin { "I" } else { "II" }.to_owned(),
+            entropy: score.entropy,
+            top2_gap: score.top2_gap,
+            calibrated_confidence: self.temperature.map(|t| calibrate(&score.probabilities, t)),
+            probabilities: score.probabilities,
+            scored_at: now,
+        }
+    }
+}
+
+/// Largest softmax of log p / T: temperature scaling of a mean prediction.
+fn calibrate(probabilities: &[f32], temperature: f32) -> f32 {
+    let scaled: Vec<f32> = probabilities.iter().map(|p| p.max(1e-12).powf(1.0 / temperature)).collect();
+    let sum: f32 = scaled.iter().sum();
+    scaled.iter().copied().fold(0.0, f32::max) / sum
+}

@@ -1,0 +1,143 @@
+//! From entries looked at to things sent: complete? new? readable? Then out, waiting for the caller where it must.
+
+use std::io;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::watch::hints::HintKind;
+use crate::watch::memory::{Sent, Unreadable};
+use crate::watch::scan::{Entry, FileState, look};
+use crate::watch::settle::Settling;
+use crate::watch::{AlreadySeen, FileKey, Found, taking};
+
+/// Keys asked of the caller's memory at once, and files looked at in one go.
+pub(super) const BATCH: usize = 1024;
+
+/// What an ended handler says: go on, or stop because nobody listens any more.
+pub(super) type Flow<T = ()> = ControlFlow<(), T>;
+
+/// The last stretch, with all that is remembered on the way.
+pub(super) struct Delivery<S> {
+    pub settling: Settling,
+    seen: S,
+    found: mpsc::Sender<Found>,
+    token: CancellationToken,
+    sent: Sent,
+    unreadable: Unreadable,
+}
+
+/// What came of a batch of entries.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Files sent or not complete yet.
+    pub news: usize,
+    /// Folders met where files were looked for.
+    pub folders: Vec<PathBuf>,
+}
+
+impl<S: AlreadySeen> Delivery<S> {
+    pub(super) fn new(settling: Settling, seen: S, found: mpsc::Sender<Found>, token: CancellationToken) -> Self {
+        Self { settling, seen, found, token, sent: Sent::default(), unreadable: Unreadable::default() }
+    }
+
+    /// Looks at paths that hints named.
+    pub(super) async fn look(&mut self, hints: Vec<(PathBuf, HintKind)>) -> Flow<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut hints = hints.into_iter().peekable();
+        while hints.peek().is_some() {
+            let chunk: Vec<_> = hints.by_ref().take(BATCH).collect();
+            let looked = move || chunk.into_iter().map(|(path, hint)| (look(path), hint)).collect::<Vec<_>>();
+            let Ok(entries) = tokio::task::spawn_blocking(looked).await else { return Break(()) };
+            let more = self.take_in(entries, true).await?;
+            outcome.news += more.news;
+            outcome.folders.extend(more.folders);
+        }
+        Continue(outcome)
+    }
+
+    /// Takes in entries that were looked at, and sends what is ready.
+    pub(super) async fn take_in(&mut self, entries: Vec<(Entry, HintKind)>, tell_skips: bool) -> Flow<Outcome> {
+        let mut outcome = Outcome::default();
+        let mut ready = Vec::new();
+        for (entry, hint) in entries {
+            if let Some(path) = entry.no_file() {
+                self.settling.forget(path);
+            }
+            match entry {
+                Entry::File(state) => {
+                    if hint == HintKind::Again {
+                        self.sent.remove(&state);
+                    }
+                    match self.settling.looked(state, hint) {
+                        Some(state) => ready.push(state),
+                        None => outcome.news += 1,
+                    }
+                }
+                Entry::Folder(path) => outcome.folders.push(path),
+                Entry::Skipped { path, why } if tell_skips => self.send(Found::Skipped { path, why }).await?,
+                Entry::Skipped { .. } => {}
+                Entry::Unreadable { path, error, ctime_ns } => self.cannot_read(path, error, ctime_ns).await?,
+                Entry::Gone(path) => self.unreadable.forget(&path),
+            }
+        }
+        outcome.news += self.deliver(ready).await?;
+        Continue(outcome)
+    }
+
+    pub(super) async fn send(&self, found: Found) -> Flow {
+        tokio::select! {
+            () = self.token.cancelled() => Break(()),
+            sent = self.found.send(found) => if sent.is_ok() { Continue(()) } else { Break(()) },
+        }
+    }
+
+    /// Sends those of the complete files that are new. Answers how many.
+    async fn deliver(&mut self, mut ready: Vec<FileState>) -> Flow<usize> {
+        ready.retain(|state| !self.sent.contains(state));
+        let mut count = 0;
+        while !ready.is_empty() {
+            let batch: Vec<FileState> = ready.drain(..ready.len().min(BATCH)).collect();
+            let new = self.ask(batch).await?;
+            let open = move || new.into_iter().map(|state| (try_open(&state), state)).collect::<Vec<_>>();
+            let Ok(opened) = tokio::task::spawn_blocking(open).await else { return Break(()) };
+            for (error, state) in opened {
+                match error {
+                    Some(error) => self.cannot_read(state.key.path, error, state.ctime_ns).await?,
+                    None => {
+                        self.unreadable.forget(&state.key.path);
+                        self.sent.insert(&state);
+                        count += 1;
+                        self.send(Found::File(state.key)).await?;
+                    }
+                }
+            }
+        }
+        Continue(count)
+    }
+
+    /// Those that the caller has not taken before.
+    async fn ask(&self, batch: Vec<FileState>) -> Flow<Vec<FileState>> {
+        let keys: Vec<FileKey> = batch.iter().map(|state| state.key.clone()).collect();
+        let answers = tokio::select! {
+            () = self.token.cancelled() => return Break(()),
+            answers = self.seen.seen(&keys) => answers,
+        };
+        let known = answers.into_iter().chain(std::iter::repeat(false));
+        Continue(batch.into_iter().zip(known).filter(|(_, known)| !known).map(|(state, _)| state).collect())
+    }
+
+    async fn cannot_read(&mut self, path: PathBuf, error: io::Error, ctime_ns: i128) -> Flow {
+        if self.unreadable.is_news(&path, ctime_ns) {
+            self.send(Found::Unreadable { path, error }).await?;
+        }
+        Continue(())
+    }
+}
+
+/// Why a file cannot be opened; none where it can, or where it is gone, which the caller will notice.
+fn try_open(state: &FileState) -> Option<io::Error> {
+    taking::open(&state.key.path).err().filter(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}

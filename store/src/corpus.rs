@@ -1,0 +1,188 @@
+//! A corpus: a folder of Lance tables, checkpoints and locks.
+//!
+//! In: a path. Out: snapshots to read from, one writer per table to append through, rounds to commit. Processes keep no
+//! other state, so any number of them may have the same corpus open.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lance::io::ObjectStoreRegistry;
+use lance::session::Session;
+
+use crate::error::{Error, Result};
+use crate::failpoint::FailPoints;
+use crate::known::KnownFaces;
+use crate::log::{LanceLog, Log};
+use crate::table::{SCHEMA_VERSION_KEY, Table, TableId};
+use crate::tables::faces::Face;
+use crate::writer::{AdmitAll, Gather, Writer};
+
+/// Key of the class names, a JSON list, in every table's schema metadata.
+const CLASSES_KEY: &str = "marginalia:classes";
+
+/// Settings of an open corpus.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Cache for opened indices, bytes.
+    pub index_cache_bytes: usize,
+    /// Cache for manifests and file footers, bytes.
+    pub metadata_cache_bytes: usize,
+    /// How long faces wait for company before a commit.
+    pub face_window: Duration,
+    /// Rounds whose versions are kept.
+    pub keep_rounds: usize,
+    /// Places where tests make a round die.
+    pub fail_points: FailPoints,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            index_cache_bytes: 128 << 20,
+            metadata_cache_bytes: 64 << 20,
+            face_window: Duration::from_millis(100),
+            keep_rounds: 20,
+            fail_points: FailPoints::default(),
+        }
+    }
+}
+
+/// An open corpus; cheap to clone.
+#[derive(Clone)]
+pub struct Corpus {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    root: PathBuf,
+    classes: Vec<String>,
+    log: Arc<dyn Log>,
+    options: Options,
+    /// One writer task per table, started at first use, by row type.
+    writers: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
+}
+
+impl Corpus {
+    /// Makes an empty corpus in `root` (which may exist, without a corpus in it) and opens it.
+    ///
+    /// A trial commit comes first, so that a file system that cannot hold a corpus is refused before anything is in it.
+    pub async fn init(root: &Path, classes: &[String], options: Options) -> Result<Self> {
+        refuse_scheme(root)?;
+        if root.join("tables").exists() {
+            return Err(Error::CorpusExists { path: root.to_owned() });
+        }
+        for folder in ["tables", "checkpoints", "locks"] {
+            let folder = root.join(folder);
+            std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        }
+        let root = root.canonicalize().map_err(Error::io(root))?;
+        crate::trial::commit(&root).await?;
+        let classes_json = serde_json::to_string(classes)
+            .map_err(|source| Error::Unreadable { what: "the list of classes".into(), source })?;
+        let log = LanceLog::new(root.clone(), session(&options));
+        for table in TableId::ALL {
+            log.create(*table, HashMap::from([(CLASSES_KEY.to_owned(), classes_json.clone())])).await?;
+        }
+        Self::open(&root, options).await
+    }
+
+    /// Opens the corpus in `root`.
+    pub async fn open(root: &Path, options: Options) -> Result<Self> {
+        refuse_scheme(root)?;
+        if !root.join("tables").is_dir() {
+            return Err(Error::NoCorpus { path: root.to_owned() });
+        }
+        let root = root.canonicalize().map_err(Error::io(root))?;
+        let log = LanceLog::new(root.clone(), session(&options));
+        Self::open_over(&root, options, Arc::new(log)).await
+    }
+
+    /// Opens the corpus over another log: a failing disk or another clock, in tests.
+    pub async fn open_over(root: &Path, options: Options, log: Arc<dyn Log>) -> Result<Self> {
+        let classes = check_schemas(log.as_ref()).await?;
+        let inner = Inner { root: root.to_owned(), classes, log, options, writers: Mutex::new(HashMap::new()) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The corpus's folder.
+    pub fn path(&self) -> &Path {
+        &self.inner.root
+    }
+
+    /// Class names in order; the order of every `probabilities` column.
+    pub fn classes(&self) -> &[String] {
+        &self.inner.classes
+    }
+
+    /// Settings it was opened with.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// The log under all tables.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.inner.log
+    }
+
+    /// The writer of table `T`; all callers in this process share its one task.
+    pub fn writer<T: Table>(&self) -> Writer<T> {
+        let mut writers = self.inner.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let writer = writers.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(self.start_writer::<T>()));
+        match writer.downcast_ref::<Writer<T>>() {
+            Some(writer) => writer.clone(),
+            None => self.start_writer::<T>(),
+        }
+    }
+
+    fn start_writer<T: Table>(&self) -> Writer<T> {
+        let log = self.inner.log.clone();
+        if T::ID != TableId::Faces {
+            return Writer::start(log, Gather::default(), AdmitAll);
+        }
+        let gather = Gather { window: self.inner.options.face_window, max_rows: 4096 };
+        let faces = Writer::<Face>::start(log.clone(), gather, KnownFaces::new(self.inner.root.clone(), log.clone()));
+        let faces: Box<dyn Any> = Box::new(faces);
+        match faces.downcast::<Writer<T>>() {
+            Ok(writer) => *writer,
+            Err(_) => Writer::start(log, gather, AdmitAll),
+        }
+    }
+}
+
+/// One Lance session for the process: its caches would otherwise be 7 GB a table.
+fn session(options: &Options) -> Arc<Session> {
+    let registry = Arc::new(ObjectStoreRegistry::default());
+    Arc::new(Session::new(options.index_cache_bytes, options.metadata_cache_bytes, registry))
+}
+
+/// Only local folders; an unknown scheme would give Lance's unsafe commit, where the last writer wins.
+fn refuse_scheme(root: &Path) -> Result<()> {
+    let text = root.to_string_lossy();
+    match text.split_once("://") {
+        Some((scheme, _)) if !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+') => {
+            Err(Error::UnsupportedScheme { uri: text.clone().into_owned(), scheme: scheme.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every table must open and be of a version this build reads; returns the class names.
+async fn check_schemas(log: &dyn Log) -> Result<Vec<String>> {
+    let mut classes = Vec::new();
+    for table in TableId::ALL {
+        let dataset = log.latest(*table).await?;
+        let metadata = &dataset.schema().metadata;
+        let found = metadata.get(SCHEMA_VERSION_KEY).cloned().unwrap_or_default();
+        if !found.parse::<u32>().is_ok_and(|version| version >= 1 && version <= crate::SCHEMA_VERSION) {
+            return Err(Error::SchemaVersion { table: *table, found, known: crate::SCHEMA_VERSION });
+        }
+        if let Some(json) = metadata.get(CLASSES_KEY) {
+            classes = serde_json::from_str(json)
+                .map_err(|source| Error::Unreadable { what: format!("the class names of table {table}"), source })?;
+        }
+    }
+    Ok(classes)
+}

@@ -1,0 +1,114 @@
+//! Which faces the corpus holds already, without holding the corpus in memory.
+//!
+//! In: rows about to be written. Out: for each whether it is new. A Bloom filter of fixed size over all stored ids says
+//! "certainly new" for most; for the rest the `face_id` index (and a scan of what it does not cover yet) decides. The
+//! look and the commit happen under one file lock, so that two processes on one corpus cannot both be first.
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use fastbloom::BloomFilter;
+use futures::TryStreamExt;
+use lance::Dataset;
+
+use crate::error::{Error, Result};
+use crate::locks::{Lock, Purpose};
+use crate::log::Log;
+use crate::table::TableId;
+use crate::tables::faces::Face;
+use crate::writer::Admit;
+
+/// Bits of the filter: 16 MiB, one false alarm in a hundred at 14 million faces; beyond that more look-ups, never a
+/// wrong answer.
+const FILTER_BITS: usize = 16 * 8 * 1024 * 1024;
+const FILTER_HASHES: u32 = 7;
+
+/// Ids asked of the index at a time.
+const LOOKUP: usize = 1024;
+
+/// Refuses faces that the corpus holds.
+pub struct KnownFaces {
+    corpus: PathBuf,
+    log: Arc<dyn Log>,
+    filter: BloomFilter,
+    /// Fragments whose ids are in the filter.
+    covered: HashSet<u64>,
+}
+
+impl KnownFaces {
+    /// Nothing is read before the first face comes.
+    pub fn new(corpus: PathBuf, log: Arc<dyn Log>) -> Self {
+        let filter = BloomFilter::with_num_bits(FILTER_BITS).seed(&0x6d61_7267_696e).hashes(FILTER_HASHES);
+        Self { corpus, log, filter, covered: HashSet::new() }
+    }
+
+    /// Brings the filter up to the fragments that this or any other process has added.
+    async fn catch_up(&mut self, faces: &Arc<Dataset>) -> Result<()> {
+        let fresh: Vec<_> = faces.iter_fragments().filter(|f| !self.covered.contains(&f.id)).cloned().collect();
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let mut scan = faces.scan();
+        scan.with_fragments(fresh.clone()).project(&["face_id"]).map_err(Error::table(TableId::Faces))?;
+        scan.scan_in_order(false);
+        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
+        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
+            for id in ids(&batch)? {
+                self.filter.insert(id);
+            }
+        }
+        self.covered.extend(fresh.iter().map(|f| f.id));
+        Ok(())
+    }
+}
+
+fn ids(batch: &arrow::array::RecordBatch) -> Result<impl Iterator<Item = &str>> {
+    use arrow::array::AsArray;
+    let column = crate::table::column(batch, TableId::Faces, "face_id")?;
+    Ok(column.as_string::<i32>().iter().flatten())
+}
+
+/// Which of these ids the table holds.
+pub(crate) async fn stored(faces: &Arc<Dataset>, wanted: &[&str]) -> Result<HashSet<String>> {
+    let mut found = HashSet::new();
+    for chunk in wanted.chunks(LOOKUP) {
+        let mut scan = faces.scan();
+        scan.filter(&is_in("face_id", chunk)).map_err(Error::table(TableId::Faces))?;
+        scan.project(&["face_id"]).map_err(Error::table(TableId::Faces))?;
+        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
+        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
+            found.extend(ids(&batch)?.map(str::to_owned));
+        }
+    }
+    Ok(found)
+}
+
+/// `column IN ('a', 'b')`, quoted.
+pub(crate) fn is_in(column: &str, values: &[&str]) -> String {
+    let quoted: Vec<String> = values.iter().map(|value| format!("'{}'", value.replace('\'', "''"))).collect();
+    format!("{column} IN ({})", quoted.join(", "))
+}
+
+#[async_trait]
+impl Admit<Face> for KnownFaces {
+    async fn admit(&mut self, rows: &[Face]) -> Result<(Vec<bool>, Box<dyn Any + Send>)> {
+        let lock = Lock::exclusive_async(&self.corpus, Purpose::Faces).await?;
+        let faces = self.log.latest(TableId::Faces).await?;
+        self.catch_up(&faces).await?;
+        let suspects: Vec<&str> =
+            rows.iter().map(|face| face.face_id.as_str()).filter(|id| self.filter.contains(id)).collect();
+        let known = stored(&faces, &suspects).await?;
+        let mut batch = HashSet::new();
+        let new = rows.iter().map(|face| !known.contains(&face.face_id) && batch.insert(face.face_id.as_str()));
+        Ok((new.collect(), Box::new(lock)))
+    }
+
+    fn written(&mut self, rows: &[Face], _version: u64) {
+        for face in rows {
+            self.filter.insert(face.face_id.as_str());
+        }
+    }
+}

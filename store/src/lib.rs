@@ -1,0 +1,43 @@
+//! Where everything lasts.
+//!
+//! A corpus is a folder of Lance tables. Rows come in through one writer per table ([`Corpus::writer`]) and are
+//! acknowledged after they lie on the disk; a round comes in through a [`RoundWriter`] and shows once its marker stands;
+//! answers go out through a [`Snapshot`] and the read-only SQL [`Session`] over it. Modules in the order data flows:
+//! what a table is, how rows get in, how rounds commit, how readers look, how the whole is kept in order.
+
+pub mod columns;
+mod corpus;
+mod error;
+mod failpoint;
+mod guard;
+mod known;
+pub mod locks;
+pub mod log;
+mod maintenance;
+mod pins;
+mod round;
+mod seen;
+mod session;
+mod snapshot;
+mod table;
+pub mod tables;
+mod trial;
+mod verify;
+mod views;
+mod writer;
+
+pub use columns::{FEATURE_LENGTH, Feature, Timestamp};
+pub use corpus::{Corpus, Options};
+pub use error::{Error, Result};
+pub use failpoint::{FailPoint, FailPoints};
+pub use maintenance::{Care, CareReport};
+pub use round::{RoundPlan, RoundWriter, planned_rounds, write_whole};
+pub use seen::{FileKey, SeenFiles};
+pub use session::{Answer, Session, SqlLimits, SqlRuntime};
+pub use snapshot::{Snapshot, Versions};
+pub use table::{ColumnInfo, Table, TableId};
+pub use verify::{Finding, VerifyReport};
+pub use writer::{Acknowledged, Writer};
+
+/// Version of the schemas that this build writes; it reads every one from 1 up to it.
+pub const SCHEMA_VERSION: u32 = 1;

@@ -1,0 +1,103 @@
+//! Background care of the tables: clean up, compact, index.
+//!
+//! In: a corpus that is being written. Out: few fragments, indices that cover them, and no versions beyond those that
+//! are young or pinned. Clean-up comes first in a pass, so that what a compaction replaced lives on until the next one
+//! and no reader in mid-scan loses its files.
+
+use std::time::Duration;
+
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::locks::{Lock, Purpose};
+use crate::log::{Change, IndexKind};
+use crate::table::TableId;
+
+/// Fragments from which a compaction pays.
+const COMPACT_FROM: usize = 16;
+
+/// Rows that an index may leave uncovered.
+const INDEX_FROM_ROWS: usize = 4096;
+
+/// What a pass is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Care {
+    /// Versions older than this go, unless pinned; `None` leaves them.
+    pub clean_up: Option<Duration>,
+    /// Compact and index however little there is to gain.
+    pub thorough: bool,
+}
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct CareReport {
+    /// Tables compacted.
+    pub compacted: Vec<TableId>,
+    /// Indices built or extended.
+    pub indexed: Vec<String>,
+    /// Tables whose old versions were removed.
+    pub cleaned: Vec<TableId>,
+}
+
+/// Which columns have an index.
+pub const INDICES: &[(TableId, &str, IndexKind)] = &[
+    (TableId::Faces, "face_id", IndexKind::BTree),
+    (TableId::Sightings, "source", IndexKind::BTree),
+    (TableId::Sightings, "face_id", IndexKind::BTree),
+    (TableId::Labels, "face_id", IndexKind::BTree),
+    (TableId::Predictions, "face_id", IndexKind::BTree),
+    (TableId::Predictions, "round", IndexKind::Bitmap),
+];
+
+impl Corpus {
+    /// One pass over all tables.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process is at it; nothing is lost by trying later.
+    pub async fn care(&self, care: Care) -> Result<CareReport> {
+        let _lock = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
+        let mut report = CareReport::default();
+        for table in TableId::ALL {
+            if let Some(older_than) = care.clean_up {
+                self.change(*table, Change::CleanUp { older_than }).await?;
+                report.cleaned.push(*table);
+            }
+            if self.compact(*table, care.thorough).await? {
+                report.compacted.push(*table);
+            }
+            for (_, column, kind) in INDICES.iter().filter(|(of, ..)| of == table) {
+                if self.index(*table, column, *kind, care.thorough).await? {
+                    report.indexed.push(format!("{table}.{column}"));
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    async fn compact(&self, table: TableId, thorough: bool) -> Result<bool> {
+        let target_rows = if table == TableId::Faces { 50_000 } else { 1_000_000 };
+        let dataset = self.log().latest(table).await?;
+        let small = dataset.num_small_files(target_rows).await;
+        let deleted = dataset.count_deleted_rows().await.map_err(Error::table(table))?;
+        if small < if thorough { 2 } else { COMPACT_FROM } && (deleted == 0 || !thorough) {
+            return Ok(false);
+        }
+        self.change(table, Change::Compact { target_rows }).await?;
+        Ok(true)
+    }
+
+    async fn index(&self, table: TableId, column: &'static str, kind: IndexKind, thorough: bool) -> Result<bool> {
+        let dataset = self.log().latest(table).await?;
+        let rows = dataset.count_rows(None).await.map_err(Error::table(table))?;
+        let uncovered = crate::log::uncovered_rows(&dataset, table, column, kind).await?;
+        if rows == 0 || uncovered < if thorough { 1 } else { INDEX_FROM_ROWS } {
+            return Ok(false);
+        }
+        self.change(table, Change::Index { column, kind }).await?;
+        Ok(true)
+    }
+
+    async fn change(&self, table: TableId, change: Change) -> Result<()> {
+        let committed = self.log().commit(table, change).await?;
+        self.log().sync(table, committed).await
+    }
+}

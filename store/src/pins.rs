@@ -1,0 +1,63 @@
+//! Pinned versions: Lance tags that keep clean-up away from what a round read or wrote.
+
+use std::sync::Arc;
+
+use lance::Dataset;
+
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::snapshot::Versions;
+use crate::table::TableId;
+
+/// Tag of the state in which a round's marker was committed.
+pub(crate) fn round_tag(round: u32) -> String {
+    format!("round-{round}")
+}
+
+/// Tag of the state that a running round reads.
+pub(crate) fn running_tag(round: u32) -> String {
+    format!("running-{round}")
+}
+
+/// The version that a tag names.
+pub(crate) async fn version(dataset: &Arc<Dataset>, table: TableId, tag: &str) -> Result<Option<u64>> {
+    let tags = dataset.tags().list().await.map_err(Error::table(table))?;
+    Ok(tags.get(tag).map(|contents| contents.version))
+}
+
+/// Rounds whose state is pinned, in order.
+pub(crate) async fn kept_rounds(rounds: &Arc<Dataset>) -> Result<Vec<u32>> {
+    let tags = rounds.tags().list().await.map_err(Error::table(TableId::Rounds))?;
+    let mut kept: Vec<u32> = tags.keys().filter_map(|tag| tag.strip_prefix("round-")?.parse().ok()).collect();
+    kept.sort_unstable();
+    Ok(kept)
+}
+
+impl Corpus {
+    /// Gives every table's version this tag; a tag that is there already moves.
+    pub(crate) async fn pin(&self, tag: &str, versions: &Versions) -> Result<()> {
+        for (table, version) in versions {
+            let dataset = self.log().latest(*table).await?;
+            let tags = dataset.tags();
+            let known = tags.list().await.map_err(Error::table(*table))?;
+            match known.get(tag) {
+                Some(contents) if contents.version == *version => {}
+                Some(_) => tags.update(tag, *version).await.map_err(Error::table(*table))?,
+                None => tags.create(tag, *version).await.map_err(Error::table(*table))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a tag off every table that has it.
+    pub(crate) async fn unpin(&self, tag: &str) -> Result<()> {
+        for table in TableId::ALL {
+            let dataset = self.log().latest(*table).await?;
+            let known = dataset.tags().list().await.map_err(Error::table(*table))?;
+            if known.contains_key(tag) {
+                dataset.tags().delete(tag).await.map_err(Error::table(*table))?;
+            }
+        }
+        Ok(())
+    }
+}

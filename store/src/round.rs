@@ -1,0 +1,298 @@
+//! The round commit: a type with two ends, `commit` or `abort`.
+//!
+//! In: a plan, then epochs, predictions, embeddings and the queue of one round. Out: one marker row, written last; until
+//! it stands, nothing of the round is visible. A round that was killed keeps its plan and its lock falls free: the next
+//! one to ask resumes it. Rows of a round that has neither marker nor plan are orphans and are removed before its number
+//! is used again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::columns::Timestamp;
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::failpoint::FailPoint;
+use crate::locks::{Lock, Purpose};
+use crate::log::Change;
+use crate::pins;
+use crate::snapshot::{Snapshot, Versions};
+use crate::table::{Table, TableId};
+use crate::tables::embeddings::Embedding;
+use crate::tables::epochs::Epoch;
+use crate::tables::margins::Margin;
+use crate::tables::predictions::Prediction;
+use crate::tables::queue_entries::QueueEntry;
+use crate::tables::rounds::Round;
+
+const PLAN: &str = "plan.json";
+
+/// What a round is to do, fixed before it starts, so that it can be resumed or run again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundPlan {
+    /// Number, from 1.
+    pub round: u32,
+    /// Method's name.
+    pub method: String,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// The resolved configuration, JSON.
+    pub config: String,
+    /// The curriculum's SQL texts, JSON.
+    pub curriculum: String,
+    /// What started it.
+    pub trigger: String,
+    /// Version of every table that it reads.
+    pub read_versions: Versions,
+    /// When it was planned.
+    pub started_at: Timestamp,
+}
+
+/// A round on its way.
+pub struct RoundWriter {
+    corpus: Corpus,
+    plan: RoundPlan,
+    snapshot: Arc<Snapshot>,
+    _lock: Lock,
+}
+
+impl RoundWriter {
+    /// Plans a new round over what is committed now: takes the round lock, writes the plan, pins what it reads.
+    ///
+    /// `plan.round`, `plan.read_versions` and `plan.started_at` are filled in here.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process runs a round.
+    pub async fn begin(corpus: &Corpus, mut plan: RoundPlan) -> Result<Self> {
+        let lock = Lock::try_exclusive(corpus.path(), Purpose::Round)?;
+        let snapshot = corpus.snapshot().await?;
+        plan.round = snapshot.rounds().last().map_or(1, |last| last.round + 1);
+        plan.read_versions = snapshot.versions();
+        plan.started_at = corpus.log().now();
+        let writer = Self { corpus: corpus.clone(), plan, snapshot, _lock: lock };
+        writer.remove_rows().await?;
+        writer.write_plan()?;
+        writer.pass(FailPoint::AfterPlan)?;
+        writer.pin().await?;
+        writer.pass(FailPoint::AfterPin)?;
+        Ok(writer)
+    }
+
+    /// Takes up the round that was killed before its marker, if there is one.
+    pub async fn resume(corpus: &Corpus) -> Result<Option<Self>> {
+        let lock = Lock::try_exclusive(corpus.path(), Purpose::Round)?;
+        let now = corpus.snapshot().await?;
+        let next = now.rounds().last().map_or(1, |last| last.round + 1);
+        if let Some(last) = now.rounds().last() {
+            // Killed between the marker and its pins: the marker stands, so only the pins are missing.
+            Self::finish_pins(corpus, last).await?;
+        }
+        let Some(plan) = read_plan(corpus.path(), next)? else { return Ok(None) };
+        let Ok(snapshot) = corpus.snapshot_at(&plan.read_versions).await else {
+            // It was killed before its versions were pinned and they are gone: nothing was trained on them either.
+            std::fs::remove_file(folder(corpus.path(), next).join(PLAN)).map_err(Error::io(corpus.path()))?;
+            return Ok(None);
+        };
+        let writer = Self { corpus: corpus.clone(), plan, snapshot, _lock: lock };
+        writer.pin().await?;
+        Ok(Some(writer))
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &RoundPlan {
+        &self.plan
+    }
+
+    /// The tables as the round reads them, from start to end.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Folder for the round's checkpoint and progress.
+    pub fn folder(&self) -> PathBuf {
+        folder(self.corpus.path(), self.plan.round)
+    }
+
+    /// Writes what every epoch measured; what a killed run may have written before is replaced.
+    pub async fn write_epochs(&self, epochs: Vec<Epoch>, margins: Vec<Margin>) -> Result<()> {
+        self.replace(margins).await?;
+        self.replace(epochs).await?;
+        self.pass(FailPoint::AfterEpochs)
+    }
+
+    /// How many faces were scored before a kill: a round scores in a fixed order, so this is where to go on.
+    pub async fn scored(&self) -> Result<u64> {
+        self.corpus.snapshot().await?.count(TableId::Predictions, Some(&self.rows_of_round())).await
+    }
+
+    /// Writes predictions of a chunk of the pool.
+    pub async fn write_predictions(&self, predictions: Vec<Prediction>) -> Result<()> {
+        if !predictions.is_empty() {
+            self.corpus.writer::<Prediction>().append(predictions).await?;
+        }
+        self.pass(FailPoint::AfterPredictions)
+    }
+
+    /// Writes features of a chunk of the pool. Call it before the chunk's predictions, which count as the progress.
+    pub async fn write_embeddings(&self, embeddings: Vec<Embedding>) -> Result<()> {
+        if !embeddings.is_empty() {
+            self.corpus.writer::<Embedding>().append(embeddings).await?;
+        }
+        self.pass(FailPoint::AfterEmbeddings)
+    }
+
+    /// Writes the top of the queue; what a killed run may have written before is replaced.
+    pub async fn write_queue(&self, entries: Vec<QueueEntry>) -> Result<()> {
+        self.replace(entries).await?;
+        self.pass(FailPoint::AfterQueue)
+    }
+
+    /// Commits the round: its marker is the last thing written, and the round is visible from then on.
+    pub async fn commit(self, mut marker: Round) -> Result<Round> {
+        self.pass(FailPoint::BeforeMarker)?;
+        let plan = &self.plan;
+        marker.round = plan.round;
+        marker.method.clone_from(&plan.method);
+        marker.seed = plan.seed;
+        marker.config.clone_from(&plan.config);
+        marker.curriculum.clone_from(&plan.curriculum);
+        marker.trigger.clone_from(&plan.trigger);
+        marker.started_at = plan.started_at;
+        marker.finished_at = self.corpus.log().now();
+        marker.read_versions = to_json(&plan.read_versions)?;
+        marker.written_versions = to_json(&self.corpus.snapshot().await?.versions())?;
+        self.corpus.writer::<Round>().append(vec![marker.clone()]).await?;
+        self.pass(FailPoint::AfterMarker)?;
+        Self::finish_pins(&self.corpus, &marker).await?;
+        if marker.accepted {
+            // Only the latest accepted round's features are kept.
+            let older = format!("round < {}", marker.round);
+            self.delete(TableId::Embeddings, &older).await?;
+        }
+        Ok(marker)
+    }
+
+    /// Gives the round up: its rows, its pins and its folder go, its number is free again.
+    pub async fn abort(self) -> Result<()> {
+        self.remove_rows().await?;
+        self.corpus.unpin(&pins::running_tag(self.plan.round)).await?;
+        let folder = self.folder();
+        std::fs::remove_dir_all(&folder).map_err(Error::io(folder))
+    }
+
+    /// Pins the state of a committed marker, and lets go of the rounds beyond `keep_rounds`.
+    async fn finish_pins(corpus: &Corpus, marker: &Round) -> Result<()> {
+        let rounds = corpus.log().latest(TableId::Rounds).await?;
+        let kept = pins::kept_rounds(&rounds).await?;
+        let running = pins::running_tag(marker.round);
+        let pinned = kept.contains(&marker.round);
+        if pinned && pins::version(&rounds, TableId::Rounds, &running).await?.is_none() {
+            return Ok(());
+        }
+        let mut versions: Versions = serde_json::from_str(&marker.written_versions).map_err(|source| {
+            Error::Unreadable { what: format!("written_versions of round {}", marker.round), source }
+        })?;
+        if !pinned {
+            // `rounds` last: a round counts as pinned once all its tables are.
+            versions.remove(&TableId::Rounds);
+            let marker_version = Versions::from([(TableId::Rounds, rounds.version().version)]);
+            corpus.pin(&pins::round_tag(marker.round), &versions).await?;
+            corpus.pin(&pins::round_tag(marker.round), &marker_version).await?;
+        }
+        corpus.unpin(&running).await?;
+        let surplus = (kept.len() + usize::from(!pinned)).saturating_sub(corpus.options().keep_rounds.max(1));
+        for round in kept.iter().take(surplus) {
+            corpus.unpin(&pins::round_tag(*round)).await?;
+        }
+        Ok(())
+    }
+
+    async fn pin(&self) -> Result<()> {
+        self.corpus.pin(&pins::running_tag(self.plan.round), &self.plan.read_versions).await
+    }
+
+    async fn replace<T: Table>(&self, rows: Vec<T>) -> Result<()> {
+        self.delete(T::ID, &self.rows_of_round()).await?;
+        if !rows.is_empty() {
+            self.corpus.writer::<T>().append(rows).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_rows(&self) -> Result<()> {
+        for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
+            self.delete(*table, &self.rows_of_round()).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes where there is something to delete; no version is made for nothing.
+    async fn delete(&self, table: TableId, predicate: &str) -> Result<()> {
+        let log = self.corpus.log();
+        let dataset = log.latest(table).await?;
+        let rows = dataset.count_rows(Some(predicate.to_owned())).await.map_err(Error::table(table))?;
+        if rows > 0 {
+            let committed = log.commit(table, Change::Delete(predicate.to_owned())).await?;
+            log.sync(table, committed).await?;
+        }
+        Ok(())
+    }
+
+    fn rows_of_round(&self) -> String {
+        format!("round = {}", self.plan.round)
+    }
+
+    fn write_plan(&self) -> Result<()> {
+        let folder = self.folder();
+        std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        let text = to_json(&self.plan)?;
+        write_whole(&folder.join(PLAN), text.as_bytes())
+    }
+
+    fn pass(&self, place: FailPoint) -> Result<()> {
+        self.corpus.options().fail_points.pass(place)
+    }
+}
+
+/// Rounds that have a plan but no marker and whose process may still resume them.
+pub fn planned_rounds(corpus: &Path, finished: &[Round]) -> Result<Option<u32>> {
+    let next = finished.last().map_or(1, |last| last.round + 1);
+    Ok(read_plan(corpus, next)?.map(|plan| plan.round))
+}
+
+/// Replaces a file by whole new contents, synced: a reader sees the old or the new, never a part.
+pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
+    let temporary = path.with_extension("tmp");
+    let write = || {
+        use std::io::Write;
+        let mut file = std::fs::File::create(&temporary)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)?;
+        match path.parent() {
+            Some(folder) => std::fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().map_err(Error::io(path))
+}
+
+fn folder(corpus: &Path, round: u32) -> PathBuf {
+    corpus.join("checkpoints").join(format!("round-{round:05}"))
+}
+
+fn read_plan(corpus: &Path, round: u32) -> Result<Option<RoundPlan>> {
+    let path = folder(corpus, round).join(PLAN);
+    match std::fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|source| Error::Unreadable { what: path.display().to_string(), source }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(path)(error)),
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|source| Error::Unreadable { what: "a record of ours".into(), source })
+}

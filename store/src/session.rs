@@ -1,0 +1,191 @@
+//! A SQL session: one snapshot, the views built on it, read-only behind several walls.
+//!
+//! In: a snapshot and SQL text. Out: a stream of Arrow batches. Every text passes the same walls (`guard`: size, shape,
+//! only questions; then the plan is verified again); below them there is nothing to write to or to read files with: no
+//! object store, no file format, no table factory. People's texts also have a deadline and a row limit. Planning and
+//! execution stay on the threads of [`SqlRuntime`].
+
+mod answer;
+mod cooperative;
+mod growth;
+mod runtime;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::scalar::ScalarValue;
+use lance::io::exec::count_pushdown::CountPushdown;
+
+use crate::error::Result;
+use crate::guard;
+use crate::snapshot::Snapshot;
+use crate::views;
+
+pub use answer::Answer;
+use answer::{Deadline, Work};
+use cooperative::CooperativeJoins;
+pub use runtime::SqlRuntime;
+use runtime::{Origin, Running, tracked};
+
+/// Partitions a plan is split into. Tables come as one stream each, and the machine has other work.
+const PARTITIONS: usize = 2;
+
+/// What a session's queries may use.
+#[derive(Clone, Debug)]
+pub struct SqlLimits {
+    /// Memory of all queries of sessions with these limits together, bytes.
+    pub memory_bytes: usize,
+    /// Time for one query, planning and reading its answer included.
+    pub timeout: Duration,
+    /// Length of a text, bytes.
+    pub max_text_bytes: usize,
+    /// Operators in a text; plans recurse over chains of them.
+    pub max_operators: usize,
+    /// Items in one list of a text.
+    pub max_list_items: usize,
+    /// Rows of an answer; the rest is left out and [`Answer::is_truncated`] says so.
+    pub max_rows: Option<usize>,
+    /// Where sorts and aggregates spill; none: the system's temporary folder.
+    pub temp_dir: Option<PathBuf>,
+    /// Spill space, bytes.
+    pub max_temp_bytes: u64,
+}
+
+impl Default for SqlLimits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 512 << 20,
+            timeout: Duration::from_secs(30),
+            max_text_bytes: 64 << 10,
+            max_operators: 500,
+            max_list_items: 4000,
+            max_rows: None,
+            temp_dir: None,
+            max_temp_bytes: 4 << 30,
+        }
+    }
+}
+
+/// One snapshot open for questions; cheap to clone.
+#[derive(Clone)]
+pub struct Session {
+    runtime: SqlRuntime,
+    context: SessionContext,
+    limits: SqlLimits,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Session {
+    /// Opens the tables of `snapshot` and builds the views on them.
+    pub async fn open(runtime: &SqlRuntime, snapshot: Arc<Snapshot>, limits: SqlLimits) -> Result<Self> {
+        let context = SessionContext::new_with_state(state(runtime, &limits)?);
+        let session = Self { runtime: runtime.clone(), context, limits, snapshot };
+        let building = session.clone();
+        answer::run(session.runtime.handle(Origin::Program), "building the views", async move {
+            views::create(&building.context, &building.snapshot).await
+        })
+        .await?;
+        Ok(session)
+    }
+
+    /// What the session looks at.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// Answers a text from anybody: all walls, and the deadline. Needs tokio's timer where it is called.
+    ///
+    /// # Errors
+    /// `QueryRefused`, `QueryFailed`, `QueryTooLarge` and `QueryTimeout`, from here or, once rows flow, from the answer.
+    pub async fn query(&self, sql: &str) -> Result<Answer> {
+        let deadline = Deadline::new(self.limits.timeout, self.runtime.track());
+        let work = Work { sql: sql.to_owned(), max_rows: self.limits.max_rows, deadline: Some(deadline.clone()) };
+        let session = self.clone();
+        let sql = sql.to_owned();
+        let plan = async move { session.execute(&sql, Vec::new(), deadline.running).await };
+        Answer::start(&self.runtime, Origin::People, work, plan).await
+    }
+
+    /// Answers a text of the program's own or of the curriculum: the same walls, but no deadline and no row limit. Named
+    /// parameters (`$seed`) take the given values.
+    pub async fn query_trusted(&self, sql: &str, parameters: Vec<(&str, ScalarValue)>) -> Result<Answer> {
+        let work = Work { sql: sql.to_owned(), max_rows: None, deadline: None };
+        let session = self.clone();
+        let (sql, parameters, running) = (sql.to_owned(), owned(parameters), self.runtime.track());
+        let plan = async move { session.execute(&sql, parameters, running).await };
+        Answer::start(&self.runtime, Origin::Program, work, plan).await
+    }
+
+    /// Columns that a text would answer with; plans it and runs nothing. Parameters need no value.
+    pub async fn schema_of(&self, sql: &str) -> Result<SchemaRef> {
+        let session = self.clone();
+        let text = sql.to_owned();
+        answer::run(self.runtime.handle(Origin::Program), sql, async move {
+            let state = session.context.state();
+            let mut plan = session.plan(&state, &text).await?;
+            if plan.get_parameter_names().map_err(guard::failed)?.is_empty() {
+                // Wrong types show only here.
+                plan = state.optimize(&plan).map_err(guard::failed)?;
+            }
+            Ok(plan.schema().inner().clone())
+        })
+        .await
+    }
+
+    async fn plan(&self, state: &SessionState, sql: &str) -> Result<LogicalPlan> {
+        let statement = guard::statement(sql, &self.limits)?;
+        let plan = state.statement_to_plan(statement).await.map_err(guard::failed)?;
+        guard::plan(&plan)?;
+        Ok(plan)
+    }
+
+    async fn execute(
+        &self,
+        sql: &str,
+        parameters: Vec<(String, ScalarValue)>,
+        running: Arc<Running>,
+    ) -> Result<SendableRecordBatchStream> {
+        let state = self.context.state();
+        let mut plan = self.plan(&state, sql).await?;
+        if !parameters.is_empty() {
+            plan = plan.with_param_values(parameters).map_err(guard::failed)?;
+        }
+        let physical = state.create_physical_plan(&plan).await.map_err(guard::failed)?;
+        let task = TaskContext::from(&state).with_runtime(tracked(state.runtime_env(), running));
+        execute_stream(physical, Arc::new(task)).map_err(guard::failed)
+    }
+}
+
+fn owned(parameters: Vec<(&str, ScalarValue)>) -> Vec<(String, ScalarValue)> {
+    parameters.into_iter().map(|(name, value)| (name.trim_start_matches('$').to_owned(), value)).collect()
+}
+
+/// An engine with functions, and nothing else to reach the world by.
+fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
+    let mut config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_default_catalog_and_schema("marginalia", "public")
+        .with_target_partitions(PARTITIONS);
+    let options = config.options_mut();
+    options.execution.enable_recursive_ctes = false;
+    // A sort keeps this much free for its merge; in a small pool the default would not fit.
+    options.execution.sort_spill_reservation_bytes = (limits.memory_bytes / 16).min(10 << 20);
+    options.sql_parser.map_string_types_to_utf8view = false;
+    Ok(SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime.environment(limits)?)
+        .with_scalar_functions(growth::scalar_functions())
+        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_window_functions(SessionStateDefaults::default_window_functions())
+        .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .with_expr_planners(growth::expr_planners())
+        .with_physical_optimizer_rule(Arc::new(CountPushdown))
+        .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
+        .build())
+}

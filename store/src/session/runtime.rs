@@ -1,0 +1,222 @@
+//! The threads SQL runs on.
+//!
+//! In: work of sessions. Out: the same work on threads of its own, with stacks deep enough for the planner's recursion, so
+//! that a query which keeps its thread (joins hardly yield) stalls no ingest, commit or page. People's SQL and the
+//! program's own have separate threads: the first can never stall the second. A query that does not stop at its deadline
+//! lingers; it is counted, and new ones are refused while every thread is taken.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::error::Result as EngineResult;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{
+    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
+};
+use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use tokio::runtime::{Handle, Runtime};
+
+use super::SqlLimits;
+use crate::error::{Error, Result};
+
+/// Address space of one thread's stack; only what is used becomes memory.
+const STACK_BYTES: usize = 32 << 20;
+/// Consumers named when memory runs out.
+const CONSUMERS_NAMED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(3).expect("3 is not 0");
+
+/// Threads, memory and spill space of all SQL in this process; cheap to clone.
+#[derive(Clone)]
+pub struct SqlRuntime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    people: Threads,
+    program: Threads,
+    threads: usize,
+    /// One pool per set of limits, so that the bound holds for all sessions together.
+    environments: Mutex<HashMap<(usize, Option<PathBuf>, u64), Arc<RuntimeEnv>>>,
+    lingering: Arc<AtomicUsize>,
+}
+
+/// Whose SQL it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Untrusted text.
+    People,
+    /// The program's own.
+    Program,
+}
+
+impl SqlRuntime {
+    /// Starts the threads: four for people's SQL and four for the program's, or one per core where there are more.
+    pub fn new() -> Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
+        let inner = Inner {
+            people: Threads::start("sql", threads)?,
+            program: Threads::start("sql-own", threads)?,
+            threads,
+            environments: Mutex::default(),
+            lingering: Arc::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Queries that passed their deadline and have not ended yet.
+    pub fn lingering(&self) -> usize {
+        self.inner.lingering.load(Ordering::Relaxed)
+    }
+
+    /// Threads that people's SQL has.
+    pub fn threads(&self) -> usize {
+        self.inner.threads
+    }
+
+    pub(super) fn handle(&self, origin: Origin) -> &Handle {
+        match origin {
+            Origin::People => &self.inner.people.handle,
+            Origin::Program => &self.inner.program.handle,
+        }
+    }
+
+    /// Memory and spill space for sessions of these limits.
+    pub(super) fn environment(&self, limits: &SqlLimits) -> Result<Arc<RuntimeEnv>> {
+        let key = (limits.memory_bytes, limits.temp_dir.clone(), limits.max_temp_bytes);
+        let mut environments = self.inner.environments.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(environment) = environments.get(&key) {
+            return Ok(environment.clone());
+        }
+        let mode = match &limits.temp_dir {
+            Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(limits.max_temp_bytes);
+        // The default registry knows the local disk; SQL has no business there.
+        let stores = DefaultObjectStoreRegistry::new();
+        stores.deregister_store(ObjectStoreUrl::local_filesystem().as_ref())?;
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), CONSUMERS_NAMED)))
+            .with_disk_manager_builder(disk)
+            .with_object_store_registry(Arc::new(stores))
+            .build_arc()?;
+        environments.insert(key, environment.clone());
+        Ok(environment)
+    }
+
+    pub(super) fn track(&self) -> Arc<Running> {
+        Arc::new(Running { lingering: self.inner.lingering.clone(), overdue: AtomicBool::new(false) })
+    }
+}
+
+impl fmt::Debug for SqlRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlRuntime").field("threads", &self.threads()).field("lingering", &self.lingering()).finish()
+    }
+}
+
+/// A tokio runtime that may be dropped anywhere: it does not wait for tasks that hold their thread.
+struct Threads {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Threads {
+    fn start(name: &'static str, threads: usize) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_stack_size(STACK_BYTES)
+            .thread_name(name)
+            .enable_all()
+            .build()
+            .map_err(Error::io("threads for SQL"))?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One running query: held by its task and, through its memory pool, by every operator that still holds memory.
+#[derive(Debug)]
+pub(super) struct Running {
+    lingering: Arc<AtomicUsize>,
+    overdue: AtomicBool,
+}
+
+impl Running {
+    /// Its deadline has passed.
+    pub(super) fn set_overdue(&self) {
+        if !self.overdue.swap(true, Ordering::Relaxed) {
+            self.lingering.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if *self.overdue.get_mut() {
+            self.lingering.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The shared environment with a pool that also keeps the query's [`Running`] alive.
+pub(super) fn tracked(environment: &RuntimeEnv, running: Arc<Running>) -> Arc<RuntimeEnv> {
+    let pool = TrackedPool { inner: environment.memory_pool.clone(), _running: running };
+    Arc::new(RuntimeEnv { memory_pool: Arc::new(pool), ..environment.clone() })
+}
+
+#[derive(Debug)]
+struct TrackedPool {
+    inner: Arc<dyn MemoryPool>,
+    _running: Arc<Running>,
+}
+
+impl fmt::Display for TrackedPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl MemoryPool for TrackedPool {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        self.inner.register(consumer);
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        self.inner.unregister(consumer);
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.inner.grow(reservation, additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.inner.shrink(reservation, shrink);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> EngineResult<()> {
+        self.inner.try_grow(reservation, additional)
+    }
+
+    fn reserved(&self) -> usize {
+        self.inner.reserved()
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        self.inner.memory_limit()
+    }
+}

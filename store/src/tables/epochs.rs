@@ -1,0 +1,42 @@
+//! `epochs`: what one epoch of training measured.
+
+use crate::columns::Timestamp;
+use crate::table::table;
+
+table! {
+    /// One training epoch.
+    Epoch in Epochs {
+        /// The round.
+        round: u32,
+        /// Epoch within the round, from 1.
+        epoch: u32,
+        /// Optimiser steps in it.
+        steps: u64,
+        /// Mean total loss.
+        loss: f32,
+        /// Mean supervised cross-entropy, Eq. 3.
+        loss_supervised: f32,
+        /// Mean unlabelled loss, Eq. 4.
+        loss_unlabelled: f32,
+        /// Mean contrastive loss.
+        loss_contrastive: f32,
+        /// Learning rate.
+        learning_rate: f64,
+        /// Share of unlabelled samples that fell into subset I.
+        acceptance_rate: f32,
+        /// Unlabelled samples in subset I, over all steps.
+        subset_one: u64,
+        /// Unlabelled samples in subset II, over all steps.
+        subset_two: u64,
+        /// Accuracy of the teacher on the labelled set, fraction.
+        labelled_accuracy: f32,
+        /// Accuracy of the teacher on the validation split, fraction; null without one.
+        validation_accuracy: Option<f32>,
+        /// Macro-F1 on the validation split, fraction.
+        validation_macro_f1: Option<f32>,
+        /// Wall-clock seconds.
+        seconds: f64,
+        /// When it ended.
+        finished_at: Timestamp,
+    }
+}

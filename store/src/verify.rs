@@ -1,0 +1,276 @@
+//! `verify` reads everything back.
+//!
+//! In: a corpus. Out: a report of what is there and every finding: images that no longer hash to their id, ids that
+//! point nowhere, rows of rounds that never finished, markers whose versions or checkpoints are gone. Lance's data pages
+//! carry no checksums, so the images are hashed again; that is the point of the whole.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use futures::TryStreamExt;
+use lance::Dataset;
+
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::pins;
+use crate::round::planned_rounds;
+use crate::session::{Session, SqlLimits, SqlRuntime};
+use crate::snapshot::Snapshot;
+use crate::table::{TableId, column};
+use crate::tables::rounds::Round;
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Finding {
+    /// Short stable code, such as `hash_differs`.
+    pub code: &'static str,
+    /// Table it was found in.
+    pub table: TableId,
+    /// What, for people.
+    pub detail: String,
+}
+
+/// What was read, and what was found.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct VerifyReport {
+    /// Images hashed.
+    pub faces: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Rows and version of every table.
+    pub tables: Vec<(TableId, u64, u64)>,
+    /// Rounds with a marker.
+    pub rounds: usize,
+    /// A round that was killed and will be resumed.
+    pub unfinished_round: Option<u32>,
+    /// Everything found.
+    pub findings: Vec<Finding>,
+}
+
+impl VerifyReport {
+    /// Nothing found.
+    pub fn is_clean(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    fn found(&mut self, code: &'static str, table: TableId, detail: impl Into<String>) {
+        self.findings.push(Finding { code, table, detail: detail.into() });
+    }
+}
+
+/// Named checks in SQL: each counts rows that should not exist.
+const CHECKS: &[(&str, TableId, &str, &str)] = &[
+    (
+        "duplicate_face",
+        TableId::Faces,
+        "face ids stored more than once",
+        "select count(*) as n from (select face_id from faces group by face_id having count(*) > 1)",
+    ),
+    (
+        "dangling_face",
+        TableId::Sightings,
+        "sightings of faces that are not stored",
+        "select count(*) as n from sightings s left anti join faces f on s.face_id = f.face_id where s.face_id is not null",
+    ),
+    (
+        "dangling_face",
+        TableId::Labels,
+        "labels of faces that are not stored",
+        "select count(*) as n from labels l left anti join faces f on l.face_id = f.face_id",
+    ),
+    (
+        "duplicate_label",
+        TableId::Labels,
+        "label ids stored more than once",
+        "select count(*) as n from (select label_id from labels group by label_id having count(*) > 1)",
+    ),
+    (
+        "dangling_label",
+        TableId::Labels,
+        "rows that take back a label that is not stored",
+        "select count(*) as n from labels a left anti join labels b on a.retracts = b.label_id where a.retracts is not null",
+    ),
+    (
+        "dangling_face",
+        TableId::Predictions,
+        "predictions of faces that are not stored",
+        "select count(*) as n from predictions p left anti join faces f on p.face_id = f.face_id",
+    ),
+    (
+        "bad_value",
+        TableId::Predictions,
+        "predictions with a confidence outside 0..1 or a subset that does not follow from the margin",
+        "select count(*) as n from predictions where not (confidence >= 0 and confidence <= 1.0001) \
+         or (subset = 'I') <> (confidence >= margin) or subset not in ('I', 'II')",
+    ),
+    (
+        "bad_value",
+        TableId::Labels,
+        "labels whose class the corpus does not have",
+        "select count(*) as n from labels l left anti join classes c on l.expression = c.expression \
+         where l.expression is not null",
+    ),
+    (
+        "dangling_face",
+        TableId::QueueEntries,
+        "queue entries of faces that are not stored",
+        "select count(*) as n from queue_entries q left anti join faces f on q.face_id = f.face_id",
+    ),
+    (
+        "dangling_face",
+        TableId::Embeddings,
+        "embeddings of faces that are not stored",
+        "select count(*) as n from embeddings e left anti join faces f on e.face_id = f.face_id",
+    ),
+];
+
+impl Corpus {
+    /// Reads everything back; `progress` is told the images hashed and their total.
+    pub async fn verify(&self, sql: &SqlRuntime, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<VerifyReport> {
+        let snapshot = self.snapshot().await?;
+        let mut report = VerifyReport::default();
+        for table in TableId::ALL {
+            self.check_table(&snapshot, *table, &mut report).await?;
+        }
+        check_images(&snapshot, &mut report, progress).await?;
+        let session = Session::open(sql, snapshot.clone(), SqlLimits::default()).await?;
+        for (code, table, what, query) in CHECKS {
+            let rows: Vec<Count> = session.query_trusted(query, Vec::new()).await?.rows().await?;
+            let n = rows.first().map_or(0, |row| row.n);
+            if n > 0 {
+                report.found(code, *table, format!("{n} {what}"));
+            }
+        }
+        self.check_rounds(&snapshot, &mut report).await?;
+        Ok(report)
+    }
+
+    /// Lance's own checks and the row count of a full pass over the small columns.
+    async fn check_table(&self, snapshot: &Snapshot, table: TableId, report: &mut VerifyReport) -> Result<()> {
+        let dataset = snapshot.open(table)?.clone();
+        let version = dataset.version().version;
+        // A damaged file may panic inside Lance: a task of its own turns that into a finding.
+        let task = tokio::spawn(async move {
+            dataset.validate().await?;
+            let counted = dataset.count_rows(None).await? as u64;
+            let read = count_by_reading(&dataset, table).await?;
+            Ok::<_, lance::Error>((counted, read))
+        });
+        match task.await {
+            Ok(Ok((counted, read))) => {
+                report.tables.push((table, counted, version));
+                if counted != read {
+                    report.found("row_count", table, format!("{counted} rows by its manifest, {read} when read"));
+                }
+            }
+            Ok(Err(error)) => report.found("unreadable", table, error.to_string()),
+            Err(panic) => report.found("unreadable", table, format!("reading it panicked: {panic}")),
+        }
+        Ok(())
+    }
+
+    async fn check_rounds(&self, snapshot: &Snapshot, report: &mut VerifyReport) -> Result<()> {
+        let rounds = snapshot.rounds();
+        report.rounds = rounds.len();
+        report.unfinished_round = planned_rounds(self.path(), rounds)?;
+        let known: BTreeSet<u32> = rounds.iter().map(|r| r.round).chain(report.unfinished_round).collect();
+        let known = known.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+        for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
+            let filter = (!known.is_empty()).then(|| format!("round NOT IN ({known})"));
+            let orphans = snapshot.count(*table, filter.as_deref()).await?;
+            if orphans > 0 {
+                report.found("orphan", *table, format!("{orphans} rows of rounds that never finished"));
+            }
+        }
+        let kept = pins::kept_rounds(snapshot.open(TableId::Rounds)?).await?;
+        for round in rounds {
+            if kept.contains(&round.round) {
+                self.check_pins(snapshot, round, report).await?;
+            }
+            self.check_checkpoint(round, report)?;
+        }
+        Ok(())
+    }
+
+    /// Every pinned version must open.
+    async fn check_pins(&self, snapshot: &Snapshot, round: &Round, report: &mut VerifyReport) -> Result<()> {
+        for table in TableId::ALL {
+            let dataset = snapshot.open(*table)?;
+            let Some(version) = pins::version(dataset, *table, &pins::round_tag(round.round)).await? else {
+                report.found("missing_pin", *table, format!("round {} does not pin its version", round.round));
+                continue;
+            };
+            if let Err(error) = dataset.checkout_version(version).await {
+                let what = format!("version {version}, pinned by round {}, does not open: {error}", round.round);
+                report.found("missing_version", *table, what);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_checkpoint(&self, round: &Round, report: &mut VerifyReport) -> Result<()> {
+        let file = self.path().join(&round.checkpoint).join("teacher.safetensors");
+        let mut hasher = blake3::Hasher::new();
+        match std::fs::File::open(&file).and_then(|mut opened| std::io::copy(&mut opened, &mut hasher)) {
+            Ok(_) if hasher.finalize().to_hex().as_str() == round.checkpoint_hash => {}
+            Ok(_) => {
+                let what = format!("checkpoint {} of round {} has another hash", file.display(), round.round);
+                report.found("checkpoint_differs", TableId::Rounds, what);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let what = format!("checkpoint {} of round {} is gone", file.display(), round.round);
+                report.found("checkpoint_missing", TableId::Rounds, what);
+            }
+            Err(error) => return Err(Error::io(file)(error)),
+        }
+        Ok(())
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Count {
+    n: u64,
+}
+
+/// Rows as a scan of every column but the images counts them; images are read when they are hashed.
+async fn count_by_reading(dataset: &Arc<Dataset>, table: TableId) -> lance::Result<u64> {
+    let columns: Vec<String> =
+        table.columns().iter().map(|c| c.field.name().clone()).filter(|name| name != "image").collect();
+    let mut scan = dataset.scan();
+    scan.project(&columns)?.batch_size(1024).io_buffer_size(64 << 20);
+    scan.scan_in_order(false);
+    let mut batches = scan.try_into_stream().await?;
+    let mut rows = 0;
+    while let Some(batch) = batches.try_next().await? {
+        rows += batch.num_rows() as u64;
+    }
+    Ok(rows)
+}
+
+/// Hashes every image again.
+async fn check_images(
+    snapshot: &Snapshot,
+    report: &mut VerifyReport,
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<()> {
+    let total = snapshot.count(TableId::Faces, None).await?;
+    let mut scan = snapshot.open(TableId::Faces)?.scan();
+    scan.project(&["face_id", "image"]).map_err(Error::table(TableId::Faces))?;
+    scan.batch_size(256).io_buffer_size(64 << 20).batch_readahead(2).fragment_readahead(1);
+    let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
+    while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
+        let ids = column(&batch, TableId::Faces, "face_id")?.as_string::<i32>();
+        let images = column(&batch, TableId::Faces, "image")?.as_binary::<i64>();
+        for (id, image) in ids.iter().zip(images.iter()) {
+            let (id, image) = (id.unwrap_or_default(), image.unwrap_or_default());
+            report.faces += 1;
+            report.bytes += image.len() as u64;
+            if blake3::hash(image).to_hex().as_str() != id {
+                report.found("hash_differs", TableId::Faces, format!("the image of face {id} was changed on disk"));
+            }
+        }
+        progress(report.faces, total);
+    }
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The views: the words people query. One `.sql` file each, with its documentation.
+//!
+//! In: the tables of a snapshot. Out: a session's names. Round-scoped tables hold rows of rounds that were killed before
+//! their marker: each is replaced by a view of its name that keeps only rows of finished rounds, and the table behind it
+//! gets no name at all, so that nobody sees half a round.
+//!
+//! A file starts with comment lines: what one row is, then `-- column: text` for each column. Then follows one SELECT; in
+//! it `$current_round` is the last accepted round, 0 before the first. It is a literal by the time the view is planned, so
+//! that Lance's index can serve it.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringArray, UInt32Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::prelude::SessionContext;
+use datafusion::scalar::ScalarValue;
+use lance::datafusion::LanceTableProvider;
+
+use crate::error::Result;
+use crate::guard;
+use crate::snapshot::Snapshot;
+use crate::table::TableId;
+
+/// One view: its name and the text of its file.
+#[derive(Clone, Copy, Debug)]
+pub struct View {
+    /// What it is queried as.
+    pub name: &'static str,
+    file: &'static str,
+}
+
+macro_rules! views {
+    ($($name:literal),* $(,)?) => {
+        /// Every view. Each stands behind those that it uses.
+        pub const VIEWS: &[View] =
+            &[$(View { name: $name, file: include_str!(concat!("views/", $name, ".sql")) }),*];
+    };
+}
+
+views![
+    "predictions",
+    "queue_entries",
+    "embeddings",
+    "margins",
+    "epochs",
+    "face_splits",
+    "current_labels",
+    "label_votes",
+    "label_conflicts",
+    "current_predictions",
+    "pseudo_labels",
+    "corpus",
+    "unlabelled",
+    "queue",
+    "class_balance",
+    "confidence_histogram",
+    "margin_history",
+    "round_summary",
+];
+
+impl View {
+    /// What one row is.
+    pub fn doc(&self) -> String {
+        let lines = self.comments().filter(|line| column_doc(line).is_none());
+        lines.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Columns with their documentation, in the order of the file.
+    pub fn columns(&self) -> Vec<(&'static str, &'static str)> {
+        self.comments().filter_map(column_doc).collect()
+    }
+
+    /// The SELECT, without the comments above it.
+    pub fn sql(&self) -> &'static str {
+        let comments: usize = self.file.split_inclusive('\n').take_while(|line| line.starts_with("--")).map(str::len).sum();
+        self.file[comments..].trim()
+    }
+
+    fn comments(&self) -> impl Iterator<Item = &'static str> {
+        self.file.lines().map_while(|line| line.strip_prefix("--")).map(str::trim)
+    }
+}
+
+fn column_doc(line: &'static str) -> Option<(&'static str, &'static str)> {
+    let (name, doc) = line.split_once(": ")?;
+    let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    is_name.then_some((name, doc))
+}
+
+/// Rows of one read of a wide table: few, because images are up to 100 kB each.
+const WIDE_BATCH_BYTES: u64 = 16 << 20;
+
+/// Registers the tables of `snapshot` and builds the views on them.
+pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Result<()> {
+    for table in TableId::ALL.iter().filter(|table| !table.is_hidden()) {
+        context.register_table(base_name(*table), provider(snapshot, *table)?).map_err(guard::failed)?;
+    }
+    context.register_table("classes", classes(snapshot.classes())?).map_err(guard::failed)?;
+    let current_round = ScalarValue::Int64(Some(snapshot.current_round().map_or(0, i64::from)));
+    for view in VIEWS {
+        let plan = context.state().create_logical_plan(view.sql()).await.map_err(guard::failed)?;
+        let plan = plan.with_param_values(vec![("current_round", current_round.clone())]).map_err(guard::failed)?;
+        let table = ViewTable::new(plan, Some(view.sql().to_owned()));
+        context.register_table(view.name, Arc::new(table)).map_err(guard::failed)?;
+    }
+    for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
+        context.deregister_table(base_name(*table)).map_err(guard::failed)?;
+    }
+    Ok(())
+}
+
+/// What views call a table: the name itself, or `…_all` where a view of that name stands in front of it.
+fn base_name(table: TableId) -> String {
+    match table.is_round_scoped() {
+        true => format!("{table}_all"),
+        false => table.name().to_owned(),
+    }
+}
+
+/// The table as the engine reads it. A table that did not exist at this snapshot is empty.
+fn provider(snapshot: &Snapshot, table: TableId) -> Result<Arc<dyn TableProvider>> {
+    let Some(dataset) = snapshot.dataset(table) else {
+        return Ok(Arc::new(MemTable::try_new(table.schema(), vec![vec![]])?));
+    };
+    // Unordered: the order of rows means nothing, and keeping it costs read-ahead.
+    let provider = LanceTableProvider::new_with_ordering(dataset.clone(), false, false, false);
+    Ok(Arc::new(match table {
+        TableId::Faces | TableId::Embeddings => provider.with_batch_size_bytes(WIDE_BATCH_BYTES),
+        _ => provider,
+    }))
+}
+
+/// The corpus's classes as a table, so that views can name those nobody has chosen yet.
+fn classes(names: &[String]) -> Result<Arc<dyn TableProvider>> {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("position", DataType::UInt32, false),
+        Field::new("expression", DataType::Utf8, false),
+    ]));
+    let positions = UInt32Array::from_iter_values((0_u32..).take(names.len()));
+    let columns = vec![Arc::new(positions) as _, Arc::new(StringArray::from_iter_values(names)) as _];
+    let batch = RecordBatch::try_new(schema.clone(), columns)?;
+    Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
+}

@@ -1,0 +1,27 @@
+-- One class that somebody chose for a face, counted within the face's deciding origin: human before import before
+-- simulated. Verdict not_a_face counts like a class; unsure and skip are no votes.
+-- face_id: the face
+-- origin: the deciding origin
+-- expression: class, or not_a_face
+-- votes: current labels of that origin that say so
+-- judgements: current labels of that origin that say anything about the face
+-- place: 1 for the class with most votes; equal votes share a place
+-- shared_by: how many classes have exactly as many votes; the face is decided where place and shared_by are 1
+with counted as (
+  select face_id, origin, case origin when 'human' then 1 when 'import' then 2 else 3 end as priority,
+         coalesce(expression, verdict) as expression, count(*) as votes
+  from current_labels
+  where expression is not null or verdict = 'not_a_face'
+  group by face_id, origin, coalesce(expression, verdict)
+),
+ranked as (
+  select face_id, origin, priority, expression, votes,
+         min(priority) over (partition by face_id) as deciding,
+         rank() over (partition by face_id, priority order by votes desc) as place,
+         sum(votes) over (partition by face_id, priority) as judgements,
+         count(*) over (partition by face_id, priority, votes) as shared_by
+  from counted
+)
+select face_id, origin, expression, votes, judgements, place, shared_by
+from ranked
+where priority = deciding

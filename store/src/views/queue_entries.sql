@@ -1,0 +1,9 @@
+-- One place in the top of an accepted round's queue, as it was written with the round.
+-- round: the round
+-- face_id: the face
+-- rank: place, from 1
+-- lane: queue, or audit for the random sample of subset I that is shown without a suggestion
+-- reason: why it stands there
+select q.round, q.face_id, q.rank, q.lane, q.reason
+from queue_entries_all q
+left semi join (select round from rounds where accepted) r on q.round = r.round

@@ -1,0 +1,178 @@
+//! One writer task per table and process: gather, commit once, sync, answer everyone.
+//!
+//! In: rows from any number of callers, through a bounded channel (a full one makes callers wait: back-pressure). Out:
+//! an acknowledgement to each, after the commit that holds its rows lies on the disk. Fewer, larger commits are the
+//! whole art with Lance: every commit rewrites the manifest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Error, Result};
+use crate::log::{Change, Log};
+use crate::table::Table;
+
+/// Requests that may wait at one table; beyond that callers wait.
+const QUEUE_BOUND: usize = 256;
+
+/// How a table's writer gathers.
+#[derive(Clone, Copy, Debug)]
+pub struct Gather {
+    /// How long to wait for company after the first request. Zero: only what came in during the last commit.
+    pub window: Duration,
+    /// Rows after which the wait ends early.
+    pub max_rows: usize,
+}
+
+impl Default for Gather {
+    fn default() -> Self {
+        Self { window: Duration::ZERO, max_rows: 8192 }
+    }
+}
+
+/// What the caller is told once its rows are safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Version of the table that holds the rows.
+    pub version: u64,
+    /// For each row whether it was written; false where the table's [`Admit`] knew it already.
+    pub written: Vec<bool>,
+}
+
+/// Looks at rows just before they are committed. Most tables take all; `faces` refuses known ones.
+#[async_trait]
+pub trait Admit<T: Table>: Send + 'static {
+    /// Which rows to write. What the guard holds is held until the commit is done.
+    async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)>;
+    /// Called after the commit with the rows that were written.
+    fn written(&mut self, rows: &[T], version: u64);
+}
+
+/// Takes every row.
+pub struct AdmitAll;
+
+#[async_trait]
+impl<T: Table> Admit<T> for AdmitAll {
+    async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)> {
+        Ok((vec![true; rows.len()], Box::new(())))
+    }
+    fn written(&mut self, _rows: &[T], _version: u64) {}
+}
+
+struct Request<T> {
+    rows: Vec<T>,
+    reply: oneshot::Sender<Result<Acknowledged>>,
+}
+
+/// The way to append to a table.
+pub struct Writer<T> {
+    requests: mpsc::Sender<Request<T>>,
+}
+
+impl<T> Clone for Writer<T> {
+    fn clone(&self) -> Self {
+        Self { requests: self.requests.clone() }
+    }
+}
+
+impl<T: Table> Writer<T> {
+    /// Starts the writer task; it ends when the last handle is dropped.
+    pub fn start(log: Arc<dyn Log>, gather: Gather, admit: impl Admit<T>) -> Self {
+        let (requests, inbox) = mpsc::channel(QUEUE_BOUND);
+        tokio::spawn(Task { log, gather, admit: Box::new(admit) }.run(inbox));
+        Self { requests }
+    }
+
+    /// Appends rows; returns after they lie on the disk.
+    pub async fn append(&self, rows: Vec<T>) -> Result<Acknowledged> {
+        let (reply, answer) = oneshot::channel();
+        let stopped = || Error::WriterStopped { table: T::ID };
+        self.requests.send(Request { rows, reply }).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+struct Task<T> {
+    log: Arc<dyn Log>,
+    gather: Gather,
+    admit: Box<dyn Admit<T>>,
+}
+
+impl<T: Table> Task<T> {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request<T>>) {
+        while let Some(first) = inbox.recv().await {
+            let requests = self.gather(first, &mut inbox).await;
+            if !self.write(requests).await {
+                // After a failed sync nothing more is written by this process: what the kernel kept is unknown.
+                return;
+            }
+        }
+    }
+
+    async fn gather(&self, first: Request<T>, inbox: &mut mpsc::Receiver<Request<T>>) -> Vec<Request<T>> {
+        let mut rows = first.rows.len();
+        let mut requests = vec![first];
+        let end = tokio::time::Instant::now() + self.gather.window;
+        while rows < self.gather.max_rows {
+            let next = match inbox.try_recv() {
+                Ok(request) => request,
+                Err(_) if self.gather.window.is_zero() => break,
+                Err(_) => match tokio::time::timeout_at(end, inbox.recv()).await {
+                    Ok(Some(request)) => request,
+                    _ => break,
+                },
+            };
+            rows += next.rows.len();
+            requests.push(next);
+        }
+        requests
+    }
+
+    /// Commits and answers; false if writing must stop.
+    async fn write(&mut self, requests: Vec<Request<T>>) -> bool {
+        let mut rows = Vec::new();
+        let mut replies = Vec::with_capacity(requests.len());
+        for request in requests {
+            replies.push((request.rows.len(), request.reply));
+            rows.extend(request.rows);
+        }
+        match self.commit(rows).await {
+            Ok((version, written)) => {
+                let mut written = written.into_iter();
+                for (count, reply) in replies {
+                    let written = written.by_ref().take(count).collect();
+                    // A caller that went away loses nothing: its rows are written.
+                    let _ = reply.send(Ok(Acknowledged { version, written }));
+                }
+                true
+            }
+            Err(error) => {
+                let goes_on = !matches!(error, Error::Sync { .. });
+                let error = Arc::new(error);
+                for (_, reply) in replies {
+                    let _ = reply.send(Err(Error::Commit { table: T::ID, source: error.clone() }));
+                }
+                goes_on
+            }
+        }
+    }
+
+    async fn commit(&mut self, rows: Vec<T>) -> Result<(u64, Vec<bool>)> {
+        let (written, guard) = self.admit.admit(&rows).await?;
+        let mut keep = written.iter();
+        let rows: Vec<T> = rows.into_iter().filter(|_| *keep.next().unwrap_or(&false)).collect();
+        if rows.is_empty() {
+            let version = self.log.latest(T::ID).await?.version().version;
+            return Ok((version, written));
+        }
+        let batch = T::to_batch(&rows)?;
+        let committed = self.log.commit(T::ID, Change::Append(vec![batch])).await?;
+        let version = committed.version;
+        drop(guard);
+        self.log.sync(T::ID, committed).await?;
+        self.admit.written(&rows, version);
+        Ok((version, written))
+    }
+}

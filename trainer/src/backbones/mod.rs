@@ -1,0 +1,97 @@
+//! The registry of backbones: from images to one feature row per image. A new backbone is one file and one line here.
+
+mod resnet;
+
+use candle_core::{Result, Tensor};
+
+use crate::Error;
+
+/// A tensor that a backbone or head owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// torchvision's name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a tensor is for, and so how it starts and whether it is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Convolution weight: normal, variance 2 / (O·k·k) (He, fan out).
+    Convolution,
+    /// BatchNorm weight: 1.
+    Scale,
+    /// BatchNorm bias: 0.
+    Shift,
+    /// Linear weight or bias: uniform within ±1/√inputs.
+    Linear {
+        /// Inputs of the layer.
+        inputs: usize,
+    },
+    /// BatchNorm's running mean: 0, not trained.
+    RunningMean,
+    /// BatchNorm's running variance: 1, not trained.
+    RunningVariance,
+}
+
+impl Role {
+    /// Whether the optimiser moves it.
+    pub fn is_trained(self) -> bool {
+        !matches!(self, Role::RunningMean | Role::RunningVariance)
+    }
+}
+
+/// The operations that a backbone is written in. Training and inference implement them differently: one keeps
+/// gradients and batch statistics, the other has BatchNorm folded into the convolutions.
+pub trait Layers {
+    /// Convolution `convolution` and BatchNorm `batch_norm` (names without `.weight`), then ReLU where `relu`.
+    fn convolution_batch_norm(
+        &self,
+        names: [&str; 2],
+        x: &Tensor,
+        shape: ConvolutionShape,
+        relu: bool,
+    ) -> Result<Tensor>;
+}
+
+/// Stride, padding of one convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvolutionShape {
+    pub stride: usize,
+    pub padding: usize,
+}
+
+/// A network body.
+pub trait Backbone: Send + Sync {
+    /// Name in the configuration.
+    fn name(&self) -> &'static str;
+    /// Length of a feature row at this width.
+    fn feature_size(&self, width: f64) -> usize;
+    /// Every tensor at this width, in torchvision's order, without the head.
+    fn tensors(&self, width: f64) -> Vec<TensorSpec>;
+    /// Images (3, N, H, W) → features (N, `feature_size`).
+    fn features(&self, layers: &dyn Layers, images: &Tensor) -> Result<Tensor>;
+}
+
+macro_rules! registry {
+    ($($module:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// Every backbone.
+        pub fn all() -> &'static [&'static dyn Backbone] {
+            &[$(&$module::BACKBONE),*]
+        }
+    };
+}
+
+registry![resnet18, resnet34, resnet_tiny];
+
+/// The backbone of that name.
+pub fn named(name: &str) -> crate::Result<&'static dyn Backbone> {
+    all().iter().copied().find(|backbone| backbone.name() == name).ok_or_else(|| Error::UnknownBackbone {
+        name: name.to_owned(),
+        known: all().iter().map(|backbone| backbone.name()).collect::<Vec<_>>().join(", "),
+    })
+}

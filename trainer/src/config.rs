@@ -1,0 +1,323 @@
+//! Every setting of a round, with its unit and range, and the two presets.
+//!
+//! `released` is the published recipe of Ada-CM to the letter; `streaming` (the default) is what short rounds from
+//! scratch need: a warmed-up EMA, scaled features and no floor under the margin. A config file names a preset and only
+//! what differs from it.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::{Error, Result, backbones, methods};
+
+/// Where a configuration's values come from before the file's own keys are applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// Short rounds on a growing corpus.
+    #[default]
+    Streaming,
+    /// The published recipe.
+    Released,
+}
+
+/// The order of colour channels that the network sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelOrder {
+    /// Red first, as torchvision's weights want.
+    #[default]
+    Rgb,
+    /// Blue first, as the released Ada-CM code (OpenCV) and its MS-Celeb-1M weights want.
+    Bgr,
+}
+
+/// The margin's schedule over the epoch number t (Ada-CM Eq. 2 and its ablations Eq. 6, 7, 8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// 1 / (1 + γ^−t).
+    #[default]
+    Eq2,
+    /// 1 / (1 + (t + 1) / t).
+    Eq6,
+    /// 1 / (1 + (t + 1) / (2 t)).
+    Eq7,
+    /// 1 / (1 + e^log2(t + 1)).
+    Eq8,
+}
+
+/// What the unlabelled loss is divided by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnlabelledOver {
+    /// The whole unlabelled batch, as released.
+    #[default]
+    Batch,
+    /// The size of subset I, as Eq. 4 is written.
+    Subset,
+}
+
+/// The adaptive confidence margin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarginConfig {
+    /// Margin of every class before the first measurement, in 0..=1.
+    pub initial: f64,
+    /// Lowest margin a measured class can get, in 0..=1; 0 = no floor.
+    pub floor: f64,
+    /// Factor β of Eq. 2, in 0..=1.
+    pub beta: f64,
+    /// Base γ of Eq. 2, above 1.
+    pub gamma: f64,
+    /// Margin of a class without a right sample, in 0..=1; the floor does not touch it.
+    pub empty_class: f64,
+    /// How the margin grows with t.
+    pub schedule: Schedule,
+    /// Whether t starts again at 1, and the margins at `initial`, in every round.
+    pub restart_t_each_round: bool,
+}
+
+/// How the terms of the loss are weighed (Ada-CM Eq. 5), each 0 or more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// λ of the cross-entropy on labelled faces.
+    pub supervised: f64,
+    /// λ of the cross-entropy on pseudo-labelled faces.
+    pub unlabelled: f64,
+    /// λ of the InfoNCE term over subset II.
+    pub contrastive: f64,
+}
+
+/// Every setting of a round. Deserialising starts from the preset that `preset` names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub struct TrainerConfig {
+    /// `streaming` or `released`: where the values not given come from.
+    pub preset: Preset,
+    /// Method, by name.
+    pub method: String,
+    /// Backbone, by name: `resnet18`, `resnet34` or `resnet-tiny`.
+    pub backbone: String,
+    /// Factor on the number of channels, in 0.0625..=4; 1 = as published.
+    pub width: f64,
+    /// Side of the network's input in pixels, in 16..=512.
+    pub image_size: usize,
+    /// Channel order of the network's input.
+    pub channel_order: ChannelOrder,
+    /// Labelled faces in a step, in 2..=4096.
+    pub batch_labelled: usize,
+    /// Unlabelled faces in a step, in 2..=4096.
+    pub batch_unlabelled: usize,
+    /// Optimiser steps in an epoch, in 1..=1000000.
+    pub steps_per_epoch: u32,
+    /// Epochs in a round, in 1..=100000.
+    pub epochs_per_round: u32,
+    /// Adam's learning rate, constant, above 0 and at most 1.
+    pub learning_rate: f64,
+    /// Decay of the EMA teacher per step, 0 or more and below 1.
+    pub ema_decay: f64,
+    /// Whether the decay is min(ema_decay, (1 + s) / (10 + s)), s = optimiser steps since the corpus's first round.
+    pub ema_warmup: bool,
+    /// Factor on the unit-norm feature before the head, above 0.
+    pub feature_scale: f64,
+    /// After each step the student's parameters are multiplied by 1 − student_decay · learning_rate; in 0..=1.
+    pub student_decay: f64,
+    /// Whether that decay also touches BatchNorm's running statistics.
+    pub decay_buffers: bool,
+    /// The adaptive confidence margin.
+    pub margin: MarginConfig,
+    /// Weak views of an unlabelled face, in 1..=8.
+    pub k_weak: usize,
+    /// Strong views of an unlabelled face, in 1..=8.
+    pub k_strong: usize,
+    /// Weights of the loss terms.
+    pub weights: Weights,
+    /// InfoNCE's temperature, above 0.
+    pub contrastive_temperature: f64,
+    /// What the unlabelled loss is divided by.
+    pub unlabelled_over: UnlabelledOver,
+    /// Dropout before the feature is normalised, 0 or more and below 1.
+    pub dropout: f64,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Threads that compute; 0 = all cores.
+    pub threads: usize,
+    /// Threads that decode and augment, in 1..=64.
+    pub loader_threads: usize,
+    /// Batches prepared ahead of the step, in 1..=64.
+    pub prefetch: usize,
+    /// Faces in one forward pass of evaluation and scoring, in 1..=4096.
+    pub batch_scoring: usize,
+}
+
+impl Default for TrainerConfig {
+    fn default() -> Self {
+        Self::streaming()
+    }
+}
+
+impl TrainerConfig {
+    /// The published recipe: 20 epochs of 800 steps at 224 pixels, BGR, floor 0.8, EMA without warm-up.
+    pub fn released() -> Self {
+        Self {
+            preset: Preset::Released,
+            method: "ada-cm".to_owned(),
+            backbone: "resnet18".to_owned(),
+            width: 1.0,
+            image_size: 224,
+            channel_order: ChannelOrder::Bgr,
+            batch_labelled: 16,
+            batch_unlabelled: 16,
+            steps_per_epoch: 800,
+            epochs_per_round: 20,
+            learning_rate: 5e-4,
+            ema_decay: 0.999,
+            ema_warmup: false,
+            feature_scale: 1.0,
+            student_decay: 0.02,
+            decay_buffers: true,
+            margin: MarginConfig {
+                initial: 0.8,
+                floor: 0.8,
+                beta: 0.97,
+                gamma: std::f64::consts::E,
+                empty_class: 0.8,
+                schedule: Schedule::Eq2,
+                restart_t_each_round: false,
+            },
+            k_weak: 2,
+            k_strong: 1,
+            weights: Weights { supervised: 0.5, unlabelled: 1.0, contrastive: 0.1 },
+            contrastive_temperature: 0.07,
+            unlabelled_over: UnlabelledOver::Batch,
+            dropout: 0.5,
+            seed: 5,
+            threads: 0,
+            loader_threads: 1,
+            prefetch: 4,
+            batch_scoring: 128,
+        }
+    }
+
+    /// The default: short rounds at 48 pixels, EMA warm-up, features scaled by 16, no floor under the margin.
+    pub fn streaming() -> Self {
+        let released = Self::released();
+        Self {
+            preset: Preset::Streaming,
+            image_size: 48,
+            channel_order: ChannelOrder::Rgb,
+            steps_per_epoch: 100,
+            epochs_per_round: 5,
+            ema_warmup: true,
+            feature_scale: 16.0,
+            decay_buffers: false,
+            margin: MarginConfig { floor: 0.0, ..released.margin },
+            seed: 1,
+            ..released
+        }
+    }
+
+    /// The configuration a preset stands for.
+    pub fn preset(preset: Preset) -> Self {
+        match preset {
+            Preset::Streaming => Self::streaming(),
+            Preset::Released => Self::released(),
+        }
+    }
+
+    /// Checks every value; the error names key, value and valid range.
+    pub fn validate(&self) -> Result<()> {
+        methods::known(&self.method)?;
+        backbones::named(&self.backbone)?;
+        self.validate_sizes()?;
+        self.validate_rates()?;
+        let margin = &self.margin;
+        check("margin.initial", margin.initial, (0.0..=1.0).contains(&margin.initial), "0 to 1")?;
+        check("margin.floor", margin.floor, (0.0..=1.0).contains(&margin.floor), "0 (off) to 1")?;
+        check("margin.beta", margin.beta, (0.0..=1.0).contains(&margin.beta), "0 to 1")?;
+        check("margin.gamma", margin.gamma, margin.gamma > 1.0 && margin.gamma.is_finite(), "above 1")?;
+        check("margin.empty_class", margin.empty_class, (0.0..=1.0).contains(&margin.empty_class), "0 to 1")?;
+        let weight = |key, value: f64| check(key, value, value >= 0.0 && value.is_finite(), "0 or more");
+        weight("weights.supervised", self.weights.supervised)?;
+        weight("weights.unlabelled", self.weights.unlabelled)?;
+        weight("weights.contrastive", self.weights.contrastive)
+    }
+
+    fn validate_sizes(&self) -> Result<()> {
+        let within = |key, value: usize, low: usize, high: usize| {
+            check(key, value, (low..=high).contains(&value), &format!("{low} to {high}"))
+        };
+        within("image_size", self.image_size, 16, 512)?;
+        within("batch_labelled", self.batch_labelled, 2, 4096)?;
+        within("batch_unlabelled", self.batch_unlabelled, 2, 4096)?;
+        within("steps_per_epoch", self.steps_per_epoch as usize, 1, 1_000_000)?;
+        within("epochs_per_round", self.epochs_per_round as usize, 1, 100_000)?;
+        within("k_weak", self.k_weak, 1, 8)?;
+        within("k_strong", self.k_strong, 1, 8)?;
+        within("threads", self.threads, 0, 1024)?;
+        within("loader_threads", self.loader_threads, 1, 64)?;
+        within("prefetch", self.prefetch, 1, 64)?;
+        within("batch_scoring", self.batch_scoring, 1, 4096)
+    }
+
+    fn validate_rates(&self) -> Result<()> {
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        check("width", self.width, (0.0625..=4.0).contains(&self.width), "0.0625 to 4")?;
+        check(
+            "learning_rate",
+            self.learning_rate,
+            self.learning_rate > 0.0 && self.learning_rate <= 1.0,
+            "above 0, at most 1",
+        )?;
+        check("ema_decay", self.ema_decay, (0.0..1.0).contains(&self.ema_decay), "0 or more, below 1")?;
+        check("feature_scale", self.feature_scale, positive(self.feature_scale), "above 0")?;
+        check("student_decay", self.student_decay, (0.0..=1.0).contains(&self.student_decay), "0 to 1")?;
+        check(
+            "contrastive_temperature",
+            self.contrastive_temperature,
+            positive(self.contrastive_temperature),
+            "above 0",
+        )?;
+        check("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "0 or more, below 1")
+    }
+}
+
+impl Serialize for TrainerConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrainerConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let given = Value::deserialize(deserializer)?;
+        let preset = match given.get("preset") {
+            Some(name) => Preset::deserialize(name).map_err(D::Error::custom)?,
+            None => Preset::default(),
+        };
+        let mut merged = serde_json::to_value(Self::preset(preset)).map_err(D::Error::custom)?;
+        overlay(&mut merged, given);
+        Self::deserialize(merged).map_err(D::Error::custom)
+    }
+}
+
+/// Puts the given keys over the preset's, table by table. Unknown keys stay, for the deserialiser to refuse.
+fn overlay(base: &mut Value, given: Value) {
+    match (base, given) {
+        (Value::Object(base), Value::Object(given)) => {
+            for (key, value) in given {
+                overlay(base.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (base, given) => *base = given,
+    }
+}
+
+fn check(key: &'static str, value: impl ToString, valid: bool, range: &str) -> Result<()> {
+    if valid {
+        return Ok(());
+    }
+    Err(Error::Setting { key, value: value.to_string(), valid: range.to_owned() })
+}

@@ -1,0 +1,83 @@
+//! What can go wrong, grouped by whose problem it is: the user's settings, the data, the environment, or a bug.
+
+use std::path::PathBuf;
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that stops training or scoring. An undecodable face is not here: it is counted and skipped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The user's settings.
+    /// A setting outside its range.
+    #[error("setting `{key}` is {value}; valid: {valid}")]
+    Setting { key: &'static str, value: String, valid: String },
+    /// No method of that name.
+    #[error("no method is called `{name}`; known methods: {known}")]
+    UnknownMethod { name: String, known: String },
+    /// No backbone of that name.
+    #[error("no backbone is called `{name}`; known backbones: {known}")]
+    UnknownBackbone { name: String, known: String },
+    /// A checkpoint that another configuration made.
+    #[error(
+        "the checkpoint {path} was made with {what} {found}, this round wants {wanted}: set `{what}` back, or start from scratch"
+    )]
+    Incompatible { path: PathBuf, what: &'static str, found: String, wanted: String },
+
+    // The data.
+    /// A set that must have faces has none.
+    #[error("the {set} set has no faces: {remedy}")]
+    NoFaces { set: &'static str, remedy: &'static str },
+    /// Many faces in a row could not be decoded.
+    #[error("{attempts} faces of the {set} set in a row could not be decoded (the last: {face_id}): check the source")]
+    Undecodable { set: &'static str, attempts: usize, face_id: String },
+    /// A label outside the class list.
+    #[error("face {face_id} has class number {class}, but there are {classes} classes")]
+    ClassOutOfRange { face_id: String, class: usize, classes: usize },
+    /// A weight that is not a positive finite number.
+    #[error("face {face_id} has sampling weight {weight}; a weight is a number above 0")]
+    BadWeight { face_id: String, weight: f64 },
+    /// The source gave another number of images than asked for.
+    #[error("the face source returned {found} images for {wanted} indices")]
+    ShortSource { wanted: usize, found: usize },
+    /// A weights or checkpoint file that does not hold what it must.
+    #[error("{path}: {problem}")]
+    File { path: PathBuf, problem: String },
+
+    // The environment.
+    /// Reading or writing a file failed.
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    /// The face source failed.
+    #[error("reading faces failed: {0}")]
+    Source(Box<dyn std::error::Error + Send + Sync>),
+    /// The thread pool could not be made.
+    #[error("cannot start {threads} threads: {problem}")]
+    Threads { threads: usize, problem: String },
+    /// Training was told to stop.
+    #[error("training was cancelled")]
+    Cancelled,
+
+    // The numbers, and bugs.
+    /// The loss is no longer a number.
+    #[error("the loss became {loss} in epoch {epoch}, step {step}: lower `learning_rate`")]
+    Diverged { epoch: u32, step: u32, loss: f64 },
+    /// The loader thread ended without saying why.
+    #[error("the loader thread ended early (a bug; please report it)")]
+    LoaderEnded,
+    /// A tensor operation failed.
+    #[error("tensor operation failed (a bug; please report it): {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { path, source }
+    }
+
+    pub(crate) fn file(path: impl Into<PathBuf>, problem: impl std::fmt::Display) -> Error {
+        Error::File { path: path.into(), problem: problem.to_string() }
+    }
+}

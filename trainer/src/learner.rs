@@ -1,0 +1,243 @@
+//! Student, EMA teacher and Adam: what one step changes.
+//!
+//! In: a batch and a method. Out: the loss, and moved weights. The order within a step is fixed: forward passes (which
+//! move BatchNorm's running statistics), backward, Adam, EMA, then the student's decay.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, InplaceOp1, Layout, Var, bail};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::config::TrainerConfig;
+use crate::engine::{adam, ema};
+use crate::methods::{Loss, Method, StepBatch, value};
+use crate::network::{Architecture, Pass, Student};
+use crate::state_dict::{Array, StateDict};
+use crate::streams::Streams;
+use crate::{Error, Result};
+
+/// Stack of a computing thread: candle's backward pass recurses over the graph.
+const STACK_BYTES: usize = 32 << 20;
+
+/// A pool of `threads` threads (0 = all cores).
+pub(crate) fn thread_pool(threads: usize, name: &'static str) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .stack_size(STACK_BYTES)
+        .thread_name(move |number| format!("{name}-{number}"))
+        .build()
+        .map_err(|error| Error::Threads { threads, problem: error.to_string() })
+}
+
+/// Adam's first and second moments of every parameter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moments {
+    pub first: StateDict,
+    pub second: StateDict,
+}
+
+/// What learns.
+pub struct Learner {
+    student: Student,
+    teacher: StateDict,
+    moments: Moments,
+    /// Optimiser steps since the corpus's first round.
+    steps: u64,
+    settings: Settings,
+}
+
+/// What a step needs of the configuration.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    learning_rate: f64,
+    ema_decay: f64,
+    ema_warmup: bool,
+    student_factor: f64,
+    decay_buffers: bool,
+    dropout: f64,
+}
+
+/// A learner's weights and counters, as a checkpoint keeps them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnerState {
+    pub student: StateDict,
+    pub teacher: StateDict,
+    pub moments: Moments,
+    pub steps: u64,
+    pub batches: u64,
+}
+
+impl LearnerState {
+    /// The start: student and teacher are the same, Adam knows nothing.
+    pub fn fresh(weights: StateDict) -> Self {
+        let zeros: StateDict = weights
+            .iter()
+            .filter(|(name, _)| !name.contains(".running_"))
+            .map(|(name, array)| {
+                (name.clone(), Array { shape: array.shape.clone(), values: vec![0.0; array.values.len()] })
+            })
+            .collect();
+        let moments = Moments { first: zeros.clone(), second: zeros };
+        Self { student: weights.clone(), teacher: weights, moments, steps: 0, batches: 0 }
+    }
+}
+
+impl Learner {
+    /// From weights that pass [`Architecture::check`].
+    pub fn new(config: &TrainerConfig, architecture: Architecture, state: LearnerState) -> Result<Self> {
+        let settings = Settings {
+            learning_rate: config.learning_rate,
+            ema_decay: config.ema_decay,
+            ema_warmup: config.ema_warmup,
+            student_factor: 1.0 - config.student_decay * config.learning_rate,
+            decay_buffers: config.decay_buffers,
+            dropout: config.dropout,
+        };
+        let student = Student::new(architecture, &state.student, state.batches)?;
+        Ok(Self { student, teacher: state.teacher, moments: state.moments, steps: state.steps, settings })
+    }
+
+    /// The student.
+    pub fn student(&self) -> &Student {
+        &self.student
+    }
+
+    /// The teacher's weights.
+    pub fn teacher(&self) -> &StateDict {
+        &self.teacher
+    }
+
+    /// Optimiser steps since the corpus's first round.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Everything that a checkpoint keeps.
+    pub fn state(&self) -> Result<LearnerState> {
+        Ok(LearnerState {
+            student: self.student.state()?,
+            teacher: self.teacher.clone(),
+            moments: self.moments.clone(),
+            steps: self.steps,
+            batches: self.student.batches(),
+        })
+    }
+
+    /// One whole step. `epoch` and `step` (both from 1) name the random streams.
+    pub fn step(
+        &mut self,
+        method: &mut dyn Method,
+        batch: &StepBatch,
+        streams: Streams,
+        epoch: u32,
+        step: u32,
+    ) -> Result<Loss> {
+        let loss = self.loss(method, batch, streams, epoch, step)?;
+        let total = value(&loss.total)?;
+        if !total.is_finite() {
+            return Err(Error::Diverged { epoch, step, loss: total });
+        }
+        self.update(&loss.total.backward()?)?;
+        Ok(loss)
+    }
+
+    /// The first half of a step: forward passes and loss.
+    pub fn loss(
+        &mut self,
+        method: &mut dyn Method,
+        batch: &StepBatch,
+        streams: Streams,
+        epoch: u32,
+        step: u32,
+    ) -> Result<Loss> {
+        let dropout = self.settings.dropout;
+        let mut pass = Pass { student: &mut self.student, dropout, streams, epoch, step, calls: 0 };
+        let outputs = method.forward(&mut pass, batch)?;
+        method.loss(&outputs, batch)
+    }
+
+    /// The second half: Adam, EMA, decay. A parameter without a gradient is not moved by Adam.
+    pub fn update(&mut self, gradients: &GradStore) -> Result<()> {
+        self.steps += 1;
+        let settings = self.settings;
+        let update = adam::Update {
+            learning_rate: settings.learning_rate,
+            step: self.steps,
+            ema_decay: ema::decay(settings.ema_decay, settings.ema_warmup, self.steps),
+            student_factor: settings.student_factor,
+        };
+        for (name, parameter) in self.student.parameters() {
+            let (Some(first), Some(second), Some(teacher)) =
+                (self.moments.first.get_mut(name), self.moments.second.get_mut(name), self.teacher.get_mut(name))
+            else {
+                return Err(candle_core::Error::Msg(format!("no optimiser state for `{name}`")).into());
+            };
+            move_parameter(parameter, gradients, [first, second, teacher], &update)?;
+        }
+        let factor = if settings.decay_buffers { settings.student_factor } else { 1.0 };
+        for (name, buffer) in self.student.buffers_mut() {
+            if let Some(teacher) = self.teacher.get_mut(name) {
+                ema::update(&mut buffer.values, &mut teacher.values, update.ema_decay, factor);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn move_parameter(
+    parameter: &Var,
+    gradients: &GradStore,
+    [first, second, teacher]: [&mut Array; 3],
+    update: &adam::Update,
+) -> Result<()> {
+    let gradient = match gradients.get(parameter) {
+        Some(gradient) => Some(gradient.flatten_all()?.to_vec1::<f32>()?),
+        None => None,
+    };
+    let arrays = RefCell::new([&mut first.values, &mut second.values, &mut teacher.values]);
+    let step = Step { gradient: gradient.as_deref(), arrays, update };
+    Ok(parameter.inplace_op1(&step)?)
+}
+
+/// The update of one parameter, in place in candle's storage.
+struct Step<'a> {
+    gradient: Option<&'a [f32]>,
+    /// First moment, second moment, teacher.
+    arrays: RefCell<[&'a mut Vec<f32>; 3]>,
+    update: &'a adam::Update,
+}
+
+impl InplaceOp1 for Step<'_> {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let (CpuStorage::F32(numbers), Some((start, end))) = (storage, layout.contiguous_offsets()) else {
+            bail!("a parameter is not contiguous in single precision");
+        };
+        let parameter = &mut numbers[start..end];
+        let mut arrays = self.arrays.borrow_mut();
+        let [first, second, teacher] = &mut *arrays;
+        if [first.len(), second.len(), teacher.len()] != [parameter.len(); 3] {
+            bail!("optimiser state and parameter differ in length");
+        }
+        match self.gradient {
+            Some(gradient) => adam::update(parameter, gradient, first, second, teacher, self.update),
+            None => ema::update(parameter, teacher, self.update.ema_decay, self.update.student_factor),
+        }
+        Ok(())
+    }
+}
+
+/// Norms of all gradients by parameter name; 0 for a parameter that none reached. For checks and diagnostics.
+pub fn gradient_norms(student: &Student, gradients: &GradStore) -> Result<BTreeMap<String, f64>> {
+    let norm = |parameter: &Var| -> Result<f64> {
+        let Some(gradient) = gradients.get(parameter) else { return Ok(0.0) };
+        let values = gradient.flatten_all()?.to_vec1::<f32>()?;
+        Ok(values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt())
+    };
+    student.parameters().iter().map(|(name, parameter)| Ok((name.clone(), norm(parameter)?))).collect()
+}

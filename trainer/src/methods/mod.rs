@@ -1,0 +1,168 @@
+//! The registry of methods: how a step's views become a loss. A new method is one file and one line here.
+//!
+//! The loop is the same for all: load the views a method asks for, let it send them through the student, take its loss,
+//! update, and after every epoch tell it how sure the teacher is of each class.
+
+use candle_core::Tensor;
+use serde_json::Value;
+
+use crate::config::TrainerConfig;
+use crate::margin::{ClassConfidence, softmax_rows};
+use crate::network::{Outputs, Pass};
+use crate::{Error, Result};
+
+/// Views of every unlabelled face that a method needs in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Views {
+    pub weak: usize,
+    pub strong: usize,
+}
+
+impl Views {
+    /// Whether unlabelled faces are used at all.
+    pub fn any(&self) -> bool {
+        self.weak + self.strong > 0
+    }
+}
+
+/// The faces of one step.
+#[derive(Clone, Debug)]
+pub struct StepBatch {
+    /// Weak view of the labelled faces (B, 3, S, S).
+    pub labelled: Tensor,
+    /// Their classes (B).
+    pub labels: Vec<u32>,
+    /// Weak views of the unlabelled faces, (U, 3, S, S) each.
+    pub weak: Vec<Tensor>,
+    /// Strong views of the unlabelled faces, (U, 3, S, S) each.
+    pub strong: Vec<Tensor>,
+    /// Ids of the unlabelled faces (U), for state kept per face.
+    pub unlabelled_ids: Vec<String>,
+    /// Share of the round that is done, in 0..1, for ramps.
+    pub progress: f64,
+}
+
+/// What the student said about one step's views.
+#[derive(Clone, Debug)]
+pub struct StepOutputs {
+    /// The labelled faces' weak view.
+    pub labelled: Outputs,
+    /// Per weak view of the unlabelled faces.
+    pub weak: Vec<Outputs>,
+    /// Per strong view of the unlabelled faces.
+    pub strong: Vec<Outputs>,
+}
+
+/// How one unlabelled batch was split.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Split {
+    /// Pseudo-label of every face (U).
+    pub pseudo_labels: Vec<u32>,
+    /// Confidence of every pseudo-label (U).
+    pub confidences: Vec<f64>,
+    /// Whether it was accepted (subset I).
+    pub subset_one: Vec<bool>,
+}
+
+/// A step's loss.
+#[derive(Debug)]
+pub struct Loss {
+    /// The scalar to be minimised.
+    pub total: Tensor,
+    /// Every term by name, unweighted.
+    pub parts: Vec<(&'static str, f64)>,
+    /// How the unlabelled faces were split; `None` for a method without pseudo-labels.
+    pub split: Option<Split>,
+}
+
+/// A way to learn from labelled and unlabelled faces. It owns its per-class (or per-face) state.
+pub trait Method: Send {
+    /// Name in the configuration.
+    fn name(&self) -> &'static str;
+
+    /// Views it needs of every unlabelled face.
+    fn views(&self) -> Views;
+
+    /// Sends the step's views through the student. By default all at once in the order weak, labelled, strong; a method
+    /// that mixes inputs asks the student twice and keeps its targets for `loss`.
+    fn forward(&mut self, pass: &mut Pass, batch: &StepBatch) -> Result<StepOutputs> {
+        let views: Vec<&Tensor> = batch.weak.iter().chain([&batch.labelled]).chain(&batch.strong).collect();
+        let mut outputs = pass.forward(&views)?.into_iter();
+        let weak = outputs.by_ref().take(batch.weak.len()).collect();
+        let Some(labelled) = outputs.next() else {
+            return Err(candle_core::Error::Msg("the student returned too few outputs".to_owned()).into());
+        };
+        Ok(StepOutputs { labelled, weak, strong: outputs.collect() })
+    }
+
+    /// The loss of one step.
+    fn loss(&mut self, outputs: &StepOutputs, batch: &StepBatch) -> Result<Loss>;
+
+    /// Called at the start of every round, after `restore`.
+    fn begin_round(&mut self) {}
+
+    /// Called after every epoch with what the teacher knows of each class.
+    fn after_epoch(&mut self, _measured: &ClassConfidence) {}
+
+    /// The margin of every class by which the pool is split when it is scored.
+    fn margins(&self) -> Vec<f32>;
+
+    /// State to be kept in a checkpoint.
+    fn state(&self) -> Value {
+        Value::Null
+    }
+
+    /// Takes state back; the error is the problem in words.
+    fn restore(&mut self, _state: &Value) -> std::result::Result<(), String> {
+        Ok(())
+    }
+}
+
+/// Builds a method for a configuration and a number of classes.
+pub type Build = fn(&TrainerConfig, usize) -> Box<dyn Method>;
+
+macro_rules! registry {
+    ($($name:literal => $module:ident),* $(,)?) => {
+        $(pub mod $module;)*
+        /// Name and constructor of every method.
+        pub const REGISTRY: &[(&str, Build)] = &[$(($name, $module::build)),*];
+    };
+}
+
+registry![
+    "ada-cm" => ada_cm,
+    "supervised" => supervised,
+];
+
+/// Checks that a method of that name exists; returns its constructor.
+pub fn known(name: &str) -> Result<Build> {
+    REGISTRY.iter().find(|(known, _)| *known == name).map(|(_, build)| *build).ok_or_else(|| Error::UnknownMethod {
+        name: name.to_owned(),
+        known: REGISTRY.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// The configured method, before any epoch.
+pub fn build(config: &TrainerConfig, classes: usize) -> Result<Box<dyn Method>> {
+    Ok(known(&config.method)?(config, classes))
+}
+
+/// Mean over views of the softmax of their logits, (n, C) each: one row of probabilities per face, without gradient.
+pub fn mean_probabilities(views: &[Outputs]) -> Result<Vec<Vec<f64>>> {
+    let mut mean: Vec<Vec<f64>> = Vec::new();
+    for view in views {
+        let rows = softmax_rows(&view.logits)?;
+        if mean.is_empty() {
+            mean = rows.iter().map(|row| vec![0.0; row.len()]).collect();
+        }
+        for (mean, row) in mean.iter_mut().zip(&rows) {
+            mean.iter_mut().zip(row).for_each(|(mean, probability)| *mean += probability / views.len() as f64);
+        }
+    }
+    Ok(mean)
+}
+
+/// A scalar's value.
+pub fn value(scalar: &Tensor) -> Result<f64> {
+    Ok(f64::from(scalar.to_scalar::<f32>()?))
+}

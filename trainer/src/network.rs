@@ -1,0 +1,262 @@
+//! The student: a backbone and a linear head whose parameters take gradients, in train mode.
+//!
+//! In: views of one step, (N, 3, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All views go
+//! through in one batch, and BatchNorm treats each as a batch of its own ([`crate::engine::batch_norm`]).
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use candle_core::{Tensor, Var};
+
+use crate::backbones::{self, Backbone, ConvolutionShape, Layers, Role, TensorSpec};
+use crate::config::TrainerConfig;
+use crate::engine::batch_norm::{Statistics, batch_norm};
+use crate::engine::{convolution::convolution, dropout::dropout, linear::linear, normalise::normalise};
+use crate::state_dict::{Array, StateDict};
+use crate::streams::{Purpose, Stream, Streams};
+use crate::{Error, Result};
+
+/// The shape of a network: everything that must agree before weights fit.
+#[derive(Clone, Copy)]
+pub struct Architecture {
+    pub backbone: &'static dyn Backbone,
+    /// Factor on the number of channels.
+    pub width: f64,
+    /// Rows of the head.
+    pub classes: usize,
+    /// Factor on the unit-norm feature before the head.
+    pub feature_scale: f64,
+}
+
+impl Architecture {
+    /// The network that a configuration asks for.
+    pub fn new(config: &TrainerConfig, classes: usize) -> Result<Self> {
+        let backbone = backbones::named(&config.backbone)?;
+        Ok(Self { backbone, width: config.width, classes, feature_scale: config.feature_scale })
+    }
+
+    /// Length of a feature row.
+    pub fn feature_size(&self) -> usize {
+        self.backbone.feature_size(self.width)
+    }
+
+    /// Every tensor in torchvision's order, head last.
+    pub fn tensors(&self) -> Vec<TensorSpec> {
+        let inputs = self.feature_size();
+        let role = Role::Linear { inputs };
+        let mut tensors = self.backbone.tensors(self.width);
+        tensors.push(TensorSpec { name: "fc.weight".to_owned(), shape: vec![self.classes, inputs], role });
+        tensors.push(TensorSpec { name: "fc.bias".to_owned(), shape: vec![self.classes], role });
+        tensors
+    }
+
+    /// Fresh weights, as torchvision initialises them.
+    pub fn initial(&self, streams: &Streams) -> StateDict {
+        let start = |(index, spec): (usize, TensorSpec)| {
+            let mut stream = streams.stream(0, 0, Purpose::Initialisation, index as u64);
+            let values = initial_values(&spec, &mut stream);
+            (spec.name, Array { shape: spec.shape, values })
+        };
+        self.tensors().into_iter().enumerate().map(start).collect()
+    }
+
+    /// Checks that `state` has every tensor in its shape and finite; the error is the problem in words.
+    pub fn check(&self, state: &StateDict) -> std::result::Result<(), String> {
+        for spec in self.tensors() {
+            let array = state.get(&spec.name).ok_or_else(|| format!("tensor `{}` is missing", spec.name))?;
+            if array.shape != spec.shape {
+                return Err(format!("tensor `{}` has shape {:?}, expected {:?}", spec.name, array.shape, spec.shape));
+            }
+            if array.values.iter().any(|value| !value.is_finite()) {
+                return Err(format!("tensor `{}` holds values that are not numbers", spec.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn initial_values(spec: &TensorSpec, stream: &mut Stream) -> Vec<f32> {
+    let count: usize = spec.shape.iter().product();
+    match spec.role {
+        Role::Convolution => {
+            let fan_out = spec.shape[0] * spec.shape[2] * spec.shape[3];
+            let deviation = (2.0 / fan_out as f64).sqrt();
+            (0..count).map(|_| (stream.normal() * deviation) as f32).collect()
+        }
+        Role::Linear { inputs } => {
+            let bound = 1.0 / (inputs as f64).sqrt();
+            (0..count).map(|_| stream.uniform(-bound, bound) as f32).collect()
+        }
+        Role::Scale | Role::RunningVariance => vec![1.0; count],
+        Role::Shift | Role::RunningMean => vec![0.0; count],
+    }
+}
+
+/// What the network says about one view of n faces.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// Unit-norm features (n, D), before the scale.
+    pub features: Tensor,
+    /// (n, C).
+    pub logits: Tensor,
+}
+
+/// Parameters that take gradients, and BatchNorm's running statistics.
+pub struct Student {
+    architecture: Architecture,
+    parameters: BTreeMap<String, Var>,
+    buffers: StateDict,
+    /// Batches BatchNorm has seen, over all rounds (torchvision's `num_batches_tracked`).
+    batches: u64,
+}
+
+impl Student {
+    /// A student with these weights; they must pass [`Architecture::check`].
+    pub fn new(architecture: Architecture, state: &StateDict, batches: u64) -> Result<Self> {
+        let (mut parameters, mut buffers) = (BTreeMap::new(), StateDict::new());
+        for spec in architecture.tensors() {
+            let Some(array) = state.get(&spec.name) else { continue };
+            if spec.role.is_trained() {
+                parameters.insert(spec.name, Var::from_tensor(&array.tensor()?)?);
+            } else {
+                buffers.insert(spec.name, array.clone());
+            }
+        }
+        Ok(Self { architecture, parameters, buffers, batches })
+    }
+
+    /// The network's shape.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Trained parameters by name.
+    pub fn parameters(&self) -> &BTreeMap<String, Var> {
+        &self.parameters
+    }
+
+    /// BatchNorm's running statistics by name.
+    pub fn buffers(&self) -> &StateDict {
+        &self.buffers
+    }
+
+    pub(crate) fn buffers_mut(&mut self) -> &mut StateDict {
+        &mut self.buffers
+    }
+
+    /// Batches that BatchNorm has seen.
+    pub fn batches(&self) -> u64 {
+        self.batches
+    }
+
+    /// All weights as arrays.
+    pub fn state(&self) -> Result<StateDict> {
+        let mut state = self.buffers.clone();
+        for (name, parameter) in &self.parameters {
+            let values = parameter.flatten_all()?.to_vec1()?;
+            state.insert(name.clone(), Array { shape: parameter.dims().to_vec(), values });
+        }
+        Ok(state)
+    }
+
+    /// One pass in train mode over `views`; running statistics move once per view, in order.
+    fn forward(&mut self, views: &[&Tensor], rate: f64, stream: &mut Stream) -> Result<Vec<Outputs>> {
+        let groups = views.iter().map(|view| view.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
+        let images = Tensor::cat(views, 0)?.transpose(0, 1)?.contiguous()?;
+        let layers = TrainLayers { parameters: &self.parameters, groups: &groups, seen: RefCell::default() };
+        let features = self.architecture.backbone.features(&layers, &images)?;
+        let seen = layers.seen.into_inner();
+        let features = normalise(&dropout(&features, rate, stream)?)?;
+        let scaled = (&features * self.architecture.feature_scale)?;
+        let logits = linear(&scaled, self.parameter("fc.weight")?, self.parameter("fc.bias")?)?;
+        for (name, statistics) in seen {
+            self.move_running(&name, &statistics);
+        }
+        self.batches += views.len() as u64;
+        let mut start = 0;
+        let mut outputs = Vec::with_capacity(groups.len());
+        for count in groups {
+            let (features, logits) = (features.narrow(0, start, count)?, logits.narrow(0, start, count)?);
+            outputs.push(Outputs { features, logits });
+            start += count;
+        }
+        Ok(outputs)
+    }
+
+    fn parameter(&self, name: &str) -> candle_core::Result<&Tensor> {
+        parameter(&self.parameters, name)
+    }
+
+    fn move_running(&mut self, name: &str, statistics: &Statistics) {
+        let (mean_name, variance_name) = (format!("{name}.running_mean"), format!("{name}.running_var"));
+        let Some(mut mean) = self.buffers.remove(&mean_name) else { return };
+        if let Some(variance) = self.buffers.get_mut(&variance_name) {
+            statistics.move_running(&mut mean.values, &mut variance.values);
+        }
+        self.buffers.insert(mean_name, mean);
+    }
+}
+
+fn parameter<'a>(parameters: &'a BTreeMap<String, Var>, name: &str) -> candle_core::Result<&'a Tensor> {
+    match parameters.get(name) {
+        Some(parameter) => Ok(parameter.as_tensor()),
+        None => candle_core::bail!("the network has no parameter `{name}`"),
+    }
+}
+
+/// Layers that keep gradients, with BatchNorm by groups.
+struct TrainLayers<'a> {
+    parameters: &'a BTreeMap<String, Var>,
+    groups: &'a [usize],
+    /// What each BatchNorm saw; applied after the pass, when nothing borrows the student.
+    seen: RefCell<Vec<(String, Statistics)>>,
+}
+
+impl Layers for TrainLayers<'_> {
+    fn convolution_batch_norm(
+        &self,
+        [convolution_name, batch_norm_name]: [&str; 2],
+        x: &Tensor,
+        shape: ConvolutionShape,
+        relu: bool,
+    ) -> candle_core::Result<Tensor> {
+        let weight = parameter(self.parameters, &format!("{convolution_name}.weight"))?;
+        let y = convolution(x, weight, shape.stride, shape.padding)?;
+        let scale = parameter(self.parameters, &format!("{batch_norm_name}.weight"))?;
+        let shift = parameter(self.parameters, &format!("{batch_norm_name}.bias"))?;
+        let (y, statistics) = batch_norm(&y, scale, shift, self.groups, relu)?;
+        self.seen.borrow_mut().push((batch_norm_name.to_owned(), statistics));
+        Ok(y)
+    }
+}
+
+/// What a method may do with the student during one step.
+pub struct Pass<'a> {
+    pub(crate) student: &'a mut Student,
+    pub(crate) dropout: f64,
+    pub(crate) streams: Streams,
+    pub(crate) epoch: u32,
+    pub(crate) step: u32,
+    /// Forward passes and streams handed out so far in this step.
+    pub(crate) calls: u64,
+}
+
+impl Pass<'_> {
+    /// Sends views (n, 3, S, S) through the student in train mode, as one batch with statistics per view.
+    pub fn forward(&mut self, views: &[&Tensor]) -> Result<Vec<Outputs>> {
+        let mut stream = self.streams.stream(self.epoch, self.step, Purpose::Dropout, self.calls);
+        self.calls += 1;
+        self.student.forward(views, self.dropout, &mut stream)
+    }
+
+    /// A random stream for the method's own draws (mixing, permutations), one more at every call.
+    pub fn stream(&mut self) -> Stream {
+        self.calls += 1;
+        self.streams.stream(self.epoch, self.step, Purpose::Method, self.calls)
+    }
+}
+
+/// Turns a problem of a weights file into an error.
+pub(crate) fn check_file(architecture: &Architecture, state: &StateDict, path: &std::path::Path) -> Result<()> {
+    architecture.check(state).map_err(|problem| Error::file(path, problem))
+}

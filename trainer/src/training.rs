@@ -1,0 +1,398 @@
+//! One round of training: epochs of steps, and after every epoch the measurement that sets the margins.
+//!
+//! In: a configuration, a start, and a round's faces. Out: a report per epoch, and checkpoints. A training resumed from
+//! its last saved epoch goes on with the same numbers as one that was never stopped.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use marginalia_datasets::Classes;
+use rayon::ThreadPool;
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{self, CheckpointInfo, TrainingState};
+use crate::config::TrainerConfig;
+use crate::evaluation::{EvaluatedView, Evaluation};
+use crate::inference::Inference;
+use crate::learner::{Learner, LearnerState, thread_pool};
+use crate::loader::{Loaded, Loader, RoundData};
+use crate::margin::ClassConfidence;
+use crate::methods::{self, Method};
+use crate::metrics::Metrics;
+use crate::network::Architecture;
+use crate::report::Tally;
+use crate::streams::Streams;
+use crate::{Error, Result};
+
+/// Where a round's weights come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Fresh random weights.
+    Scratch,
+    /// The checkpoint folder of an earlier round: student, teacher, Adam, steps and t go on.
+    Checkpoint(PathBuf),
+    /// A file of torchvision weights, `.safetensors` or `.pth`.
+    Weights(PathBuf),
+}
+
+/// A way to stop a training from outside; clones share one flag.
+#[derive(Clone, Debug, Default)]
+pub struct Control(Arc<AtomicBool>);
+
+impl Control {
+    /// Asks the training to stop before its next step.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was asked to.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one step did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Epoch within the round, from 1.
+    pub epoch: u32,
+    /// Step within the epoch, from 1.
+    pub step: u32,
+    /// Steps of an epoch.
+    pub steps: u32,
+    /// The total and every term, unweighted, by name.
+    pub losses: Vec<(String, f64)>,
+    /// Unlabelled faces accepted (subset I) in this step.
+    pub accepted: u64,
+    /// Unlabelled faces that were split in this step.
+    pub split: u64,
+    /// Duration of the step, waiting for its batch included.
+    pub seconds: f64,
+}
+
+/// What one epoch did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// Epoch within the round, from 1.
+    pub epoch: u32,
+    /// Epoch number of the margin's schedule.
+    pub t: u32,
+    /// Optimiser steps since the corpus's first round.
+    pub steps: u64,
+    /// Means over the epoch's steps, by name; `total` among them.
+    pub losses: Vec<(String, f64)>,
+    /// Per class, in class order.
+    pub classes: Vec<ClassReport>,
+    /// Share of unlabelled faces accepted over the epoch; `None` where nothing was split.
+    pub acceptance_rate: Option<f64>,
+    /// Faces accepted (subset I) over the epoch, repeats counted.
+    pub subset_one: u64,
+    /// Faces not accepted (subset II) over the epoch, repeats counted.
+    pub subset_two: u64,
+    /// Accuracy of the teacher on S (weak view).
+    pub labelled_accuracy: f64,
+    /// Metrics of the teacher on the validation faces (plain view); `None` without any.
+    pub validation: Option<Metrics>,
+    /// Distinct faces that could not be decoded in this epoch.
+    pub undecodable: Vec<String>,
+    /// Duration of the epoch, measurement included.
+    pub seconds: f64,
+    /// Duration of the steps alone.
+    pub training_seconds: f64,
+    /// Steps per second over the training part.
+    pub steps_per_second: f64,
+}
+
+/// One class after one epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassReport {
+    /// The class's name.
+    pub class: String,
+    /// T_c of Eq. 1; `None` where the teacher got no face of it right.
+    pub mean_confidence: Option<f64>,
+    /// Change of T_c since the epoch before: how fast the class is being learnt.
+    pub learning_speed: Option<f64>,
+    /// Margin that was in force during this epoch.
+    pub margin_used: f64,
+    /// Margin measured after it: in force in the next epoch, and when the pool is scored.
+    pub margin: f64,
+    /// Faces of S predicted as this class and right.
+    pub right: u64,
+    /// Faces of S of this class.
+    pub labelled: u64,
+    /// Pseudo-labels of this class accepted over the epoch, repeats counted.
+    pub accepted: u64,
+}
+
+/// A round under way.
+pub struct Training {
+    config: TrainerConfig,
+    classes: Classes,
+    round: u32,
+    /// Epochs of this round that are done.
+    epoch: u32,
+    t: u32,
+    mean_confidence: Vec<Option<f64>>,
+    learner: Learner,
+    method: Box<dyn Method>,
+    pool: ThreadPool,
+}
+
+impl Training {
+    /// Begins `round`.
+    ///
+    /// # Errors
+    /// Settings out of range, files that do not fit, or a checkpoint of another network.
+    pub fn new(config: TrainerConfig, classes: Classes, round: u32, init: Start) -> Result<Self> {
+        config.validate()?;
+        let architecture = Architecture::new(&config, classes.len())?;
+        let streams = Streams::new(config.seed, round);
+        let mut method = methods::build(&config, classes.len())?;
+        let (mut t, mut mean_confidence) = (0, vec![None; classes.len()]);
+        let learner = match init {
+            Start::Scratch => LearnerState::fresh(architecture.initial(&streams)),
+            Start::Weights(path) => {
+                LearnerState::fresh(checkpoint::load_weights(&path, &architecture, architecture.initial(&streams))?)
+            }
+            Start::Checkpoint(directory) => {
+                let state = checkpoint::load_state(&directory)?;
+                check_compatible(&state, &config, &classes, &directory)?;
+                if state.config.method == config.method {
+                    restore_method(method.as_mut(), &state, &directory)?;
+                }
+                if !config.margin.restart_t_each_round {
+                    t = state.t;
+                }
+                mean_confidence = state.mean_confidence;
+                state.learner
+            }
+        };
+        method.begin_round();
+        Self::assemble(config, classes, round, 0, t, mean_confidence, learner, method)
+    }
+
+    /// Goes on with a round from its last saved epoch.
+    pub fn resume(directory: &Path) -> Result<Self> {
+        let state = checkpoint::load_state(directory)?;
+        state.config.validate()?;
+        let classes = checkpoint::classes(&state.classes, directory)?;
+        let mut method = methods::build(&state.config, classes.len())?;
+        restore_method(method.as_mut(), &state, directory)?;
+        let TrainingState { config, round, epoch, t, mean_confidence, learner, .. } = state;
+        Self::assemble(config, classes, round, epoch, t, mean_confidence, learner, method)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn assemble(
+        config: TrainerConfig,
+        classes: Classes,
+        round: u32,
+        epoch: u32,
+        t: u32,
+        mean_confidence: Vec<Option<f64>>,
+        learner: LearnerState,
+        method: Box<dyn Method>,
+    ) -> Result<Self> {
+        let architecture = Architecture::new(&config, classes.len())?;
+        let learner = Learner::new(&config, architecture, learner)?;
+        let pool = thread_pool(config.threads, "trainer")?;
+        Ok(Self { config, classes, round, epoch, t, mean_confidence, learner, method, pool })
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &TrainerConfig {
+        &self.config
+    }
+
+    /// The classes, in order.
+    pub fn classes(&self) -> &Classes {
+        &self.classes
+    }
+
+    /// The round's number.
+    pub fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// Epochs of this round that are done.
+    pub fn epochs_done(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Whether the configured number of epochs is done.
+    pub fn is_finished(&self) -> bool {
+        self.epoch >= self.config.epochs_per_round
+    }
+
+    /// The learner, to look at.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// The margins in force.
+    pub fn margins(&self) -> Vec<f32> {
+        self.method.margins()
+    }
+
+    /// Trains one epoch, then measures.
+    ///
+    /// # Errors
+    /// After any error (cancelling included) the weights stand somewhere within the epoch: drop this training and
+    /// [`resume`](Self::resume) from the last saved epoch.
+    pub fn run_epoch(
+        &mut self,
+        data: &RoundData,
+        control: &Control,
+        observe: &mut dyn FnMut(StepReport),
+    ) -> Result<EpochReport> {
+        self.check_data(data)?;
+        let started = Instant::now();
+        let margins_used = self.method.margins();
+        let mut tally = self.run_steps(data, control, observe)?;
+        let training_seconds = started.elapsed().as_secs_f64();
+        let (confidence, validation, unseen) = self.measure(data, control)?;
+        unseen.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
+        self.method.after_epoch(&confidence);
+        self.epoch += 1;
+        self.t += 1;
+        let before = std::mem::replace(&mut self.mean_confidence, confidence.mean.clone());
+        let margins = self.method.margins();
+        let classes = self.classes.names().iter().enumerate().map(|(class, name)| ClassReport {
+            class: name.clone(),
+            mean_confidence: confidence.mean[class],
+            learning_speed: confidence.mean[class].zip(before[class]).map(|(now, before)| now - before),
+            margin_used: f64::from(margins_used[class]),
+            margin: f64::from(margins[class]),
+            right: confidence.right[class],
+            labelled: confidence.count[class],
+            accepted: tally.accepted_by_class()[class],
+        });
+        let right: u64 = confidence.right.iter().sum();
+        let labelled: u64 = confidence.count.iter().sum();
+        Ok(EpochReport {
+            epoch: self.epoch,
+            t: self.t,
+            steps: self.learner.steps(),
+            losses: tally.mean_losses(),
+            classes: classes.collect(),
+            acceptance_rate: tally.acceptance_rate(),
+            subset_one: tally.subset_one(),
+            subset_two: tally.subset_two(),
+            labelled_accuracy: right as f64 / labelled.max(1) as f64,
+            validation,
+            undecodable: tally.undecodable(),
+            seconds: started.elapsed().as_secs_f64(),
+            training_seconds,
+            steps_per_second: f64::from(self.config.steps_per_epoch) / training_seconds.max(f64::MIN_POSITIVE),
+        })
+    }
+
+    /// Saves the training into `directory`, over what may be there.
+    pub fn save(&self, directory: &Path) -> Result<CheckpointInfo> {
+        let state = TrainingState {
+            config: self.config.clone(),
+            classes: self.classes.names().to_vec(),
+            round: self.round,
+            epoch: self.epoch,
+            t: self.t,
+            method: self.method.state(),
+            mean_confidence: self.mean_confidence.clone(),
+            margins: self.method.margins(),
+            learner: self.learner.state()?,
+        };
+        checkpoint::save(&state, directory)
+    }
+
+    fn check_data(&self, data: &RoundData) -> Result<()> {
+        if data.labelled.is_empty() {
+            let remedy = "label or import some faces first";
+            return Err(Error::NoFaces { set: "labelled", remedy });
+        }
+        if data.unlabelled.is_empty() && self.method.views().any() {
+            let remedy = "ingest unlabelled faces, or train with method `supervised`";
+            return Err(Error::NoFaces { set: "unlabelled", remedy });
+        }
+        let classes = self.classes.len();
+        match data.labelled.iter().chain(&data.validation).find(|face| face.class >= classes) {
+            Some(face) => Err(Error::ClassOutOfRange { face_id: face.face_id.clone(), class: face.class, classes }),
+            None => Ok(()),
+        }
+    }
+
+    fn run_steps(&mut self, data: &RoundData, control: &Control, observe: &mut dyn FnMut(StepReport)) -> Result<Tally> {
+        let (epoch, steps) = (self.epoch + 1, self.config.steps_per_epoch);
+        let streams = Streams::new(self.config.seed, self.round);
+        let views = self.method.views();
+        let Self { config, learner, method, pool, classes, .. } = self;
+        let config = &*config;
+        let mut tally = Tally::new(classes.len());
+        std::thread::scope(|scope| {
+            // The receiver lives inside, so that leaving early ends the loader too.
+            let (sender, receiver) = sync_channel(config.prefetch);
+            scope.spawn(move || Loader { data, config, streams, views, epoch }.run(sender));
+            for step in 1..=steps {
+                let started = Instant::now();
+                if control.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                let Loaded { batch, undecodable } = receiver.recv().map_err(|_| Error::LoaderEnded)??;
+                undecodable.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
+                let loss = pool.install(|| learner.step(method.as_mut(), &batch, streams, epoch, step))?;
+                let seconds = started.elapsed().as_secs_f64();
+                observe(tally.add_step(&loss, StepReport::at(epoch, step, steps, seconds))?);
+            }
+            Ok(())
+        })?;
+        Ok(tally)
+    }
+
+    /// The teacher on S (Eq. 1) and on the validation faces, and the faces it could not see.
+    fn measure(&self, data: &RoundData, control: &Control) -> Result<(ClassConfidence, Option<Metrics>, Vec<String>)> {
+        let inference = Inference::new(*self.learner.student().architecture(), self.learner.teacher())?;
+        let evaluation = Evaluation {
+            inference: &inference,
+            pool: &self.pool,
+            side: self.config.image_size,
+            channel_order: self.config.channel_order,
+            batch: self.config.batch_scoring,
+            control,
+        };
+        let weak = EvaluatedView::Weak { streams: Streams::new(self.config.seed, self.round), epoch: self.epoch + 1 };
+        let source = data.source.as_ref();
+        let labelled = evaluation.predict(source, &data.labelled, weak)?;
+        let held_out = evaluation.predict(source, &data.validation, EvaluatedView::Plain)?;
+        let classes = self.classes.len();
+        let confidence = ClassConfidence::measure(&labelled.probabilities, &labelled.labels, classes);
+        let validation = Metrics::of(&held_out.probabilities, &held_out.labels, classes);
+        Ok((confidence, validation, [labelled.undecodable, held_out.undecodable].concat()))
+    }
+}
+
+impl StepReport {
+    fn at(epoch: u32, step: u32, steps: u32, seconds: f64) -> Self {
+        Self { epoch, step, steps, losses: Vec::new(), accepted: 0, split: 0, seconds }
+    }
+}
+
+fn restore_method(method: &mut dyn Method, state: &TrainingState, directory: &Path) -> Result<()> {
+    method.restore(&state.method).map_err(|problem| {
+        Error::file(directory.join(checkpoint::STATE_FILE), format!("state of method `{}`: {problem}", method.name()))
+    })
+}
+
+/// A checkpoint goes on only in the network it was made for.
+fn check_compatible(state: &TrainingState, config: &TrainerConfig, classes: &Classes, path: &Path) -> Result<()> {
+    let pairs = [
+        ("backbone", state.config.backbone.clone(), config.backbone.clone()),
+        ("width", state.config.width.to_string(), config.width.to_string()),
+        ("feature_scale", state.config.feature_scale.to_string(), config.feature_scale.to_string()),
+        ("classes", state.classes.join(","), classes.names().join(",")),
+    ];
+    match pairs.into_iter().find(|(_, found, wanted)| found != wanted) {
+        Some((what, found, wanted)) => Err(Error::Incompatible { path: path.to_owned(), what, found, wanted }),
+        None => Ok(()),
+    }
+}

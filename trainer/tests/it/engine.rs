@@ -1,0 +1,179 @@
+//! Every operator's gradient against finite differences, and the losses against the reference.
+
+use candle_core::{Device, Result, Tensor, Var};
+use marginalia_trainer::engine::add_relu::add_relu;
+use marginalia_trainer::engine::average_pool::global_average_pool;
+use marginalia_trainer::engine::batch_norm::batch_norm;
+use marginalia_trainer::engine::convolution::{convolution, convolution_bias};
+use marginalia_trainer::engine::cross_entropy::{cross_entropy, one_hot, weighted_mean};
+use marginalia_trainer::engine::dropout::dropout;
+use marginalia_trainer::engine::info_nce::info_nce;
+use marginalia_trainer::engine::linear::linear;
+use marginalia_trainer::engine::max_pool::max_pool;
+use marginalia_trainer::engine::normalise::normalise;
+use marginalia_trainer::streams::{Purpose, Stream, Streams};
+use proptest::prelude::*;
+
+use crate::reference::{assert_close, case, floats, numbers, rows, widen};
+
+fn stream(item: u64) -> Stream {
+    Streams::new(7, 1).stream(0, 0, Purpose::Method, item)
+}
+
+fn random(shape: &[usize], item: u64) -> Tensor {
+    let mut stream = stream(item);
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| stream.uniform(-1.0, 1.0) as f32).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+/// Compares the gradient of a weighted sum of `f`'s output with central differences, for every input.
+fn check_gradient(name: &str, shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    let inputs: Vec<Tensor> = shapes.iter().enumerate().map(|(item, shape)| random(shape, item as u64)).collect();
+    let variables: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
+    let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
+    let y = f(&tensors).unwrap();
+    let weights = random(y.dims(), 99);
+    let gradients = (&y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
+    let weights: Vec<f64> = widen(&weights.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    let total = |inputs: &[Tensor]| -> f64 {
+        let y = widen(&f(inputs).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        y.iter().zip(&weights).map(|(y, weight)| y * weight).sum()
+    };
+    let step = 2e-3f32;
+    for (number, variable) in variables.iter().enumerate() {
+        let found = gradients.get(variable).unwrap_or_else(|| panic!("{name}: input {number} has no gradient"));
+        let found = widen(&found.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        let values = inputs[number].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let moved = |place: usize, by: f32| {
+            let mut values = values.clone();
+            values[place] += by;
+            let mut inputs = inputs.clone();
+            inputs[number] = Tensor::from_vec(values, shapes[number], &Device::Cpu).unwrap();
+            total(&inputs)
+        };
+        let stride = (values.len() / 40).max(1);
+        for place in (0..values.len()).step_by(stride) {
+            let expected = (moved(place, step) - moved(place, -step)) / f64::from(2.0 * step);
+            let allowed = 2e-2 * expected.abs().max(0.2);
+            let off = (found[place] - expected).abs();
+            assert!(off <= allowed, "{name}: input {number}[{place}]: {} instead of {expected}", found[place]);
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    check_gradient("convolution 3x3/1", &[&[3, 2, 5, 6], &[4, 3, 3, 3]], |x| convolution(&x[0], &x[1], 1, 1));
+    check_gradient("convolution 3x3/2", &[&[2, 3, 7, 5], &[3, 2, 3, 3]], |x| convolution(&x[0], &x[1], 2, 1));
+    check_gradient("convolution 1x1/2", &[&[2, 3, 6, 5], &[3, 2, 1, 1]], |x| convolution(&x[0], &x[1], 2, 0));
+    check_gradient("convolution 7x7/2", &[&[2, 2, 9, 8], &[3, 2, 7, 7]], |x| convolution(&x[0], &x[1], 2, 3));
+    check_gradient("max-pool", &[&[2, 2, 7, 6]], |x| max_pool(&x[0]));
+    let norm = |x: &[Tensor], relu| Ok(batch_norm(&x[0], &x[1], &x[2], &[3, 2], relu)?.0);
+    check_gradient("batch-norm", &[&[2, 5, 3, 3], &[2], &[2]], |x| norm(x, false));
+    check_gradient("add and relu", &[&[2, 3, 4, 4], &[2, 3, 4, 4]], |x| add_relu(&x[0], &x[1]));
+    check_gradient("average pool", &[&[3, 2, 4, 5]], |x| global_average_pool(&x[0]));
+    check_gradient("dropout", &[&[6, 5]], |x| dropout(&x[0], 0.5, &mut stream(5)));
+    check_gradient("linear", &[&[4, 6], &[3, 6], &[3]], |x| linear(&x[0], &x[1], &x[2]));
+    check_gradient("normalise", &[&[4, 6]], |x| normalise(&x[0]));
+    let soft = candle_nn::ops::softmax(&random(&[4, 5], 50), 1).unwrap();
+    check_gradient("cross-entropy, soft", &[&[4, 5]], |x| cross_entropy(&x[0], &soft));
+    let hard = one_hot(&[1, 0, 4, 4], 5).unwrap();
+    check_gradient("cross-entropy, hard", &[&[4, 5]], |x| cross_entropy(&x[0], &hard));
+    check_gradient("InfoNCE", &[&[3, 4], &[3, 4], &[3, 4]], |x| info_nce(x, 0.5));
+}
+
+#[test]
+fn relu_in_batch_norm_is_relu_behind_it() {
+    let (x, weight, bias) = (random(&[3, 6, 4, 4], 1), random(&[3], 2), random(&[3], 3));
+    let run = |fused: bool| {
+        let x = Var::from_tensor(&x).unwrap();
+        let (y, _) = batch_norm(&x, &weight, &bias, &[2, 4], fused).unwrap();
+        let y = if fused { y } else { y.relu().unwrap() };
+        let gradients = (&y * &random(y.dims(), 9)).unwrap().sum_all().unwrap().backward().unwrap();
+        let numbers = |tensor: &Tensor| widen(&tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        (numbers(&y), numbers(gradients.get(&x).unwrap()))
+    };
+    let (fused, apart) = (run(true), run(false));
+    assert_close(&fused.0, &apart.0, 1e-6, 1e-6, "y");
+    assert_close(&fused.1, &apart.1, 1e-5, 1e-6, "dx");
+}
+
+#[test]
+fn grouped_statistics_are_those_of_each_view_alone() {
+    let (x, weight, bias) = (random(&[3, 7, 4, 4], 1), random(&[3], 2), random(&[3], 3));
+    let (all, statistics) = batch_norm(&x, &weight, &bias, &[3, 4], true).unwrap();
+    for (group, (start, count)) in [(0, 3), (3, 4)].into_iter().enumerate() {
+        let part = x.narrow(1, start, count).unwrap();
+        let (alone, own) = batch_norm(&part, &weight, &bias, &[count], true).unwrap();
+        let together = all.narrow(1, start, count).unwrap().contiguous().unwrap();
+        let difference = (alone - together).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(difference, 0.0);
+        assert_eq!(own.mean[0], statistics.mean[group]);
+    }
+}
+
+#[test]
+fn info_nce_follows_the_reference() {
+    let Some(file) = case("info_nce_follows_the_reference", "losses.json") else { return };
+    let given = &file["info_nce"];
+    let view = |key: &str| {
+        let size = rows(&given[key]);
+        let tensor = Tensor::from_vec(floats(&given[key]), (size.len(), size[0].len()), &Device::Cpu).unwrap();
+        normalise(&tensor).unwrap()
+    };
+    let (a, b) = (view("a"), view("b"));
+    let temperature = given["temperature"].as_f64().unwrap();
+    let value = |views: &[Tensor]| f64::from(info_nce(views, temperature).unwrap().to_scalar::<f32>().unwrap());
+    assert_close(&[value(&[a.clone(), b.clone()])], &numbers(&given["value"]), 1e-5, 1e-5, "InfoNCE");
+    let one = [a.narrow(0, 0, 1).unwrap(), b.narrow(0, 0, 1).unwrap()];
+    assert_close(&[value(&one)], &numbers(&given["value_one_pair"]), 0.0, 1e-6, "InfoNCE of one pair");
+}
+
+#[test]
+fn a_zero_row_normalises_without_nan() {
+    let x = Var::zeros((1, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let gradients = normalise(&x).unwrap().sum_all().unwrap().backward().unwrap();
+    let gradient = gradients.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(gradient.iter().all(|value| value.is_finite()), "{gradient:?}");
+}
+
+#[test]
+fn nothing_accepted_is_zero_without_gradient() {
+    let x = Var::from_tensor(&random(&[3, 5], 1)).unwrap();
+    let rows = cross_entropy(&x, &one_hot(&[0, 1, 2], 5).unwrap()).unwrap();
+    let loss = weighted_mean(&rows, &[0.0; 3], 3.0).unwrap();
+    assert_eq!(loss.to_scalar::<f32>().unwrap(), 0.0);
+    assert!(loss.backward().unwrap().get(&x).is_none());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn biased_convolution_is_convolution_then_bias_then_relu(
+        channels in 1usize..4, images in 1usize..4, height in 3usize..9, width in 3usize..9, outputs in 1usize..5,
+        kernel in prop::sample::select(vec![1usize, 3]), stride in 1usize..3, seed in 0u64..1000
+    ) {
+        let padding = kernel / 2;
+        let x = random(&[channels, images, height, width], seed);
+        let weight = random(&[outputs, channels, kernel, kernel], seed + 1);
+        let bias = random(&[outputs], seed + 2);
+        let plain = convolution(&x, &weight, stride, padding).unwrap();
+        let expected = plain.broadcast_add(&bias.reshape((outputs, 1, 1, 1)).unwrap()).unwrap().relu().unwrap();
+        let found = convolution_bias(&x, &weight, &bias, stride, padding, true).unwrap();
+        let difference = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        prop_assert!(difference < 1e-5, "{difference}");
+        // candle's own convolution is the witness.
+        let theirs = x.transpose(0, 1).unwrap().contiguous().unwrap().conv2d(&weight, padding, stride, 1, 1).unwrap();
+        let theirs = theirs.transpose(0, 1).unwrap().contiguous().unwrap();
+        let difference = (plain - theirs).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        prop_assert!(difference < 1e-4, "{difference}");
+    }
+
+    #[test]
+    fn dropout_keeps_the_mean(rate in 0.05f64..0.9, item in 0u64..500) {
+        let ones = Tensor::ones(20_000, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let mean = dropout(&ones, rate, &mut stream(item)).unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap();
+        prop_assert!((mean - 1.0).abs() < 0.2, "{mean}");
+    }
+}

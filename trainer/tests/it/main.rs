@@ -1,0 +1,15 @@
+//! The trainer through its public interface: numbers against PyTorch's and PIL's, invariants, and whole rounds.
+
+mod config;
+mod engine;
+mod layers;
+mod margins;
+mod methods;
+mod metrics;
+mod optimiser;
+mod reference;
+mod round;
+mod scoring;
+mod steps;
+mod synthetic;
+mod views;
