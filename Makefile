@@ -2,7 +2,7 @@
 # make test    all tests
 # make check   what CI runs: formatting, lints, tests
 # make fmt     put the formatting right
-# make bench   our speed beside that of the usual Python tools
+# make bench   our speed beside that of the usual Python tools, on the images in FACES
 # make run     watch, train and serve on the corpus in CORPUS (default: the one this folder lies in)
 #
 # Builds go to CARGO_TARGET_DIR. A cold build takes most of an hour on two cores; further ones take seconds.
@@ -21,14 +21,18 @@ FACES ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # cargo-nextest runs each test in a process of its own and shows what is slow; without it cargo's own runner does.
-TEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo 'cargo nextest run --success-output final' || echo 'cargo test --no-fail-fast')
+TEST := $(shell cargo nextest --version >/dev/null 2>&1 \
+	&& echo 'cargo nextest run --workspace' || echo 'cargo test --workspace --no-fail-fast -- --show-output')
 
 demo: tools
 	cargo build --workspace
 	$(MARGINALIA) demo
 
 test: tools
-	$(TEST) --workspace
+	$(TEST)
+	@for folder in "$${MARGINALIA_REFERENCE:-../shared/reference}" "$${MARGINALIA_DATA:-../shared/data}"; do \
+		[ -d "$$folder" ] || echo "no folder $$folder: the tests that read it were skipped" >&2; \
+	done
 
 check: fmt-check clippy test
 
@@ -45,19 +49,24 @@ run: tools
 	cargo build --workspace
 	$(MARGINALIA) run $(if $(CORPUS),--corpus $(CORPUS))
 
-# FACES is a folder of images; without one, both sides read the same synthetic faces.
+# Both sides read the images in FACES, which are read once before so that neither finds them colder than the other.
 bench: tools
+	@[ -d "$(FACES)" ] || { echo 'name a folder of images: make bench FACES=FOLDER' >&2; exit 2; }
 	cargo build --workspace
 	[ -x $(BENCH)/venv/bin/python ] || python3 -m venv $(BENCH)/venv
 	$(BENCH)/venv/bin/pip install --quiet --requirement bench/requirements.txt
+	find $(FACES) -type f -exec cat {} + > /dev/null
 	$(MARGINALIA) bench ingest --json $(FACES)
 	rm -rf $(BENCH)/faces.lance
-	$(if $(FACES),$(BENCH)/venv/bin/python bench/peers/ingest.py $(FACES) $(BENCH)/faces.lance,echo 'set FACES=FOLDER to run the Python side on the same files')
+	$(BENCH)/venv/bin/python bench/peers/ingest.py $(FACES) $(BENCH)/faces.lance
 
 # The build needs the protobuf compiler and the files it imports.
 tools:
 	@command -v cargo >/dev/null || { echo 'Rust is missing: https://rustup.rs installs it' >&2; exit 1; }
-	@if ! command -v protoc >/dev/null || ! find -L $${PROTOC_INCLUDE:-/usr/include /usr/local/include /opt/homebrew/include} -path '*google/protobuf/empty.proto' 2>/dev/null | grep -q .; then \
+	@include=; for folder in $${PROTOC_INCLUDE:-/usr/include /usr/local/include /opt/homebrew/include}; do \
+		[ ! -f "$$folder/google/protobuf/empty.proto" ] || include=$$folder; \
+	done; \
+	if [ -z "$$include" ] || ! command -v "$${PROTOC:-protoc}" >/dev/null; then \
 		if command -v apt-get >/dev/null; then \
 			echo 'installing protobuf-compiler and libprotobuf-dev'; \
 			$(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq protobuf-compiler libprotobuf-dev; \

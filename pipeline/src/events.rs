@@ -249,13 +249,7 @@ pub enum Event {
         table: String,
         /// What was done: `compacted`, `indexed`, `cleaned`.
         work: String,
-        /// Fragments before.
-        fragments_before: u64,
-        /// Fragments after.
-        fragments_after: u64,
-        /// Bytes given back to the disk.
-        bytes_freed: u64,
-        /// Duration.
+        /// Duration of the pass that did it.
         seconds: f64,
     },
     /// A label was acknowledged.

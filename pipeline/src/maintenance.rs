@@ -32,9 +32,6 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
                     reporter.emit(Event::Maintained {
                         table: table.name().to_owned(),
                         work: work.to_owned(),
-                        fragments_before: 0,
-                        fragments_after: 0,
-                        bytes_freed: 0,
                         seconds: started.elapsed().as_secs_f64(),
                     });
                 }

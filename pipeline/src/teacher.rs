@@ -37,10 +37,10 @@ impl Teacher {
     /// Loads a round's checkpoint.
     pub fn load(folder: &Path, round: u32, classes: &[String], temperature: Option<f32>) -> Result<Self> {
         let scorer = Scorer::load(folder)?;
-        if scorer.classes().names() != classes {
+        if scorer.classes() != classes {
             return Err(Error::ForeignCheckpoint {
                 path: folder.to_owned(),
-                found: scorer.classes().names().join(", "),
+                found: scorer.classes().join(", "),
                 expected: classes.join(", "),
             });
         }

@@ -94,31 +94,16 @@ impl<T: Table> Writer<T> {
     }
 }
 
-struct Task<T> {
-    log: Arc<dyn Log>,
-    gather: Gather,
-    admit: Box<dyn Admit<T>>,
-}
-
-impl<T: Table> Task<T> {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Request<T>>) {
-        while let Some(first) = inbox.recv().await {
-            let requests = self.gather(first, &mut inbox).await;
-            if !self.write(requests).await {
-                // After a failed sync nothing more is written by this process: what the kernel kept is unknown.
-                return;
-            }
-        }
-    }
-
-    async fn gather(&self, first: Request<T>, inbox: &mut mpsc::Receiver<Request<T>>) -> Vec<Request<T>> {
+impl Gather {
+    /// The first request and those that keep it company.
+    async fn collect<T>(self, first: Request<T>, inbox: &mut mpsc::Receiver<Request<T>>) -> Vec<Request<T>> {
         let mut rows = first.rows.len();
         let mut requests = vec![first];
-        let end = tokio::time::Instant::now() + self.gather.window;
-        while rows < self.gather.max_rows {
+        let end = tokio::time::Instant::now() + self.window;
+        while rows < self.max_rows {
             let next = match inbox.try_recv() {
                 Ok(request) => request,
-                Err(_) if self.gather.window.is_zero() => break,
+                Err(_) if self.window.is_zero() => break,
                 Err(_) => match tokio::time::timeout_at(end, inbox.recv()).await {
                     Ok(Some(request)) => request,
                     _ => break,
@@ -128,6 +113,24 @@ impl<T: Table> Task<T> {
             requests.push(next);
         }
         requests
+    }
+}
+
+struct Task<T> {
+    log: Arc<dyn Log>,
+    gather: Gather,
+    admit: Box<dyn Admit<T>>,
+}
+
+impl<T: Table> Task<T> {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Request<T>>) {
+        while let Some(first) = inbox.recv().await {
+            let requests = self.gather.collect(first, &mut inbox).await;
+            if !self.write(requests).await {
+                // After a failed sync nothing more is written by this process: what the kernel kept is unknown.
+                return;
+            }
+        }
     }
 
     /// Commits and answers; false if writing must stop.

@@ -72,7 +72,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
             write(answer, format, &mut file).await?;
             file.flush().map_err(Error::io(&path))
         }
-        None => write(answer, format, &mut std::io::stdout().lock()).await,
+        None => write(answer, format, &mut std::io::stdout()).await,
     }
 }
 

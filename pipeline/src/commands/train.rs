@@ -51,7 +51,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         reporter: reporter.clone(),
         token: token.clone(),
     };
-    if let Some(every) = args.every.as_ref().and_then(Every::duration) {
+    if let Some(every) = args.every.and_then(Every::duration) {
         let outcome = supervisor::train_when_due(&context, Some(every), None).await;
         handle.finish();
         return outcome;

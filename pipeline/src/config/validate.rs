@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path};
 
+use marginalia_datasets::Classes;
+
 use crate::config::{Config, CurriculumConfig, IngestConfig, QueueConfig, RoundConfig, SqlConfig, StoreConfig};
 use crate::error::{Error, Place};
 
@@ -34,9 +36,7 @@ type Checked = Result<(), Invalid>;
 
 /// Checks every value and stops at the first that is out of its range.
 pub(super) fn check(config: &Config) -> Checked {
-    if let Err(error) = config.class_list() {
-        return Err(Invalid::new("classes", config.classes.join(", "), error.to_string()));
-    }
+    classes(config)?;
     ingest(&config.ingest)?;
     train(config)?;
     round(&config.round)?;
@@ -44,6 +44,17 @@ pub(super) fn check(config: &Config) -> Checked {
     sql(&config.sql)?;
     store(&config.store)?;
     queue(&config.queue)
+}
+
+/// The data sets know what makes a class list; their words are put under our key.
+fn classes(config: &Config) -> Checked {
+    use marginalia_datasets::Error as Datasets;
+    Classes::new(config.classes.iter()).map(|_| ()).map_err(|error| match error {
+        Datasets::InvalidClasses { names, problem } => {
+            Invalid::new("classes", names, format!("two or more different expressions ({problem})"))
+        }
+        other => Invalid::new("classes", config.classes.join(","), other.to_string()),
+    })
 }
 
 fn ingest(ingest: &IngestConfig) -> Checked {

@@ -14,7 +14,8 @@ use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{ArrowReadOptions, SessionConfig, SessionContext};
+use datafusion::datasource::file_format::options::ArrowReadOptions;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use marginalia_store::Table;
 use marginalia_store::tables::sightings::Sighting;
 

@@ -22,13 +22,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::ImportFinished { counts, labels, seconds } => {
             format!("imported {}, {} labels in {}", counted(counts), number(*labels), time(*seconds))
         }
-        Event::Maintained { table, work, fragments_before, fragments_after, bytes_freed, seconds } => format!(
-            "{table} {work}: {} → {} fragments, {} MB freed in {}",
-            number(*fragments_before),
-            number(*fragments_after),
-            number(bytes_freed >> 20),
-            time(*seconds)
-        ),
+        Event::Maintained { table, work, seconds } => format!("{table} {work} in {}", time(*seconds)),
         Event::LabelAdded { face_id, expression, annotator, lane, .. } => {
             format!("label: {} is {expression}, says {annotator} ({lane})", short(face_id))
         }

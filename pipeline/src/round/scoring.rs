@@ -99,7 +99,7 @@ impl Run<'_> {
             predictions.extend(scored.predictions);
         }
         self.writer.write_embeddings(embeddings).await?;
-        self.writer.write_predictions(predictions).await
+        Ok(self.writer.write_predictions(predictions).await?)
     }
 
     async fn count(&self) -> Result<Counts> {

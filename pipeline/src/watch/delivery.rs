@@ -29,38 +29,27 @@ pub(super) struct Delivery<S> {
     unreadable: Unreadable,
 }
 
-/// What came of a batch of entries.
-#[derive(Default)]
-pub(super) struct Outcome {
-    /// Files sent or not complete yet.
-    pub news: usize,
-    /// Folders met where files were looked for.
-    pub folders: Vec<PathBuf>,
-}
-
 impl<S: AlreadySeen> Delivery<S> {
     pub(super) fn new(settling: Settling, seen: S, found: mpsc::Sender<Found>, token: CancellationToken) -> Self {
         Self { settling, seen, found, token, sent: Sent::default(), unreadable: Unreadable::default() }
     }
 
-    /// Looks at paths that hints named.
-    pub(super) async fn look(&mut self, hints: Vec<(PathBuf, HintKind)>) -> Flow<Outcome> {
-        let mut outcome = Outcome::default();
+    /// Looks at paths that hints named. Answers which of them are folders.
+    pub(super) async fn look(&mut self, hints: Vec<(PathBuf, HintKind)>) -> Flow<Vec<PathBuf>> {
+        let mut folders = Vec::new();
         let mut hints = hints.into_iter().peekable();
         while hints.peek().is_some() {
             let chunk: Vec<_> = hints.by_ref().take(BATCH).collect();
             let looked = move || chunk.into_iter().map(|(path, hint)| (look(path), hint)).collect::<Vec<_>>();
             let Ok(entries) = tokio::task::spawn_blocking(looked).await else { return Break(()) };
-            let more = self.take_in(entries, true).await?;
-            outcome.news += more.news;
-            outcome.folders.extend(more.folders);
+            folders.extend(self.take_in(entries, true).await?);
         }
-        Continue(outcome)
+        Continue(folders)
     }
 
-    /// Takes in entries that were looked at, and sends what is ready.
-    pub(super) async fn take_in(&mut self, entries: Vec<(Entry, HintKind)>, tell_skips: bool) -> Flow<Outcome> {
-        let mut outcome = Outcome::default();
+    /// Takes in entries that were looked at, and sends what is ready. Answers which of them are folders.
+    pub(super) async fn take_in(&mut self, entries: Vec<(Entry, HintKind)>, tell_skips: bool) -> Flow<Vec<PathBuf>> {
+        let mut folders = Vec::new();
         let mut ready = Vec::new();
         for (entry, hint) in entries {
             if let Some(path) = entry.no_file() {
@@ -71,20 +60,17 @@ impl<S: AlreadySeen> Delivery<S> {
                     if hint == HintKind::Again {
                         self.sent.remove(&state);
                     }
-                    match self.settling.looked(state, hint) {
-                        Some(state) => ready.push(state),
-                        None => outcome.news += 1,
-                    }
+                    ready.extend(self.settling.looked(state, hint));
                 }
-                Entry::Folder(path) => outcome.folders.push(path),
+                Entry::Folder(path) => folders.push(path),
                 Entry::Skipped { path, why } if tell_skips => self.send(Found::Skipped { path, why }).await?,
                 Entry::Skipped { .. } => {}
                 Entry::Unreadable { path, error, ctime_ns } => self.cannot_read(path, error, ctime_ns).await?,
                 Entry::Gone(path) => self.unreadable.forget(&path),
             }
         }
-        outcome.news += self.deliver(ready).await?;
-        Continue(outcome)
+        self.deliver(ready).await?;
+        Continue(folders)
     }
 
     pub(super) async fn send(&self, found: Found) -> Flow {
@@ -94,10 +80,9 @@ impl<S: AlreadySeen> Delivery<S> {
         }
     }
 
-    /// Sends those of the complete files that are new. Answers how many.
-    async fn deliver(&mut self, mut ready: Vec<FileState>) -> Flow<usize> {
+    /// Sends those of the complete files that are new.
+    async fn deliver(&mut self, mut ready: Vec<FileState>) -> Flow {
         ready.retain(|state| !self.sent.contains(state));
-        let mut count = 0;
         while !ready.is_empty() {
             let batch: Vec<FileState> = ready.drain(..ready.len().min(BATCH)).collect();
             let new = self.ask(batch).await?;
@@ -109,13 +94,12 @@ impl<S: AlreadySeen> Delivery<S> {
                     None => {
                         self.unreadable.forget(&state.key.path);
                         self.sent.insert(&state);
-                        count += 1;
                         self.send(Found::File(state.key)).await?;
                     }
                 }
             }
         }
-        Continue(count)
+        Continue(())
     }
 
     /// Those that the caller has not taken before.

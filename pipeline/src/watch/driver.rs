@@ -56,12 +56,10 @@ struct Scans {
 /// A walk in progress.
 struct Walk {
     batches: mpsc::Receiver<Vec<Entry>>,
-    /// The folder that is walked and how often it was before; none for a full scan.
-    folder: Option<(PathBuf, u32)>,
+    /// Whether it is one over all roots.
+    full: bool,
     started: Instant,
     files: u64,
-    /// Files that were not known before.
-    news: usize,
 }
 
 impl<S: AlreadySeen> Driver<S> {
@@ -105,7 +103,10 @@ impl<S: AlreadySeen> Driver<S> {
             } else if full.is_none() && Instant::now() >= self.scans.next {
                 self.arm().await?;
                 self.lost = false;
-                full = Some(self.walk(self.roots.clone(), None));
+                full = Some(self.walk(self.roots.clone(), true));
+            }
+            if folder.is_none() {
+                folder = self.folders.take().map(|path| self.walk(vec![path], false));
             }
             let room = self.delivery.settling.has_room();
             tokio::select! {
@@ -114,9 +115,6 @@ impl<S: AlreadySeen> Driver<S> {
                 batch = next(&mut full), if room => self.walked(&mut full, batch).await?,
                 batch = next(&mut folder), if room => self.walked(&mut folder, batch).await?,
                 () = until(self.delivery.settling.next_due()) => self.settle().await?,
-                () = until(self.folders.next_due()), if folder.is_none() => {
-                    folder = self.folders.take().map(|(path, walks)| self.walk(vec![path.clone()], Some((path, walks))));
-                }
                 () = until(Some(self.scans.next)), if full.is_none() && !single_scan_done => {}
             }
         }
@@ -135,19 +133,23 @@ impl<S: AlreadySeen> Driver<S> {
         Continue(())
     }
 
-    /// Asks for hints where that was not done yet, where some were lost, or where a root is another than before.
+    /// Asks for hints about the roots where that was not done yet, where some were lost, or where a root is another.
     async fn arm(&mut self) -> Flow {
         let identity: Vec<_> = self.roots.iter().map(|root| identity(root)).collect();
         if identity == self.armed && !self.lost {
             return Continue(());
         }
+        self.armed = identity;
+        self.ask_for_hints(self.roots.clone()).await
+    }
+
+    async fn ask_for_hints(&mut self, roots: Vec<PathBuf>) -> Flow {
         let Some(mut hints) = self.hints.take() else { return Continue(()) };
-        let (roots, inbox) = (self.roots.clone(), self.inbox.clone());
+        let inbox = self.inbox.clone();
         let asked = tokio::task::spawn_blocking(move || hints.watch(&roots, &inbox).map(|()| hints)).await;
         match asked {
             Ok(Ok(hints)) => {
                 self.hints = Some(hints);
-                self.armed = identity;
                 Continue(())
             }
             Ok(Err(why)) => self.degrade(why).await,
@@ -177,9 +179,9 @@ impl<S: AlreadySeen> Driver<S> {
         }
     }
 
-    fn walk(&self, roots: Vec<PathBuf>, folder: Option<(PathBuf, u32)>) -> Walk {
+    fn walk(&self, roots: Vec<PathBuf>, full: bool) -> Walk {
         let batches = scan::start(roots, Arc::clone(&self.ignore));
-        Walk { batches, folder, started: Instant::now(), files: 0, news: 0 }
+        Walk { batches, full, started: Instant::now(), files: 0 }
     }
 
     /// Takes in one batch of a walk, or its end.
@@ -191,20 +193,16 @@ impl<S: AlreadySeen> Driver<S> {
                 None => Continue(()),
             };
         };
-        // Later walks meet the same links and pipes again: they are told once.
-        let tell_skips = match &current.folder {
-            None => self.scans.done == 0,
-            Some((_, walks)) => *walks == 0,
-        };
+        // Later scans meet the same links and pipes again: they are told once.
+        let tell_skips = !current.full || self.scans.done == 0;
         current.files += batch.iter().filter(|entry| matches!(entry, Entry::File(_))).count() as u64;
         let entries = batch.into_iter().map(|entry| (entry, HintKind::Touched)).collect();
-        current.news += self.delivery.take_in(entries, tell_skips).await?.news;
+        self.delivery.take_in(entries, tell_skips).await?;
         Continue(())
     }
 
     async fn walk_ended(&mut self, walk: Walk) -> Flow {
-        if let Some((path, walks)) = walk.folder {
-            self.folders.walked(path, walks, walk.news > 0);
+        if !walk.full {
             return Continue(());
         }
         let now = Instant::now();
@@ -253,8 +251,11 @@ impl<S: AlreadySeen> Driver<S> {
             }
         }
         looks.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let outcome = self.delivery.look(looks).await?;
-        for folder in outcome.folders {
+        let folders = self.delivery.look(looks).await?;
+        if !folders.is_empty() {
+            self.ask_for_hints(folders.clone()).await?;
+        }
+        for folder in folders {
             if !self.folders.add(folder) {
                 self.inbox.lost();
             }

@@ -16,9 +16,9 @@ const WRITING: usize = 4096;
 
 /// Where hints come from.
 pub trait Hints: Send + 'static {
-    /// Starts to watch `roots` (folders with all that is in them, or files) and to write into `inbox`, or makes sure that
-    /// it still does: called before the first scan and after hints were lost. Watching ends when the source is dropped.
-    /// May take as long as a walk over the folders.
+    /// Watches `roots` too (folders with all that is in them now, or files) and writes into `inbox` what happens there from
+    /// now on. Called before anything is scanned: with all roots first and whenever hints were lost, and with each folder
+    /// that appears. Watching ends when the source is dropped. May take as long as a walk over the folders.
     fn watch(&mut self, roots: &[PathBuf], inbox: &Inbox) -> Result<(), NoHints>;
 }
 

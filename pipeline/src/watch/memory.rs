@@ -3,12 +3,9 @@
 //! Forgetting early is harmless: a file is then sent a second time, and its hash says that it is known.
 
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use crate::watch::scan::FileState;
 
@@ -18,10 +15,6 @@ const SENT: usize = 65_536;
 const UNREADABLE: usize = 4096;
 /// New folders that wait for a walk.
 const FOLDERS: usize = 4096;
-/// A new folder is walked again until nothing new is in it, because the system watches it only some time after it
-/// appeared; so often at most.
-const WALKS: u32 = 10;
-const WALK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Files sent lately.
 #[derive(Default)]
@@ -84,49 +77,17 @@ impl Unreadable {
 /// Folders to walk because a hint named them.
 #[derive(Default)]
 pub(super) struct Folders {
-    waiting: HashMap<PathBuf, Visit>,
-}
-
-/// One walk of a folder.
-struct Visit {
-    due: Instant,
-    /// How often it was walked before.
-    walks: u32,
+    waiting: BTreeSet<PathBuf>,
 }
 
 impl Folders {
-    /// Wants a folder walked now; false where too many wait.
+    /// Wants a folder walked; false where too many wait.
     pub(super) fn add(&mut self, path: PathBuf) -> bool {
-        let now = Instant::now();
-        let covered =
-            path.ancestors().skip(1).any(|above| self.waiting.get(above).is_some_and(|visit| visit.due <= now));
-        if covered {
-            return true;
-        }
-        if self.waiting.len() >= FOLDERS {
-            return false;
-        }
-        let visit = self.waiting.entry(path).or_insert(Visit { due: now, walks: 0 });
-        visit.due = now;
-        true
+        let covered = path.ancestors().any(|above| self.waiting.contains(above));
+        covered || (self.waiting.len() < FOLDERS && self.waiting.insert(path))
     }
 
-    /// After a walk that found something, or the first: the folder is walked once more in a while.
-    pub(super) fn walked(&mut self, path: PathBuf, walks: u32, news: bool) {
-        if walks == 0 || (news && walks < WALKS) {
-            let due = Instant::now() + WALK_AGAIN;
-            self.waiting.entry(path).or_insert(Visit { due, walks: walks + 1 });
-        }
-    }
-
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.waiting.values().map(|visit| visit.due).min()
-    }
-
-    /// Takes the folder that has waited longest, with how often it was walked before.
-    pub(super) fn take(&mut self) -> Option<(PathBuf, u32)> {
-        let (path, _) = self.waiting.iter().min_by_key(|(path, visit)| (visit.due, path.as_path()))?;
-        let path = path.clone();
-        self.waiting.remove(&path).map(|visit| (path, visit.walks))
+    pub(super) fn take(&mut self) -> Option<PathBuf> {
+        self.waiting.pop_first()
     }
 }

@@ -7,16 +7,28 @@ use std::path::{Path, PathBuf};
 
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Config, ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use walkdir::{DirEntry, WalkDir};
 
 use crate::watch::hints::{HintKind, Hints, Inbox, NoHints};
+use crate::watch::ignore::Ignore;
 
 /// Whether the system says that a writer has closed a file. Where it does not, stillness has to do.
 const SAYS_CLOSED: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// The system's change notices; asks for them when watching begins.
-#[derive(Default)]
+/// The system's change notices, asked for folder by folder.
+///
+/// notify can watch whole trees, but gives up on a tree at the first folder it may not read, and watches a new folder only
+/// some time after it told of it. So each folder is asked for here, and the driver asks for a new one before it walks it.
 pub(super) struct Notices {
+    ignore: Ignore,
     watcher: Option<RecommendedWatcher>,
+}
+
+impl Notices {
+    /// Folders with a name on the list are not watched.
+    pub(super) fn new(ignore: Ignore) -> Self {
+        Self { ignore, watcher: None }
+    }
 }
 
 impl Hints for Notices {
@@ -26,16 +38,20 @@ impl Hints for Notices {
             None => start(inbox.clone()).map_err(|error| explain(&error))?,
         };
         for root in roots {
-            let (path, mode) = if root.is_file() {
-                // A file that is replaced would lose a watch of its own; its folder keeps it.
-                (root.parent().unwrap_or(root), RecursiveMode::NonRecursive)
-            } else {
-                (root.as_path(), RecursiveMode::Recursive)
+            // A file that is replaced would lose a watch of its own; its folder keeps it.
+            let file = root.is_file();
+            let top = if file { root.parent().unwrap_or(root) } else { root };
+            let depth = if file { 0 } else { usize::MAX };
+            let wanted = |entry: &DirEntry| {
+                entry.file_type().is_dir() && (entry.depth() == 0 || !self.ignore.name(entry.file_name()))
             };
-            match watcher.watch(path, mode) {
-                // A root that is gone for the moment: the scan says so, and finds it when it is back.
-                Err(error) if is_missing(&error, path) => {}
-                watched => watched.map_err(|error| explain(&error))?,
+            // Entries that cannot be listed are not watched; the scan tells of them.
+            for folder in WalkDir::new(top).max_depth(depth).into_iter().filter_entry(wanted).flatten() {
+                // Unsorted, the walk lists a folder after it was handed out here: what appears in it from now on is told.
+                match watcher.watch(folder.path(), RecursiveMode::NonRecursive) {
+                    Err(error) if is_unwatchable(&error, folder.path()) => {}
+                    watched => watched.map_err(|error| explain(&error))?,
+                }
             }
         }
         self.watcher = Some(watcher);
@@ -87,8 +103,14 @@ fn hand_over(event: Event, renaming: &mut Option<(usize, PathBuf)>, inbox: &Inbo
     event.paths.into_iter().for_each(|path| inbox.hint(path, kind));
 }
 
-fn is_missing(error: &notify::Error, path: &Path) -> bool {
-    matches!(error.kind, ErrorKind::PathNotFound) || !path.exists()
+/// Whether a folder cannot be watched for reasons of its own: it is gone, or it may not be read. The scan tells of it, and a
+/// change of its rights is told by the folder above.
+fn is_unwatchable(error: &notify::Error, path: &Path) -> bool {
+    match &error.kind {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::PermissionDenied => true,
+        _ => !path.exists(),
+    }
 }
 
 fn explain(error: &notify::Error) -> NoHints {

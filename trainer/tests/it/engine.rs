@@ -51,13 +51,23 @@ fn check_gradient(name: &str, shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Resu
             inputs[number] = Tensor::from_vec(values, shapes[number], &Device::Cpu).unwrap();
             total(&inputs)
         };
-        let stride = (values.len() / 40).max(1);
+        let (here, stride) = (total(&inputs), (values.len() / 40).max(1));
+        let (mut checked, mut kinks) = (0, 0);
         for place in (0..values.len()).step_by(stride) {
-            let expected = (moved(place, step) - moved(place, -step)) / f64::from(2.0 * step);
+            let right = (moved(place, step) - here) / f64::from(step);
+            let left = (here - moved(place, -step)) / f64::from(step);
+            // Where ReLU or a maximum changes sides within the step there is no derivative to compare with.
+            if (right - left).abs() > 0.05 {
+                kinks += 1;
+                continue;
+            }
+            checked += 1;
+            let expected = (right + left) / 2.0;
             let allowed = 2e-2 * expected.abs().max(0.2);
             let off = (found[place] - expected).abs();
             assert!(off <= allowed, "{name}: input {number}[{place}]: {} instead of {expected}", found[place]);
         }
+        assert!(checked > 4 * kinks, "{name}: input {number}: {kinks} kinks, only {checked} checked");
     }
 }
 

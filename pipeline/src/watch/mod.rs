@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::delivery::Delivery;
 use self::driver::Driver;
 pub use self::hints::{HintKind, Hints, Inbox, NoHints};
+use self::ignore::Ignore;
 use self::notices::Notices;
 use self::settle::Settling;
 pub use self::taking::{Taken, take};
@@ -172,7 +173,8 @@ impl Watcher {
         seen: impl AlreadySeen,
         token: CancellationToken,
     ) -> Result<Self> {
-        Self::with_hints(roots, settings, Box::new(Notices::default()), seen, token)
+        let notices = Notices::new(Ignore::new(&settings.ignore));
+        Self::with_hints(roots, settings, Box::new(notices), seen, token)
     }
 
     /// As [`Watcher::new`], with another source of hints.
