@@ -114,7 +114,13 @@ pub struct Judgement {
 
 impl Judgement {
     /// A judgement with nothing but the necessary.
-    pub fn new(face_id: impl Into<String>, answer: Answer, annotator: impl Into<String>, origin: Origin, lane: Lane) -> Self {
+    pub fn new(
+        face_id: impl Into<String>,
+        answer: Answer,
+        annotator: impl Into<String>,
+        origin: Origin,
+        lane: Lane,
+    ) -> Self {
         Self {
             face_id: face_id.into(),
             answer,

@@ -27,7 +27,8 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
         match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false }).await {
             Ok(report) => {
                 let work = [("compacted", report.compacted), ("cleaned", report.cleaned)];
-                for (work, table) in work.into_iter().flat_map(|(work, tables)| tables.into_iter().map(move |t| (work, t)))
+                for (work, table) in
+                    work.into_iter().flat_map(|(work, tables)| tables.into_iter().map(move |t| (work, t)))
                 {
                     reporter.emit(Event::Maintained {
                         table: table.name().to_owned(),

@@ -44,7 +44,9 @@ pub async fn train_when_due(
             Ok(_) => {}
             // Another process runs the round.
             Err(Error::Store(marginalia_store::Error::Locked { .. })) => {}
-            Err(error @ (Error::Curriculum { .. } | Error::NoLabels { .. })) => context.reporter.warn(error.to_string()),
+            Err(error @ (Error::Curriculum { .. } | Error::NoLabels { .. })) => {
+                context.reporter.warn(error.to_string())
+            }
             Err(error) => return Err(error),
         }
     }

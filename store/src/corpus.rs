@@ -15,7 +15,7 @@ use lance::session::Session;
 use crate::error::{Error, Result};
 use crate::failpoint::FailPoints;
 use crate::known::KnownFaces;
-use crate::log::{LanceLog, Log};
+use crate::log::{LanceLog, Log, table_path};
 use crate::table::{SCHEMA_VERSION_KEY, Table, TableId};
 use crate::tables::faces::Face;
 use crate::writer::{AdmitAll, Gather, Writer};
@@ -71,7 +71,8 @@ impl Corpus {
     /// A trial commit comes first, so that a file system that cannot hold a corpus is refused before anything is in it.
     pub async fn init(root: &Path, classes: &[String], options: Options) -> Result<Self> {
         refuse_scheme(root)?;
-        if root.join("tables").exists() {
+        let is_whole = |root: &Path| TableId::ALL.iter().all(|table| table_path(root, *table).exists());
+        if is_whole(root) {
             return Err(Error::CorpusExists { path: root.to_owned() });
         }
         for folder in ["tables", "checkpoints", "locks"] {
@@ -83,7 +84,8 @@ impl Corpus {
         let classes_json = serde_json::to_string(classes)
             .map_err(|source| Error::Unreadable { what: "the list of classes".into(), source })?;
         let log = LanceLog::new(root.clone(), session(&options));
-        for table in TableId::ALL {
+        // An `init` that was cut short left some of them; they are as empty as new ones.
+        for table in TableId::ALL.iter().filter(|table| !table_path(&root, **table).exists()) {
             log.create(*table, HashMap::from([(CLASSES_KEY.to_owned(), classes_json.clone())])).await?;
         }
         Self::open(&root, options).await

@@ -150,7 +150,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The data may not have reached the disk: nobody is told it did, and writing stops.
-    #[error("{path}: sync failed ({source}); nothing of this commit was acknowledged and writing has stopped; check the disk and start again")]
+    #[error(
+        "{path}: sync failed ({source}); nothing of this commit was acknowledged and writing has stopped; check the disk and start again"
+    )]
     Sync {
         /// Which file.
         path: PathBuf,

@@ -12,7 +12,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::{ObjectName, Query, Statement as SqlStatement, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Statement as SqlStatement, Visit, Visitor};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
@@ -28,6 +28,10 @@ const PARSER_RECURSION: usize = 8 * MAX_NESTING;
 const MAX_RELATIONS: u64 = 100;
 /// Most nodes an expression may have once the names in it stand for what they were computed from.
 const MAX_EXPRESSION: u64 = 10_000;
+/// Most combinations of columns that a GROUP BY may ask for; CUBE over n columns makes 2ⁿ.
+const MAX_GROUPINGS: u64 = 1024;
+/// Characters of the engine's message that are passed on.
+const MESSAGE_CHARS: usize = 1000;
 /// Parts of a dotted name that count for nothing: catalog, schema, table, column.
 const NAME_PARTS: usize = 4;
 
@@ -85,6 +89,14 @@ pub(crate) fn plan(plan: &LogicalPlan) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a plan with a parameter that has no value; it would fail late and in other words.
+pub(crate) fn complete(plan: &LogicalPlan) -> Result<()> {
+    match plan.get_parameter_names().map_err(failed)?.into_iter().min() {
+        Some(name) => refuse(format!("parameter {name} has no value; write the value itself")),
+        None => Ok(()),
+    }
+}
+
 /// Size of each output column's expression after the optimiser has pushed it down as far as it can: it replaces names by
 /// what they were computed from, so forty nested `select s + s as s` would grow to a million million nodes. The last
 /// number is the largest of all below.
@@ -137,7 +149,8 @@ pub(crate) fn failed(error: DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(reason) => Error::QueryTooLarge { reason: reason.clone() },
         DataFusionError::SQL(parser, _) => Error::QueryFailed { message: parser.to_string() },
         DataFusionError::Plan(message) => Error::QueryFailed { message: missing_table(message) },
-        _ => Error::QueryFailed { message: error.strip_backtrace() },
+        // Some messages repeat the whole syntax tree.
+        _ => Error::QueryFailed { message: error.strip_backtrace().chars().take(MESSAGE_CHARS).collect() },
     }
 }
 
@@ -205,9 +218,29 @@ fn is_operator(token: &Token) -> bool {
     match token {
         Token::Word(word) => matches!(
             word.keyword,
-            K::AND | K::OR | K::XOR | K::NOT | K::IS | K::IN | K::BETWEEN | K::LIKE | K::ILIKE | K::RLIKE
-                | K::REGEXP | K::SIMILAR | K::DIV | K::COLLATE | K::AT | K::OVERLAPS | K::WHEN
-                | K::UNION | K::INTERSECT | K::EXCEPT | K::MINUS | K::JOIN | K::APPLY
+            K::AND
+                | K::OR
+                | K::XOR
+                | K::NOT
+                | K::IS
+                | K::IN
+                | K::BETWEEN
+                | K::LIKE
+                | K::ILIKE
+                | K::RLIKE
+                | K::REGEXP
+                | K::SIMILAR
+                | K::DIV
+                | K::COLLATE
+                | K::AT
+                | K::OVERLAPS
+                | K::WHEN
+                | K::UNION
+                | K::INTERSECT
+                | K::EXCEPT
+                | K::MINUS
+                | K::JOIN
+                | K::APPLY
         ),
         // By spelling, so that an operator of a later parser is counted too.
         other => {
@@ -239,22 +272,27 @@ fn sql_only_reads(statement: &SqlStatement) -> bool {
     }
 }
 
-/// Refuses statements that read too many tables. Thirty doublings in a WITH are a short text and a billion plan nodes.
+/// Refuses statements that read too many tables or group in too many ways. Thirty doublings in a WITH are a short text and a billion plan nodes.
 fn relations(statement: &Statement) -> Result<()> {
     let statement = match statement {
         Statement::Statement(inner) => inner,
         Statement::Explain(explain) => return relations(&explain.statement),
         _ => return Ok(()),
     };
-    let mut counter = Relations::default();
+    let mut counter = Relations { groupings: 1, ..Relations::default() };
     if statement.visit(&mut counter).is_break() {
-        return refuse("WITH RECURSIVE is not allowed; generate_series(…) and joins do what it is mostly used for".into());
+        return refuse(
+            "WITH RECURSIVE is not allowed; generate_series(…) and joins do what it is mostly used for".into(),
+        );
     }
     if counter.total > MAX_RELATIONS {
         return refuse(format!(
             "it reads {} tables, WITH parts counted at every use; at most {MAX_RELATIONS} are taken",
             counter.total
         ));
+    }
+    if counter.groupings > MAX_GROUPINGS {
+        return refuse(format!("its CUBE, ROLLUP and GROUPING SETS make more than {MAX_GROUPINGS} groupings"));
     }
     Ok(())
 }
@@ -269,6 +307,8 @@ struct Relations {
     /// One running sum for every query around the place where the visitor stands.
     sums: Vec<u64>,
     total: u64,
+    /// Combinations that grouping sets make, multiplied over the whole statement.
+    groupings: u64,
 }
 
 impl Visitor for Relations {
@@ -296,6 +336,17 @@ impl Visitor for Relations {
         }
         // A part counts where it stands too: it is planned even if nothing uses it.
         self.add(sum);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<()> {
+        let factor = match expr {
+            SqlExpr::Cube(columns) => 1_u64.checked_shl(columns.len() as u32).unwrap_or(u64::MAX),
+            SqlExpr::Rollup(columns) => columns.len() as u64 + 1,
+            SqlExpr::GroupingSets(sets) => sets.len() as u64,
+            _ => 1,
+        };
+        self.groupings = self.groupings.saturating_mul(factor.max(1));
         ControlFlow::Continue(())
     }
 

@@ -37,6 +37,7 @@ pub use session::{Answer, Session, SqlLimits, SqlRuntime};
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};
 pub use verify::{Finding, VerifyReport};
+pub use views::{VIEWS, View};
 pub use writer::{Acknowledged, Writer};
 
 /// Version of the schemas that this build writes; it reads every one from 1 up to it.

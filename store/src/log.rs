@@ -114,7 +114,7 @@ impl LanceLog {
 
     /// Where a table lies.
     pub fn table_path(&self, table: TableId) -> PathBuf {
-        self.corpus.join("tables").join(format!("{}.lance", table.name()))
+        table_path(&self.corpus, table)
     }
 
     /// Creates a table with no rows.
@@ -311,6 +311,11 @@ impl Log for LanceLog {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
+}
+
+/// Where a table of a corpus lies.
+pub(crate) fn table_path(corpus: &Path, table: TableId) -> PathBuf {
+    corpus.join("tables").join(format!("{}.lance", table.name()))
 }
 
 /// Whether trying again on a newer version helps.

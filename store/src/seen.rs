@@ -61,7 +61,10 @@ impl SeenFiles {
         for chunk in suspects.chunks(LOOKUP) {
             let mut scan = sightings.scan();
             scan.filter(&is_in("source", chunk)).map_err(Error::table(TableId::Sightings))?;
-            for_each_key(scan, |key| drop(stored.insert(key))).await?;
+            for_each_key(scan, |key| {
+                stored.insert(key);
+            })
+            .await?;
         }
         Ok(keys.iter().map(|key| stored.contains(key)).collect())
     }
@@ -73,7 +76,10 @@ impl SeenFiles {
         }
         let mut scan = sightings.scan();
         scan.with_fragments(fresh.clone()).scan_in_order(false).batch_size(4096);
-        for_each_key(scan, |key| drop(self.filter.insert(&key))).await?;
+        for_each_key(scan, |key| {
+            self.filter.insert(&key);
+        })
+        .await?;
         self.covered.extend(fresh.iter().map(|f| f.id));
         Ok(())
     }

@@ -35,6 +35,8 @@ use runtime::{Origin, Running, tracked};
 
 /// Partitions a plan is split into. Tables come as one stream each, and the machine has other work.
 const PARTITIONS: usize = 2;
+/// Rows of a batch. Fewer than the engine's default: a row may hold an image of 100 kB.
+const BATCH_ROWS: usize = 2048;
 
 /// What a session's queries may use.
 #[derive(Clone, Debug)]
@@ -156,6 +158,7 @@ impl Session {
         if !parameters.is_empty() {
             plan = plan.with_param_values(parameters).map_err(guard::failed)?;
         }
+        guard::complete(&plan)?;
         let physical = state.create_physical_plan(&plan).await.map_err(guard::failed)?;
         let task = TaskContext::from(&state).with_runtime(tracked(state.runtime_env(), running));
         execute_stream(physical, Arc::new(task)).map_err(guard::failed)
@@ -171,7 +174,8 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_information_schema(true)
         .with_default_catalog_and_schema("marginalia", "public")
-        .with_target_partitions(PARTITIONS);
+        .with_target_partitions(PARTITIONS)
+        .with_batch_size(BATCH_ROWS);
     let options = config.options_mut();
     options.execution.enable_recursive_ctes = false;
     // A sort keeps this much free for its merge; in a small pool the default would not fit.
@@ -181,7 +185,7 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
         .with_config(config)
         .with_runtime_env(runtime.environment(limits)?)
         .with_scalar_functions(growth::scalar_functions())
-        .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+        .with_aggregate_functions(growth::aggregate_functions())
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_expr_planners(growth::expr_planners())

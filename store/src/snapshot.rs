@@ -70,9 +70,7 @@ impl Corpus {
         for table in TableId::ALL {
             let latest = self.log().latest(*table).await?;
             let dataset = match versions.get(table) {
-                Some(version) => {
-                    Arc::new(latest.checkout_version(*version).await.map_err(Error::table(*table))?)
-                }
+                Some(version) => Arc::new(latest.checkout_version(*version).await.map_err(Error::table(*table))?),
                 None => latest,
             };
             datasets.insert(*table, dataset);

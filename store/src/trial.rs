@@ -29,7 +29,9 @@ async fn run(folder: &Path) -> std::result::Result<(), String> {
     let (first, second) = (folder.join("a"), folder.join("b"));
     std::fs::write(&first, b"trial").map_err(|e| format!("writing a file failed ({e})"))?;
     std::fs::hard_link(&first, &second).map_err(|e| {
-        format!("it has no hard links ({e}), which commits need (exFAT and some network mounts); choose ext4, XFS or APFS")
+        format!(
+            "it has no hard links ({e}), which commits need (exFAT and some network mounts); choose ext4, XFS or APFS"
+        )
     })?;
     if std::fs::hard_link(&first, &second).is_ok() {
         return Err("it lets two writers create one file, so commits would overwrite each other".to_owned());

@@ -5,8 +5,8 @@
 //! gets no name at all, so that nobody sees half a round.
 //!
 //! A file starts with comment lines: what one row is, then `-- column: text` for each column. Then follows one SELECT; in
-//! it `$current_round` is the last accepted round, 0 before the first. It is a literal by the time the view is planned, so
-//! that Lance's index can serve it.
+//! it `$current_round` is the last accepted round, 0 before the first, and `$candidate_round` the same or, to a round that
+//! orders its own queue, itself. They are literals by the time the view is planned, so that Lance's index can serve them.
 
 use std::sync::Arc;
 
@@ -50,6 +50,7 @@ views![
     "label_votes",
     "label_conflicts",
     "current_predictions",
+    "candidates",
     "pseudo_labels",
     "corpus",
     "unlabelled",
@@ -74,7 +75,8 @@ impl View {
 
     /// The SELECT, without the comments above it.
     pub fn sql(&self) -> &'static str {
-        let comments: usize = self.file.split_inclusive('\n').take_while(|line| line.starts_with("--")).map(str::len).sum();
+        let comments: usize =
+            self.file.split_inclusive('\n').take_while(|line| line.starts_with("--")).map(str::len).sum();
         self.file[comments..].trim()
     }
 
@@ -98,10 +100,14 @@ pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Res
         context.register_table(base_name(*table), provider(snapshot, *table)?).map_err(guard::failed)?;
     }
     context.register_table("classes", classes(snapshot.classes())?).map_err(guard::failed)?;
-    let current_round = ScalarValue::Int64(Some(snapshot.current_round().map_or(0, i64::from)));
+    let round = |round: Option<u32>| ScalarValue::Int64(Some(round.map_or(0, i64::from)));
+    let parameters = vec![
+        ("current_round", round(snapshot.current_round())),
+        ("candidate_round", round(snapshot.candidate_round())),
+    ];
     for view in VIEWS {
         let plan = context.state().create_logical_plan(view.sql()).await.map_err(guard::failed)?;
-        let plan = plan.with_param_values(vec![("current_round", current_round.clone())]).map_err(guard::failed)?;
+        let plan = plan.with_param_values(parameters.clone()).map_err(guard::failed)?;
         let table = ViewTable::new(plan, Some(view.sql().to_owned()));
         context.register_table(view.name, Arc::new(table)).map_err(guard::failed)?;
     }

@@ -24,7 +24,7 @@ pub mod margin;
 pub mod methods;
 
 pub mod learner;
-mod report;
+pub mod report;
 pub mod training;
 
 pub mod evaluation;
@@ -41,5 +41,6 @@ pub use config::{ChannelOrder, MarginConfig, Preset, Schedule, TrainerConfig, Un
 pub use error::{Error, Result};
 pub use loader::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 pub use metrics::Metrics;
+pub use report::{ClassReport, EpochReport, StepReport};
 pub use scoring::{Score, Scorer};
-pub use training::{Control, EpochReport, Start, StepReport, Training};
+pub use training::{Control, Start, Training};

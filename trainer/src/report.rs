@@ -1,10 +1,91 @@
-//! Sums over the steps of an epoch, from which its report is made.
+//! What a training says of itself, step by step and epoch by epoch, and the sums behind it.
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Result;
 use crate::methods::{Loss, value};
-use crate::training::StepReport;
+use crate::metrics::Metrics;
+
+/// What one step did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Epoch within the round, from 1.
+    pub epoch: u32,
+    /// Step within the epoch, from 1.
+    pub step: u32,
+    /// Steps of an epoch.
+    pub steps: u32,
+    /// The total and every term, unweighted, by name.
+    pub losses: Vec<(String, f64)>,
+    /// Unlabelled faces accepted (subset I) in this step.
+    pub accepted: u64,
+    /// Unlabelled faces that were split in this step.
+    pub split: u64,
+    /// Duration of the step, waiting for its batch included.
+    pub seconds: f64,
+}
+
+/// What one epoch did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// Epoch within the round, from 1.
+    pub epoch: u32,
+    /// Epoch number of the margin's schedule.
+    pub t: u32,
+    /// Optimiser steps since the corpus's first round.
+    pub steps: u64,
+    /// Means over the epoch's steps, by name; `total` among them.
+    pub losses: Vec<(String, f64)>,
+    /// Per class, in class order.
+    pub classes: Vec<ClassReport>,
+    /// Share of unlabelled faces accepted over the epoch; `None` where nothing was split.
+    pub acceptance_rate: Option<f64>,
+    /// Faces accepted (subset I) over the epoch, repeats counted.
+    pub subset_one: u64,
+    /// Faces not accepted (subset II) over the epoch, repeats counted.
+    pub subset_two: u64,
+    /// Accuracy of the teacher on S (weak view).
+    pub labelled_accuracy: f64,
+    /// Metrics of the teacher on the validation faces (plain view); `None` without any.
+    pub validation: Option<Metrics>,
+    /// Distinct faces that could not be decoded in this epoch.
+    pub undecodable: Vec<String>,
+    /// Duration of the epoch, measurement included.
+    pub seconds: f64,
+    /// Duration of the steps alone.
+    pub training_seconds: f64,
+    /// Steps per second over the training part.
+    pub steps_per_second: f64,
+}
+
+/// One class after one epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassReport {
+    /// The class's name.
+    pub class: String,
+    /// T_c of Eq. 1; `None` where the teacher got no face of it right.
+    pub mean_confidence: Option<f64>,
+    /// Change of T_c since the epoch before: how fast the class is being learnt.
+    pub learning_speed: Option<f64>,
+    /// Margin that was in force during this epoch.
+    pub margin_used: f64,
+    /// Margin measured after it: in force in the next epoch, and when the pool is scored.
+    pub margin: f64,
+    /// Faces of S predicted as this class and right.
+    pub right: u64,
+    /// Faces of S of this class.
+    pub labelled: u64,
+    /// Pseudo-labels of this class accepted over the epoch, repeats counted.
+    pub accepted: u64,
+}
+
+impl StepReport {
+    pub(crate) fn at(epoch: u32, step: u32, steps: u32, seconds: f64) -> Self {
+        Self { epoch, step, steps, losses: Vec::new(), accepted: 0, split: 0, seconds }
+    }
+}
 
 /// What has been seen in an epoch so far.
 pub(crate) struct Tally {

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use marginalia_datasets::Classes;
 use rayon::ThreadPool;
-use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{self, CheckpointInfo, TrainingState};
 use crate::config::TrainerConfig;
@@ -23,7 +22,7 @@ use crate::margin::ClassConfidence;
 use crate::methods::{self, Method};
 use crate::metrics::Metrics;
 use crate::network::Architecture;
-use crate::report::Tally;
+use crate::report::{ClassReport, EpochReport, StepReport, Tally};
 use crate::streams::Streams;
 use crate::{Error, Result};
 
@@ -52,79 +51,6 @@ impl Control {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// What one step did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepReport {
-    /// Epoch within the round, from 1.
-    pub epoch: u32,
-    /// Step within the epoch, from 1.
-    pub step: u32,
-    /// Steps of an epoch.
-    pub steps: u32,
-    /// The total and every term, unweighted, by name.
-    pub losses: Vec<(String, f64)>,
-    /// Unlabelled faces accepted (subset I) in this step.
-    pub accepted: u64,
-    /// Unlabelled faces that were split in this step.
-    pub split: u64,
-    /// Duration of the step, waiting for its batch included.
-    pub seconds: f64,
-}
-
-/// What one epoch did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochReport {
-    /// Epoch within the round, from 1.
-    pub epoch: u32,
-    /// Epoch number of the margin's schedule.
-    pub t: u32,
-    /// Optimiser steps since the corpus's first round.
-    pub steps: u64,
-    /// Means over the epoch's steps, by name; `total` among them.
-    pub losses: Vec<(String, f64)>,
-    /// Per class, in class order.
-    pub classes: Vec<ClassReport>,
-    /// Share of unlabelled faces accepted over the epoch; `None` where nothing was split.
-    pub acceptance_rate: Option<f64>,
-    /// Faces accepted (subset I) over the epoch, repeats counted.
-    pub subset_one: u64,
-    /// Faces not accepted (subset II) over the epoch, repeats counted.
-    pub subset_two: u64,
-    /// Accuracy of the teacher on S (weak view).
-    pub labelled_accuracy: f64,
-    /// Metrics of the teacher on the validation faces (plain view); `None` without any.
-    pub validation: Option<Metrics>,
-    /// Distinct faces that could not be decoded in this epoch.
-    pub undecodable: Vec<String>,
-    /// Duration of the epoch, measurement included.
-    pub seconds: f64,
-    /// Duration of the steps alone.
-    pub training_seconds: f64,
-    /// Steps per second over the training part.
-    pub steps_per_second: f64,
-}
-
-/// One class after one epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClassReport {
-    /// The class's name.
-    pub class: String,
-    /// T_c of Eq. 1; `None` where the teacher got no face of it right.
-    pub mean_confidence: Option<f64>,
-    /// Change of T_c since the epoch before: how fast the class is being learnt.
-    pub learning_speed: Option<f64>,
-    /// Margin that was in force during this epoch.
-    pub margin_used: f64,
-    /// Margin measured after it: in force in the next epoch, and when the pool is scored.
-    pub margin: f64,
-    /// Faces of S predicted as this class and right.
-    pub right: u64,
-    /// Faces of S of this class.
-    pub labelled: u64,
-    /// Pseudo-labels of this class accepted over the epoch, repeats counted.
-    pub accepted: u64,
 }
 
 /// A round under way.
@@ -330,10 +256,9 @@ impl Training {
         let config = &*config;
         let mut tally = Tally::new(classes.len());
         std::thread::scope(|scope| {
-            // The receiver lives inside, so that leaving early ends the loader too.
             let (sender, receiver) = sync_channel(config.prefetch);
-            scope.spawn(move || Loader { data, config, streams, views, epoch }.run(sender));
-            for step in 1..=steps {
+            let loader = scope.spawn(move || Loader { data, config, streams, views, epoch }.run(sender));
+            let mut take_step = |step| {
                 let started = Instant::now();
                 if control.is_cancelled() {
                     return Err(Error::Cancelled);
@@ -343,8 +268,12 @@ impl Training {
                 let loss = pool.install(|| learner.step(method.as_mut(), &batch, streams, epoch, step))?;
                 let seconds = started.elapsed().as_secs_f64();
                 observe(tally.add_step(&loss, StepReport::at(epoch, step, steps, seconds))?);
-            }
-            Ok(())
+                Ok(())
+            };
+            let done = (1..=steps).try_for_each(&mut take_step);
+            // A loader that still waits to hand over a batch ends when nobody listens any more.
+            drop(receiver);
+            done.and(loader.join().map_err(|_| Error::LoaderEnded))
         })?;
         Ok(tally)
     }
@@ -368,12 +297,6 @@ impl Training {
         let confidence = ClassConfidence::measure(&labelled.probabilities, &labelled.labels, classes);
         let validation = Metrics::of(&held_out.probabilities, &held_out.labels, classes);
         Ok((confidence, validation, [labelled.undecodable, held_out.undecodable].concat()))
-    }
-}
-
-impl StepReport {
-    fn at(epoch: u32, step: u32, steps: u32, seconds: f64) -> Self {
-        Self { epoch, step, steps, losses: Vec::new(), accepted: 0, split: 0, seconds }
     }
 }
 

@@ -52,7 +52,10 @@ async fn check(opened: &Opened, curriculum: &Curriculum, console: &Console) -> R
     console.print(&value, |_| {
         let classes = opened.corpus.classes().iter();
         let rows = classes.map(|class| vec![class.clone(), counts.get(class).copied().unwrap_or(0).to_string()]);
-        format!("{}\nand {unlabelled} unlabelled faces; all three texts are well", table(&["class", "labelled"], &[1], rows))
+        format!(
+            "{}\nand {unlabelled} unlabelled faces; all three texts are well",
+            table(&["class", "labelled"], &[1], rows)
+        )
     })
 }
 
@@ -63,7 +66,9 @@ async fn show(opened: &Opened, curriculum: &Curriculum, console: &Console) -> Re
     let queue = curriculum.queue(&session, parameters(opened)).await?;
     let first = |rows: Vec<String>| rows.into_iter().take(5).collect::<Vec<_>>();
     let samples = [
-        first(labelled.iter().map(|row| format!("{} {} {}", short(&row.face_id), row.expression, row.weight)).collect()),
+        first(
+            labelled.iter().map(|row| format!("{} {} {}", short(&row.face_id), row.expression, row.weight)).collect(),
+        ),
         first(unlabelled.iter().map(|row| format!("{} {}", short(&row.face_id), row.weight)).collect()),
         first(queue.iter().map(|row| format!("{} {}", short(&row.face_id), row.reason)).collect()),
     ];

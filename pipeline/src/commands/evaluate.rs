@@ -80,7 +80,8 @@ fn evaluate(args: &Args, folder: &Path) -> Result<(Metrics, Vec<String>, u64)> {
     let reader = reader(&args.format)?;
     let mut request = ReadRequest::new(&args.path, &classes);
     request.class_map = args.class_map.as_deref().map(ClassMap::named).transpose()?;
-    let mut evaluation = Evaluation { scorer: &scorer, images: Vec::new(), labels: Vec::new(), done: Vec::new(), left_out: 0 };
+    let mut evaluation =
+        Evaluation { scorer: &scorer, images: Vec::new(), labels: Vec::new(), done: Vec::new(), left_out: 0 };
     let mut failed = None;
     reader.read(&request, &mut |item| {
         let Item::Face(record) = item else {
@@ -146,9 +147,10 @@ fn people(metrics: &Metrics, classes: &[String], left_out: u64) -> String {
         vec![class.clone(), of.labels.to_string(), percent(of.precision), percent(of.recall), percent(of.f1)]
     });
     let per_class = table(&["class", "faces", "precision", "recall", "F1"], &[1, 2, 3, 4], rows);
-    let confusion = classes.iter().zip(&metrics.confusion).map(|(class, row)| {
-        std::iter::once(class.clone()).chain(row.iter().map(u64::to_string)).collect()
-    });
+    let confusion = classes
+        .iter()
+        .zip(&metrics.confusion)
+        .map(|(class, row)| std::iter::once(class.clone()).chain(row.iter().map(u64::to_string)).collect());
     let headers: Vec<&str> = std::iter::once("is ↓ said →").chain(classes.iter().map(String::as_str)).collect();
     let numbers: Vec<usize> = (1..=classes.len()).collect();
     format!(

@@ -177,12 +177,16 @@ fn verdict(corpus: Option<&CorpusRow>, queue: Option<&QueueRow>, predictions: &[
             "in the corpus as {} ({}), and in the queue at {} ({})",
             row.expression, row.origin, place.rank, place.reason
         ),
-        (Some(row), None) => format!("in the corpus as {} by {} label, split {}", row.expression, row.origin, row.split),
+        (Some(row), None) => {
+            format!("in the corpus as {} by {} label, split {}", row.expression, row.origin, row.split)
+        }
         (None, Some(place)) => format!("in the queue at {} ({}): {}", place.rank, place.lane, place.reason),
         (None, None) if predictions.is_empty() => "neither in the corpus nor in the queue".to_owned(),
-        (None, None) => "scored, but neither in the corpus nor in the queue: its labels disagree, it is no face, or it \
+        (None, None) => {
+            "scored, but neither in the corpus nor in the queue: its labels disagree, it is no face, or it \
                          stands in an evaluation split"
-            .to_owned(),
+                .to_owned()
+        }
     }
 }
 

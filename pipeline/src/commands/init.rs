@@ -52,7 +52,8 @@ pub async fn create(dir: &Path, classes: Option<Vec<String>>) -> Result<Vec<Stri
 }
 
 fn config_text(classes: &[String]) -> String {
-    let list = format!("classes = [{}]", classes.iter().map(|class| format!("\"{class}\"")).collect::<Vec<_>>().join(", "));
+    let list =
+        format!("classes = [{}]", classes.iter().map(|class| format!("\"{class}\"")).collect::<Vec<_>>().join(", "));
     DEFAULT_TEXT
         .lines()
         .map(|line| if line.starts_with("classes = ") { list.as_str() } else { line })

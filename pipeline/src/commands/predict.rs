@@ -60,8 +60,12 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
                 Err(reason) => reason.to_string(),
                 Ok(_) => match scores.next().flatten() {
                     Some(score) => {
-                        let probabilities: serde_json::Map<String, Value> =
-                            scorer.classes().iter().cloned().zip(score.probabilities.iter().map(|p| json!(p))).collect();
+                        let probabilities: serde_json::Map<String, Value> = scorer
+                            .classes()
+                            .iter()
+                            .cloned()
+                            .zip(score.probabilities.iter().map(|p| json!(p)))
+                            .collect();
                         rows.push(json!({
                             "image": path,
                             "expression": scorer.classes()[score.class],

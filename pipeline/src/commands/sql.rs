@@ -113,7 +113,8 @@ async fn write(mut answer: Answer, format: Format, out: &mut (impl Write + Send)
             writer.finish()?;
         }
         Format::Parquet => {
-            let mut writer = ArrowWriter::try_new(out, schema, None).map_err(datafusion::error::DataFusionError::from)?;
+            let mut writer =
+                ArrowWriter::try_new(out, schema, None).map_err(datafusion::error::DataFusionError::from)?;
             while let Some(batch) = answer.next().await? {
                 writer.write(&batch).map_err(datafusion::error::DataFusionError::from)?;
             }

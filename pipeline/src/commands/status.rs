@@ -90,7 +90,8 @@ fn people(status: &Status) -> String {
         (None, None) => "no round yet".to_owned(),
         (current, unfinished) => {
             let current = current.map_or("no accepted round yet".to_owned(), |round| format!("current round {round}"));
-            let unfinished = unfinished.map_or(String::new(), |round| format!(", round {round} was not finished and will be resumed"));
+            let unfinished = unfinished
+                .map_or(String::new(), |round| format!(", round {round} was not finished and will be resumed"));
             format!("{current}{unfinished}")
         }
     };

@@ -32,9 +32,10 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
 }
 
 fn people(report: &VerifyReport, seconds: f64) -> String {
-    let rows = report.tables.iter().map(|(table, rows, version)| {
-        vec![table.name().to_owned(), rows.to_string(), version.to_string()]
-    });
+    let rows = report
+        .tables
+        .iter()
+        .map(|(table, rows, version)| vec![table.name().to_owned(), rows.to_string(), version.to_string()]);
     let mut lines = vec![
         table(&["table", "rows", "version"], &[1, 2], rows).to_string(),
         format!(

@@ -113,7 +113,9 @@ pub async fn for_each_pair(context: &SessionContext, sql: &str, mut take: impl F
 pub async fn count(context: &SessionContext, sql: &str) -> Result<u64> {
     let batches = context.sql(sql).await?.collect().await?;
     let first = batches.first().filter(|batch| batch.num_rows() > 0);
-    let column = first.map(|batch| datafusion::arrow::compute::cast(batch.column(0), &datafusion::arrow::datatypes::DataType::UInt64));
+    let column = first.map(|batch| {
+        datafusion::arrow::compute::cast(batch.column(0), &datafusion::arrow::datatypes::DataType::UInt64)
+    });
     Ok(column.transpose()?.map_or(0, |column| column.as_primitive::<UInt64Type>().value(0)))
 }
 

@@ -14,9 +14,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use futures::StreamExt;
-use marginalia_datasets::{
-    ClassMap, Classes, HoldOut, Item, LabelBudget, Limits, ReadRequest, Reader, Record, Split,
-};
+use marginalia_datasets::{ClassMap, Classes, HoldOut, Item, LabelBudget, Limits, ReadRequest, Reader, Record, Split};
 use marginalia_labeling_ui::{Answer, Judge, Judgement, Lane, Origin};
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::rejects::Reject;
@@ -148,7 +146,11 @@ impl Batcher {
             self.bytes += record.image.len() as u64;
         }
         self.items.push(item);
-        if self.items.len() >= BATCH_FACES / 4 || self.bytes >= BATCH_BYTES { self.flush() } else { ControlFlow::Continue(()) }
+        if self.items.len() >= BATCH_FACES / 4 || self.bytes >= BATCH_BYTES {
+            self.flush()
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     /// Breaks off where nobody listens any more: the import failed at the other end.
@@ -243,11 +245,7 @@ async fn evaluation_faces(session: &Session) -> Result<HashSet<String>> {
 }
 
 /// Keeps the class of every face that has one class, for simulation only.
-async fn write_truth(
-    corpus: &Corpus,
-    seen: &datafusion::prelude::SessionContext,
-    choice: &Choice,
-) -> Result<()> {
+async fn write_truth(corpus: &Corpus, seen: &datafusion::prelude::SessionContext, choice: &Choice) -> Result<()> {
     let known: HashSet<String> =
         corpus.snapshot().await?.rows::<Truth>(None).await?.into_iter().map(|truth| truth.face_id).collect();
     let sql = "select face_id, min(given_class) as class from seen where face_id is not null and given_class is not null \

@@ -51,11 +51,7 @@ pub(super) async fn require_labels(
 }
 
 /// Runs the curriculum on a snapshot.
-pub(super) async fn prepare(
-    session: &Session,
-    curriculum: &Curriculum,
-    parameters: Parameters,
-) -> Result<Prepared> {
+pub(super) async fn prepare(session: &Session, curriculum: &Curriculum, parameters: Parameters) -> Result<Prepared> {
     let labelled = curriculum.labelled(session, parameters).await?;
     let unlabelled = curriculum.unlabelled(session, parameters).await?;
     let sql = "select face_id, expression, 1.0 as weight from corpus where split = 'validation' \

@@ -9,9 +9,7 @@ use marginalia_datasets::Classes;
 use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
-use marginalia_trainer::{
-    Control, EpochReport, LabelledFace, RoundData, Scorer, Start, StepReport, Training, metrics,
-};
+use marginalia_trainer::{Control, EpochReport, LabelledFace, RoundData, Scorer, Start, StepReport, Training, metrics};
 
 use super::{PlannedConfig, Prepared, Run, progress};
 use crate::error::{Error, Result};

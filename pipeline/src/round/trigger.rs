@@ -68,7 +68,8 @@ impl Triggers {
     }
 
     async fn next_round(&self, snapshot: &Snapshot, started: Timestamp) -> Result<Option<&'static str>> {
-        let since = |column: &str| format!("{column} > arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))')", started.0);
+        let since =
+            |column: &str| format!("{column} > arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))')", started.0);
         let labels = snapshot.count(TableId::Labels, Some(&since("created_at"))).await?;
         if self.config.trigger_new_labels > 0 && labels >= self.config.trigger_new_labels {
             return Ok(Some("labels"));

@@ -28,8 +28,7 @@ impl Twin {
     /// Trains one round on what the next real round would see now; returns the last epoch's validation metrics.
     pub async fn round(&mut self, context: &RoundContext) -> Result<Option<Metrics>> {
         let curriculum = Curriculum::load(context.corpus.path(), &context.config.curriculum)?;
-        let session =
-            Session::open(&context.sql, context.corpus.snapshot().await?, SqlLimits::default()).await?;
+        let session = Session::open(&context.sql, context.corpus.snapshot().await?, SqlLimits::default()).await?;
         let config = TrainerConfig { method: self.method.clone(), ..context.config.train.clone() };
         let parameters = Parameters::new(&context.config.round, config.seed);
         let prepared = prepare(&session, &curriculum, parameters).await?;

@@ -1,6 +1,11 @@
 //! Behaviour of the pipeline through its public interfaces.
 
+mod binary;
 mod config;
+mod kill;
+
 mod report;
 mod shutdown;
+mod tidy;
 mod watch;
+mod whole_loop;

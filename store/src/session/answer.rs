@@ -175,7 +175,10 @@ impl Answer {
 
     /// The batches as a stream.
     pub fn into_stream(self) -> impl Stream<Item = Result<RecordBatch>> + Send {
-        futures::stream::try_unfold(self, |mut answer| async move { Ok(answer.next().await?.map(|batch| (batch, answer))) })
+        futures::stream::try_unfold(
+            self,
+            |mut answer| async move { Ok(answer.next().await?.map(|batch| (batch, answer))) },
+        )
     }
 
     /// The channel is closed: by the end of the rows, by the deadline inside the task, or by a panic.
@@ -254,16 +257,20 @@ fn no_thread(runtime: &SqlRuntime) -> Error {
     }
 }
 
+/// The task ended without an answer of its own.
 fn died(ended: std::result::Result<(), JoinError>, sql: &str) -> Error {
-    let why = match ended.map_err(JoinError::try_into_panic) {
-        Err(Ok(panic)) => match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
-            (Some(text), _) => format!("panicked ({text})"),
-            (_, Some(text)) => format!("panicked ({text})"),
-            _ => "panicked".to_owned(),
+    let panic = match ended.map_err(JoinError::try_into_panic) {
+        Err(Ok(panic)) => match panic.downcast::<String>() {
+            Ok(text) => *text,
+            Err(panic) => panic.downcast::<&str>().map_or("panic".to_owned(), |text| (*text).to_owned()),
         },
-        _ => "stopped".to_owned(),
+        _ => "it was stopped".to_owned(),
     };
-    Error::Internal { what: format!("the SQL engine {why} on: {}", shown(sql)) }
+    // Arrow's own words where one column of a batch would pass 2 GB.
+    if panic.contains("offset overflow") || panic.contains("capacity overflow") {
+        return Error::QueryTooLarge { reason: format!("its values are too large for one batch ({panic})") };
+    }
+    Error::Internal { what: format!("the SQL engine failed ({panic}) on: {}", shown(sql)) }
 }
 
 fn shown(sql: &str) -> String {

@@ -19,17 +19,27 @@ use datafusion::functions_nested::planner::NestedFunctionPlanner;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    AggregateUDF, BinaryExpr, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
+
+use super::BATCH_ROWS;
 
 /// Largest result of one call, over all rows of a batch.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Functions left out: the first two make lists of any length from two numbers (their table forms stream and stay), the
-/// others name types of any fixed size.
-const WITHHELD: &[&str] = &["range", "generate_series", "arrow_cast", "arrow_try_cast"];
+/// next two name types of any fixed size, the last two take any number as the size of a sketch (`median`,
+/// `percentile_cont` and `approx_median` stay).
+const WITHHELD: &[&str] = &[
+    "range",
+    "generate_series",
+    "arrow_cast",
+    "arrow_try_cast",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+];
 
 /// The engine's scalar functions as sessions get them.
 pub(super) fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
@@ -40,6 +50,13 @@ pub(super) fn scalar_functions() -> Vec<Arc<ScalarUDF>> {
             *function = Arc::new(ScalarUDF::new_from_impl(Bounded { inner: function.clone(), estimate: *estimate }));
         }
     }
+    functions
+}
+
+/// The engine's aggregate functions as sessions get them.
+pub(super) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
+    let mut functions = SessionStateDefaults::default_aggregate_functions();
+    functions.retain(|function| !WITHHELD.contains(&function.name()));
     functions
 }
 
@@ -142,12 +159,20 @@ fn by_row(args: &[ArrayRef], estimate: impl Fn(&[u64; 4], &[u64; 4], &[u64; 4]) 
     Ok(sum)
 }
 
+/// How often the result will stand in a batch: a constant is repeated for every row.
+fn copies(args: &ScalarFunctionArgs) -> u64 {
+    let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
+    if constant { args.number_rows.max(BATCH_ROWS) as u64 } else { 1 }
+}
+
 fn refuse_above(bytes: u64, what: &str) -> Result<()> {
     if bytes <= MAX_BYTES {
         return Ok(());
     }
     let (megabytes, most) = (bytes >> 20, MAX_BYTES >> 20);
-    Err(DataFusionError::ResourcesExhausted(format!("{what} would make {megabytes} MB at once, at most {most} are made")))
+    Err(DataFusionError::ResourcesExhausted(format!(
+        "{what} would make {megabytes} MB at once, at most {most} are made"
+    )))
 }
 
 /// A function that first looks how large its result may become.
@@ -213,7 +238,7 @@ impl ScalarUDFImpl for Bounded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         // An argument of a type that has no size here is the function's own to refuse.
         if let Ok(bytes) = ColumnarValue::values_to_arrays(&args.args).and_then(|arrays| (self.estimate)(&arrays)) {
-            refuse_above(bytes, self.name())?;
+            refuse_above(bytes.saturating_mul(copies(&args)), self.name())?;
         }
         self.inner.invoke_with_args(args)
     }
@@ -278,13 +303,14 @@ impl ScalarUDFImpl for WithinBounds {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let copies = copies(&args);
         let value = args.args.into_iter().next();
         let value = value.ok_or_else(|| exec_datafusion_err!("within_bounds takes one argument"))?;
         let array = match &value {
             ColumnarValue::Array(array) => array.clone(),
             ColumnarValue::Scalar(scalar) => scalar.to_array()?,
         };
-        refuse_above(size(&array)?, "joining texts or lists")?;
+        refuse_above(size(&array)?.saturating_mul(copies), "joining texts or lists")?;
         Ok(value)
     }
 }

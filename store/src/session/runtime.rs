@@ -34,12 +34,15 @@ pub struct SqlRuntime {
     inner: Arc<Inner>,
 }
 
+/// Memory, folder for spilling and room in it.
+type Bounds = (usize, Option<PathBuf>, u64);
+
 struct Inner {
     people: Threads,
     program: Threads,
     threads: usize,
     /// One pool per set of limits, so that the bound holds for all sessions together.
-    environments: Mutex<HashMap<(usize, Option<PathBuf>, u64), Arc<RuntimeEnv>>>,
+    environments: Mutex<HashMap<Bounds, Arc<RuntimeEnv>>>,
     lingering: Arc<AtomicUsize>,
 }
 
@@ -99,7 +102,10 @@ impl SqlRuntime {
         let stores = DefaultObjectStoreRegistry::new();
         stores.deregister_store(ObjectStoreUrl::local_filesystem().as_ref())?;
         let environment = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(TrackConsumersPool::new(FairSpillPool::new(limits.memory_bytes), CONSUMERS_NAMED)))
+            .with_memory_pool(Arc::new(TrackConsumersPool::new(
+                FairSpillPool::new(limits.memory_bytes),
+                CONSUMERS_NAMED,
+            )))
             .with_disk_manager_builder(disk)
             .with_object_store_registry(Arc::new(stores))
             .build_arc()?;

@@ -10,7 +10,7 @@ select expression, human, imported, simulated, pseudo, total,
        case when sum(total) over () = 0 then 0.0
             else cast(total as double) / cast(sum(total) over () as double) end as share
 from (
-  select c.position, c.expression,
+  select c.expression,
          count(*) filter (where k.origin = 'human') as human,
          count(*) filter (where k.origin = 'import') as imported,
          count(*) filter (where k.origin = 'simulated') as simulated,
@@ -18,6 +18,5 @@ from (
          count(k.face_id) as total
   from classes c
   left join corpus k on c.expression = k.expression
-  group by c.position, c.expression
+  group by c.expression
 )
-order by position

@@ -20,5 +20,4 @@ select c.expression, b.bin / 20.0 as low, (b.bin + 1) / 20.0 as high,
 from classes c
 cross join bins b
 left join binned p on c.expression = p.expression and b.bin = p.bin
-group by c.position, c.expression, b.bin
-order by c.position, b.bin
+group by c.expression, b.bin

@@ -10,4 +10,3 @@
 select m.round, r.accepted, m.epoch, m.t, m.expression, m.mean_confidence, m.margin, m.right_count
 from margins m
 join rounds r on m.round = r.round
-order by m.round, m.epoch, m.expression

@@ -31,4 +31,3 @@ select r.round, r.method, r.accepted, r.labelled, r.unlabelled, r.pool, r.scored
        r.finished_at, r.gate
 from rounds r
 left join mean_margins m on r.round = m.round
-order by r.round

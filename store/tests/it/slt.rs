@@ -128,7 +128,8 @@ fn cells(batch: &RecordBatch) -> Vec<Vec<String>> {
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/slt");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).expect("tests/slt").map(|e| e.expect("entry").path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("tests/slt").map(|e| e.expect("entry").path()).collect();
     files.sort();
     files
 }

@@ -83,12 +83,15 @@ async fn only_questions_are_taken() {
         assert!(reason.len() > 20, "{sql}: says too little: {reason}");
     }
     assert!(refusal(&session, "drop table faces").await.starts_with("DROP is not allowed"));
+    let reason = refusal(&session, "select * from faces where width = $width").await;
+    assert!(reason.contains("$width"), "{reason}");
     // Writes that hide inside a question are stopped by the plan's wall.
     for sql in ["select 1 as a into t", "with x as (select 1) insert into labels select * from x"] {
         assert!(run(&session, sql).await.is_err(), "{sql}");
     }
     assert_eq!(number(&session, "select count(*) from faces").await, 0);
-    for sql in ["show tables", "show columns from faces", "describe labels", "explain select * from queue", "show all"] {
+    for sql in ["show tables", "show columns from faces", "describe labels", "explain select * from queue", "show all"]
+    {
         assert!(!run(&session, sql).await.expect(sql).is_empty(), "{sql}");
     }
 }
@@ -132,7 +135,8 @@ async fn monstrous_texts_are_refused() {
         let steps: Vec<String> = (1..levels).map(|i| format!("c{i} as (select {step} as s from c{})", i - 1)).collect();
         format!("with c0 as (select 1 as s), {} select count(*) from c{} where s > 0", steps.join(", "), levels - 1)
     };
-    let doublings: Vec<String> = (1..30).map(|i| format!("c{i} as (select * from c{} x, c{} y)", i - 1, i - 1)).collect();
+    let doublings: Vec<String> =
+        (1..30).map(|i| format!("c{i} as (select * from c{} x, c{} y)", i - 1, i - 1)).collect();
     for sql in [
         format!("select {}", vec!["1"; n].join("+")),
         format!("select {}", vec!["true"; n].join(" or ")),
@@ -159,6 +163,8 @@ async fn monstrous_texts_are_refused() {
         format!("with c0 as (select * from faces), {} select count(*) from c29", doublings.join(", ")),
         chain(40, "s + s"),
         format!("select s from {}(select 1 as s){} where s > 0", "(select s * s as s from ".repeat(40), ")".repeat(40)),
+        format!("select count(*) from faces group by cube(face_id{})", ", width".repeat(20)),
+        format!("select 1 from faces group by rollup(width{0}), rollup(height{0})", ", format".repeat(40)),
         "with recursive t as (select 1 as a union all select a + 1 from t) select * from t".to_owned(),
     ] {
         let begun = Instant::now();
@@ -180,20 +186,20 @@ async fn monstrous_texts_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_ends_at_its_deadline_while_others_are_answered() {
     let fixture = Fixture::new().await;
-    let limits = SqlLimits { timeout: Duration::from_secs(2), ..SqlLimits::default() };
+    let limits = SqlLimits { timeout: Duration::from_secs(1), ..SqlLimits::default() };
     let hurried = fixture.session(limits).await;
     let patient = fixture.session(SqlLimits::default()).await;
     for endless in [
         "select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b",
-        "select count(*) from generate_series(1, 1000000) a(x), generate_series(1, 1000000) b(y) where a.x * b.y = -1",
+        "select count(*) from generate_series(1, 100000) a(x), generate_series(1, 100000000) b(y) where a.x * b.y = -1",
         "select sum(value) from generate_series(1, 1000000000000000000)",
     ] {
         let begun = Instant::now();
         let (endless_answer, other) = tokio::join!(run(&hurried, endless), async {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             number(&patient, "select count(*) from corpus").await
         });
-        assert!(matches!(endless_answer, Err(Error::QueryTimeout { seconds: 2 })), "{endless}: {endless_answer:?}");
+        assert!(matches!(endless_answer, Err(Error::QueryTimeout { seconds: 1 })), "{endless}: {endless_answer:?}");
         assert_eq!(other, 0);
         assert!(begun.elapsed() < Duration::from_secs(20), "{endless}");
     }
@@ -236,6 +242,9 @@ async fn memory_is_bounded() {
         // The build side of a hash join cannot spill.
         "select count(*) from generate_series(1, 3000000) a(x) join generate_series(1, 3000000) b(y) on a.x = b.y",
         "select array_agg(value) from generate_series(1, 100000000)",
+        // A column of one batch would pass what Arrow can address.
+        "select s from (select repeat(cast(value as varchar), 200000000) s from generate_series(1, 1)) a
+         cross join generate_series(1, 10000) b",
         // Spills, and runs out of spill space.
         "select value from generate_series(1, 30000000) order by value % 1000003, value desc limit 10000000",
     ] {
@@ -251,28 +260,35 @@ async fn expressions_are_bounded() {
     let fixture = Fixture::new().await;
     let session = fixture.session(SqlLimits::default()).await;
     let doublings = |first: &str, step: &str| {
-        let steps: Vec<String> = (1..13).map(|i| format!("c{i} as (select {step} as s from c{})", i - 1)).collect();
+        let steps: Vec<String> = (1..11).map(|i| format!("c{i} as (select {step} as s from c{})", i - 1)).collect();
         let first = format!("c0 as (select {first} as s from generate_series(1, 10))");
-        format!("with {first}, {} select count(*) from c12 where s is not null", steps.join(", "))
+        format!("with {first}, {} select count(*) from c10 where s is not null", steps.join(", "))
     };
     for hog in [
         "select repeat('x', 1000000000000)".to_owned(),
-        "select length(repeat('x', 1000000)) from generate_series(1, 10000)".to_owned(),
+        "select length(repeat(cast(value as varchar), 1000000)) from generate_series(1, 10000)".to_owned(),
+        // A constant stands in every row of a batch.
+        "select repeat('x', 1000000) as s from generate_series(1, 10000)".to_owned(),
         "select lpad('x', 2000000000)".to_owned(),
         "select rpad('x', 2000000000, 'yz')".to_owned(),
         format!("select length(replace('{0}', 'a', '{0}'))", "a".repeat(20_000)),
         format!("select length(regexp_replace('{0}', 'a', '{0}', 'g'))", "a".repeat(20_000)),
         "select array_repeat(1, 1000000000)".to_owned(),
         "select array_resize([1], 1000000000, 0)".to_owned(),
-        doublings("repeat(cast(value as varchar), 100000)", "s || s"),
-        doublings("repeat(cast(value as varchar), 100000)", "concat(s, s)"),
-        doublings("array_repeat(value, 100000)", "array_concat(s, s)"),
-        doublings("array_repeat(value, 100000)", "[s, s]"),
+        doublings("repeat(cast(value as varchar), 400000)", "s || s"),
+        doublings("repeat(cast(value as varchar), 400000)", "concat(s, s)"),
+        doublings("array_repeat(value, 400000)", "array_concat(s, s)"),
+        doublings("array_repeat(value, 400000)", "[s, s]"),
     ] {
         let error = run(&session, &hog).await.expect_err(&hog);
         assert!(matches!(error, Error::QueryTooLarge { .. }), "{}: {error}", &hog[..hog.len().min(80)]);
     }
-    for gone in ["select generate_series(1, 10)", "select range(10)"] {
+    for gone in [
+        "select generate_series(1, 10)",
+        "select range(10)",
+        "select approx_percentile_cont(value, 0.5, 1000000000000) from generate_series(1, 10)",
+        "select arrow_cast(1, 'FixedSizeBinary(2000000000)')",
+    ] {
         assert!(run(&session, gone).await.is_err(), "{gone}");
     }
     #[derive(Deserialize)]
@@ -284,7 +300,10 @@ async fn expressions_are_bounded() {
     let rows: Vec<Row> = session.query(sql).await.expect(sql).rows().await.expect("a row");
     assert_eq!((rows[0].text.as_str(), rows[0].items.as_slice()), ("a-a-a-007", [1, 1].as_slice()));
     // The wrapped operator is called what it was.
-    assert_eq!(session.schema_of("select 'a' || 'b'").await.expect("a schema").field(0).name(), "Utf8(\"a\") || Utf8(\"b\")");
+    assert_eq!(
+        session.schema_of("select 'a' || 'b'").await.expect("a schema").field(0).name(),
+        "Utf8(\"a\") || Utf8(\"b\")"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -300,7 +319,8 @@ async fn answers_are_cut_at_the_row_limit() {
         }
         assert_eq!((read, answer.is_truncated()), (rows.min(10_000), cut));
     }
-    let own = session.query_trusted("select value from generate_series(1, 20000)", Vec::new()).await.expect("an answer");
+    let own =
+        session.query_trusted("select value from generate_series(1, 20000)", Vec::new()).await.expect("an answer");
     let own: usize = own.collect().await.expect("batches").iter().map(|batch| batch.num_rows()).sum();
     assert_eq!(own, 20_000);
 }
@@ -339,7 +359,8 @@ async fn trusted_texts_take_parameters_and_give_typed_rows() {
         Judgement { face_id: "b".into(), expression: None, created_at: Timestamp(5), seconds: None, votes: None };
     assert_eq!(rows, [first, second]);
     assert!(session.query_trusted("drop table labels", Vec::new()).await.is_err());
-    let schema = session.schema_of("select face_id, 1.5 as weight from unlabelled where $seed > 0").await.expect("a schema");
+    let schema =
+        session.schema_of("select face_id, 1.5 as weight from unlabelled where $seed > 0").await.expect("a schema");
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["face_id", "weight"]);
     for bad in ["select nothing from faces", "select face_id + 1 from faces", "select", "select * from nowhere"] {
@@ -352,7 +373,8 @@ async fn trusted_texts_take_parameters_and_give_typed_rows() {
 async fn a_session_is_a_snapshot() {
     let fixture = Fixture::new().await;
     let before = fixture.session(SqlLimits::default()).await;
-    let label = json!({"label_id": "1", "face_id": "a", "expression": "sadness", "annotator": "ann", "origin": "human"});
+    let label =
+        json!({"label_id": "1", "face_id": "a", "expression": "sadness", "annotator": "ann", "origin": "human"});
     insert(&fixture.corpus, "labels", vec![label]).await;
     let after = fixture.session(SqlLimits::default()).await;
     assert_eq!(number(&before, "select count(*) from corpus").await, 0);

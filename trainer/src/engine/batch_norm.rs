@@ -107,9 +107,9 @@ impl BatchNorm {
             let x = &x[start..start + length];
             let group = Moments::of(x);
             let scale = weight * group.inverse_deviation();
-            let shift = bias - group.mean * scale;
+            // The mean comes off first: folded into the bias, it would cost digits where it is large.
             for (y, x) in y[start..start + length].iter_mut().zip(x) {
-                *y = (x * scale + shift).max(floor);
+                *y = ((x - group.mean) * scale + bias).max(floor);
             }
             moments.push(group);
             start += length;

@@ -9,6 +9,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::lanes::{Lanes, blocks, split};
 use super::storage::{slice, tensor, with_numbers};
 
 /// Numbers of the column matrix made at a time: about what a core's second-level cache holds beside the weights.
@@ -60,6 +61,13 @@ impl Geometry {
         self.channels * self.kernel * self.kernel
     }
 
+    /// The kernels below work with raw pointers; wrong lengths must not get that far.
+    fn check_lengths(&self, x: usize, weight: usize, y: usize) {
+        assert_eq!(x, self.channels * self.images * self.height * self.width, "length of the input of {self:?}");
+        assert_eq!(weight, self.outputs * self.rows(), "length of the weight of {self:?}");
+        assert_eq!(y, self.outputs * self.images * self.output_area(), "length of the output of {self:?}");
+    }
+
     /// Images whose columns of `rows` rows fit in a block; at least one.
     fn images_per_block(&self, rows: usize) -> usize {
         (COLUMN_BLOCK / (rows * self.output_area()).max(1)).max(1)
@@ -76,9 +84,10 @@ impl Geometry {
 
 /// y = weight * x, with `bias` added and negative values cut (`relu`) where given.
 pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], bias: Option<&[f32]>, relu: bool) {
+    geometry.check_lengths(x.len(), weight.len(), y.len());
     let (area, rows) = (geometry.output_area(), geometry.rows());
     let row_length = geometry.images * area;
-    let y = Rows::new(y);
+    let y = Lanes::new(y);
     split(geometry.images, rayon::current_num_threads()).into_par_iter().for_each(|lane| {
         for block in blocks(lane, geometry.images_per_block(rows)) {
             let length = block.len() * area;
@@ -111,9 +120,10 @@ pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], bi
 
 /// Gradient of the weight (O, C, k, k) from x and the gradient of y.
 pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
+    geometry.check_lengths(x.len(), dweight.len(), dy.len());
     let (area, rows) = (geometry.output_area(), geometry.rows());
     let row_length = geometry.images * area;
-    let dweight = Rows::new(dweight);
+    let dweight = Lanes::new(dweight);
     split(rows, rayon::current_num_threads()).into_par_iter().for_each(|lane| {
         for block in blocks(0..geometry.images, geometry.images_per_block(lane.len())) {
             let length = block.len() * area;
@@ -137,9 +147,10 @@ pub fn weight_gradient(geometry: &Geometry, x: &[f32], dy: &[f32], dweight: &mut
 
 /// Gradient of x (C, N, H, W) from the weight and the gradient of y; `dx` must be zero.
 pub fn input_gradient(geometry: &Geometry, weight: &[f32], dy: &[f32], dx: &mut [f32]) {
+    geometry.check_lengths(dx.len(), weight.len(), dy.len());
     let (area, rows) = (geometry.output_area(), geometry.rows());
     let row_length = geometry.images * area;
-    let dx = Rows::new(dx);
+    let dx = Lanes::new(dx);
     split(geometry.images, rayon::current_num_threads()).into_par_iter().for_each(|lane| {
         for block in blocks(lane, geometry.images_per_block(rows)) {
             let length = block.len() * area;
@@ -183,18 +194,25 @@ fn fill_columns(geometry: &Geometry, x: &[f32], rows: Range<usize>, block: Range
                 target[valid_x.end..].fill(0.0);
                 let first = valid_x.start * stride + kx - geometry.padding;
                 let inside = &mut target[valid_x.clone()];
-                if stride == 1 {
-                    inside.copy_from_slice(&line[first..first + inside.len()]);
-                } else {
-                    inside.iter_mut().zip(line[first..].iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+                match stride {
+                    1 => inside.copy_from_slice(&line[first..first + inside.len()]),
+                    2 => copy_every_second(&line[first..], inside),
+                    _ => inside.iter_mut().zip(line[first..].iter().step_by(stride)).for_each(|(to, from)| *to = *from),
                 }
             }
         }
     }
 }
 
+/// Elements 0, 2, 4, … of `from`. In pairs, which the compiler turns into vector instructions; the last may lack a partner.
+fn copy_every_second(from: &[f32], to: &mut [f32]) {
+    let Some((last, to)) = to.split_last_mut() else { return };
+    *last = from[2 * to.len()];
+    to.iter_mut().zip(from.as_chunks::<2>().0).for_each(|(to, [from, _])| *to = *from);
+}
+
 /// Adds the gradients of the columns of the images `block` to the pixels they were copied from.
-fn add_columns(geometry: &Geometry, columns: &[f32], block: Range<usize>, dx: &Rows) {
+fn add_columns(geometry: &Geometry, columns: &[f32], block: Range<usize>, dx: &Lanes) {
     let (out_height, out_width, stride) = (geometry.output_height(), geometry.output_width(), geometry.stride);
     let (height, width) = (geometry.height, geometry.width);
     let per_channel = geometry.kernel * geometry.kernel;
@@ -260,37 +278,6 @@ unsafe fn product(
     }
 }
 
-/// An output that several threads write, each its own elements.
-struct Rows {
-    start: *mut f32,
-    length: usize,
-}
-
-// SAFETY: the pointer is only turned into references through the unsafe methods below, whose callers keep lanes apart.
-unsafe impl Send for Rows {}
-// SAFETY: as above.
-unsafe impl Sync for Rows {}
-
-impl Rows {
-    fn new(numbers: &mut [f32]) -> Self {
-        Self { start: numbers.as_mut_ptr(), length: numbers.len() }
-    }
-
-    /// Pointer to element `offset`, of which `reach` elements will be spanned.
-    unsafe fn at(&self, offset: usize, reach: usize) -> *mut f32 {
-        assert!(offset + reach <= self.length, "a convolution block reaches beyond its output");
-        // SAFETY: inside the allocation, as just checked.
-        unsafe { self.start.add(offset) }
-    }
-
-    /// Elements offset..offset + length, which nobody else may be using.
-    #[allow(clippy::mut_from_ref)]
-    unsafe fn slice(&self, offset: usize, length: usize) -> &mut [f32] {
-        // SAFETY: `at` checks the bounds; the caller keeps others away.
-        unsafe { std::slice::from_raw_parts_mut(self.at(offset, length), length) }
-    }
-}
-
 /// Runs `f` on this thread's column buffer.
 fn with_columns(length: usize, f: impl FnOnce(&mut [f32])) {
     thread_local! {
@@ -302,18 +289,6 @@ fn with_columns(length: usize, f: impl FnOnce(&mut [f32])) {
         }
         f(&mut columns[..length]);
     });
-}
-
-/// 0..n in at most `parts` ranges of nearly equal length, none empty.
-fn split(n: usize, parts: usize) -> Vec<Range<usize>> {
-    let parts = parts.clamp(1, n.max(1));
-    (0..parts).map(|part| n * part / parts..n * (part + 1) / parts).filter(|range| !range.is_empty()).collect()
-}
-
-/// `range` in nearly equal steps of at most `step`.
-fn blocks(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
-    let step = range.len().div_ceil(range.len().div_ceil(step).max(1)).max(1);
-    range.clone().step_by(step).map(move |start| start..(start + step).min(range.end))
 }
 
 /// Convolution with gradients. x (C, N, H, W), weight (O, C, k, k) → (O, N, H', W').

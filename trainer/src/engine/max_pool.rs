@@ -2,6 +2,7 @@
 //!
 //! Padding never wins; of equal values the first of the window, row by row, takes the whole gradient (as in PyTorch).
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
@@ -27,20 +28,35 @@ pub fn forward(height: usize, width: usize, x: &[f32], y: &mut [f32], places: &m
         |((x, y), places)| {
             for (window, (y, place)) in y.iter_mut().zip(places).enumerate() {
                 let (row, column) = (window / out_width * STRIDE, window % out_width * STRIDE);
-                let rows = row.saturating_sub(PADDING)..(row + KERNEL - PADDING).min(height);
-                let columns = column.saturating_sub(PADDING)..(column + KERNEL - PADDING).min(width);
-                let mut best = rows.start * width + columns.start;
-                for row in rows {
-                    for at in row * width + columns.start..row * width + columns.end {
-                        if x[at] > x[best] {
-                            best = at;
-                        }
-                    }
-                }
+                let inside = row >= PADDING && column >= PADDING && row + PADDING < height && column + PADDING < width;
+                // Nearly all windows lie inside; with fixed bounds their loops are unrolled.
+                let best = if inside {
+                    first_largest(x, width, row - PADDING..row + KERNEL - PADDING, column - PADDING, KERNEL)
+                } else {
+                    let start = column.saturating_sub(PADDING);
+                    let end = (column + KERNEL - PADDING).min(width);
+                    let rows = row.saturating_sub(PADDING)..(row + KERNEL - PADDING).min(height);
+                    first_largest(x, width, rows, start, end - start)
+                };
                 (*y, *place) = (x[best], best as u32);
             }
         },
     );
+}
+
+/// Place of the largest value in these rows and `count` columns from `column` on; of equal ones the first.
+#[inline(always)]
+fn first_largest(x: &[f32], width: usize, rows: Range<usize>, column: usize, count: usize) -> usize {
+    let mut best = rows.start * width + column;
+    for row in rows {
+        let start = row * width + column;
+        for at in start..start + count {
+            if x[at] > x[best] {
+                best = at;
+            }
+        }
+    }
+    best
 }
 
 /// Gradient of x, planes of `area` values, from the gradient of y and the places; `dx` must be zero.

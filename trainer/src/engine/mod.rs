@@ -13,6 +13,7 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod ema;
 pub mod info_nce;
+mod lanes;
 pub mod linear;
 pub mod max_pool;
 pub mod normalise;

@@ -80,7 +80,10 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
         "seconds_per_step": middle,
     });
     console.print(&value, |_| {
-        format!("{} on {} at {}²: {middle:.4} s a step (median of {})", args.method, args.backbone, args.image_size, args.steps)
+        format!(
+            "{} on {} at {}²: {middle:.4} s a step (median of {})",
+            args.method, args.backbone, args.image_size, args.steps
+        )
     })
 }
 
@@ -90,7 +93,12 @@ fn time_steps(config: TrainerConfig, side: u32) -> Result<Vec<f64>> {
     let face_id = |index: u64| format!("{index:064x}");
     let data = RoundData {
         labelled: (0..FACES)
-            .map(|index| LabelledFace { face_id: face_id(index), index, class: index as usize % classes.len(), weight: 1.0 })
+            .map(|index| LabelledFace {
+                face_id: face_id(index),
+                index,
+                class: index as usize % classes.len(),
+                weight: 1.0,
+            })
             .collect(),
         unlabelled: (FACES..2 * FACES)
             .map(|index| UnlabelledFace { face_id: face_id(index), index, weight: 1.0 })

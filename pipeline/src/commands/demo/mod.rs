@@ -231,8 +231,7 @@ impl Demo<'_> {
             token: token.clone(),
             arrivals: None,
         };
-        let request =
-            IngestRequest { paths: vec![self.scratch.inbox.clone()], stream: "demo".to_owned(), watch: true };
+        let request = IngestRequest { paths: vec![self.scratch.inbox.clone()], stream: "demo".to_owned(), watch: true };
         tokio::spawn(async move { ingest(&context, &request).await.map(drop) })
     }
 
@@ -255,9 +254,8 @@ impl Demo<'_> {
         let truth = annotator::truth(&snapshot).await?;
         let session = Session::open(&self.opened.sql, snapshot.clone(), SqlLimits::default()).await?;
         let mut right = [Precision { right: 0, n: 0 }, Precision { right: 0, n: 0 }];
-        let mut answer = session
-            .query_trusted("select face_id, expression, subset from current_predictions", Vec::new())
-            .await?;
+        let mut answer =
+            session.query_trusted("select face_id, expression, subset from current_predictions", Vec::new()).await?;
         while let Some(batch) = answer.next_rows::<Predicted>().await? {
             for row in batch {
                 let Some(class) = truth.get(&row.face_id) else { continue };
@@ -326,13 +324,25 @@ struct Predicted {
 
 fn next_steps(scratch: &Scratch) -> String {
     let rows = [
-        ("how sure is the model of each class?", "select expression, count(*), avg(confidence), avg(margin) from current_predictions group by expression"),
-        ("how did the margins move?", "select round, epoch, expression, margin from margin_history order by round, epoch"),
+        (
+            "how sure is the model of each class?",
+            "select expression, count(*), avg(confidence), avg(margin) from current_predictions group by expression",
+        ),
+        (
+            "how did the margins move?",
+            "select round, epoch, expression, margin from margin_history order by round, epoch",
+        ),
         ("what should people see next?", "select rank, lane, reason, face_id from queue order by rank limit 10"),
     ];
-    let where_to = if scratch.keep { format!("in {}", scratch.corpus.display()) } else {
+    let where_to = if scratch.keep {
+        format!("in {}", scratch.corpus.display())
+    } else {
         "(this corpus was temporary; `marginalia --corpus DIR demo` keeps it)".to_owned()
     };
-    let questions = table(&["ask", "marginalia sql \"…\""], &[], rows.iter().map(|(ask, sql)| vec![(*ask).to_owned(), (*sql).to_owned()]));
+    let questions = table(
+        &["ask", "marginalia sql \"…\""],
+        &[],
+        rows.iter().map(|(ask, sql)| vec![(*ask).to_owned(), (*sql).to_owned()]),
+    );
     format!("What you would type next {where_to}:\n{questions}")
 }

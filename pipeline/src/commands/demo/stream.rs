@@ -41,9 +41,8 @@ impl Stream {
             }
             let end = (first + BATCH).min(total);
             let (faces, inbox) = (self.faces.clone(), self.inbox.clone());
-            let rows = tokio::task::spawn_blocking(move || write(&faces, &inbox, first..end))
-                .await
-                .map_err(Error::task)??;
+            let rows =
+                tokio::task::spawn_blocking(move || write(&faces, &inbox, first..end)).await.map_err(Error::task)??;
             self.corpus.writer::<Truth>().append(rows).await?;
             self.sent.store(end, Ordering::Relaxed);
         }

@@ -1,0 +1,77 @@
+//! kill -9 at random moments of ingest, labelling and training: what was acknowledged is there, once, and no half round
+//! shows. `MARGINALIA_KILLS` sets how many moments; a few are enough for every run of the suite.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::Child;
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng};
+
+use crate::binary::{Bench, write_faces, write_labelled};
+
+fn kill(mut child: Child) {
+    // Dead already is as good.
+    let _ = child.kill();
+    child.wait().expect("the child is waited for");
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9() {
+    let kills: u64 = std::env::var("MARGINALIA_KILLS").map_or(4, |kills| kills.parse().expect("a number"));
+    let seed: u64 = std::env::var("MARGINALIA_KILL_SEED").map_or(7, |seed| seed.parse().expect("a number"));
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let bench = Bench::new();
+    write_labelled(&bench.path("labelled"), 1, 70);
+    bench.ok(&["import", "imagefolder", bench.path("labelled").to_str().unwrap()]);
+    let inbox = bench.path("inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    let mut written = 0;
+    let mut acknowledged: BTreeSet<String> = BTreeSet::new();
+    for moment in 0..kills {
+        write_faces(&inbox, 3, written..written + 40);
+        written += 40;
+        let ingest = bench.start(&["ingest", inbox.to_str().unwrap(), "--watch"]);
+        let train = bench.start(&["train", "--seed", "1"]);
+        // Labels one after the other, each by a process of its own that prints its id once it is acknowledged.
+        let faces = bench.sql("select face_id from faces order by face_id limit 3");
+        let labels: Vec<Child> = faces
+            .iter()
+            .map(|row| {
+                bench.start(&["label", row["face_id"].as_str().unwrap(), "fear", "--annotator", "ada", "--json"])
+            })
+            .collect();
+        std::thread::sleep(Duration::from_millis(random.random_range(0..2500)));
+        kill(train);
+        kill(ingest);
+        for mut label in labels {
+            let out = label.stdout.take().expect("piped");
+            let _ = label.kill();
+            label.wait().expect("waited for");
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let value: serde_json::Value = serde_json::from_str(&line).expect("one document a line");
+                acknowledged.insert(value["label_id"].as_str().expect("an id").to_owned());
+            }
+        }
+        bench.ok(&["verify"]);
+        let half = "select count(*) from (select round from predictions union select round from epochs union \
+                    select round from margins) p left anti join rounds r on p.round = r.round";
+        assert_eq!(bench.count(half), 0, "half a round shows after kill {moment}");
+    }
+    // The next start goes on by itself.
+    bench.ok(&["ingest", inbox.to_str().unwrap()]);
+    bench.ok(&["train", "--seed", "1"]);
+    bench.ok(&["verify"]);
+    assert_eq!(bench.count("select count(*) from faces where stream = 'ingest'"), written);
+    assert_eq!(bench.count("select count(distinct face_id) from faces where stream = 'ingest'"), written);
+    assert_eq!(bench.count("select count(distinct source) from sightings where dataset = 'ingest'"), written);
+    let stored: BTreeSet<String> = bench
+        .sql("select label_id from labels where annotator = 'ada'")
+        .iter()
+        .map(|row| row["label_id"].as_str().unwrap().to_owned())
+        .collect();
+    let lost: Vec<_> = acknowledged.difference(&stored).collect();
+    assert!(lost.is_empty(), "acknowledged and gone: {lost:?}");
+    let per_round = "select count(*) from (select round from rounds group by round having count(*) > 1)";
+    assert_eq!(bench.count(per_round), 0);
+}

@@ -1,0 +1,133 @@
+//! One turn of the whole loop through the command line, and what it says when something is wrong.
+
+use std::collections::BTreeSet;
+
+use crate::binary::{Bench, write_faces, write_labelled};
+
+#[test]
+fn faces_become_labels_rounds_and_a_corpus() {
+    let bench = Bench::new();
+    write_labelled(&bench.path("labelled"), 1, 120);
+    write_faces(&bench.path("inbox"), 2, 0..60);
+    std::fs::copy(bench.path("inbox/000003.png"), bench.path("inbox/copy.png")).unwrap();
+    std::fs::write(bench.path("inbox/broken.png"), b"no image").unwrap();
+
+    let labelled = bench.path("labelled");
+    let summary = bench.json(&["import", "imagefolder", labelled.to_str().unwrap(), "--hold-out", "validation:30%"]);
+    assert_eq!(summary["read"], 120);
+    assert_eq!(summary["labels"], 120);
+    assert!(summary["held_out"].as_u64().unwrap() > 10);
+    // Again: nothing is read twice.
+    let again = bench.json(&["import", "imagefolder", labelled.to_str().unwrap(), "--hold-out", "validation:30%"]);
+    assert_eq!((again["new_faces"].as_u64(), again["labels"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(bench.count("select count(*) from sightings"), 120);
+
+    let inbox = bench.path("inbox");
+    let counts = bench.json(&["ingest", inbox.to_str().unwrap()]);
+    assert_eq!(counts["new"], 60);
+    assert_eq!(counts["repeats"], 1);
+    assert_eq!(counts["rejected"], 1);
+    let counts = bench.json(&["ingest", inbox.to_str().unwrap()]);
+    assert_eq!((counts["seen"].as_u64(), counts["new"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(bench.sql("select code from rejects")[0]["code"], "not_an_image");
+
+    // Before the first round the queue is the unlabelled faces in an order that stays.
+    let cold = bench.sql("select face_id, reason from queue order by rank");
+    assert_eq!(cold.len(), 60);
+    assert_eq!(cold[0]["reason"], "cold_start");
+    assert_eq!(cold, bench.sql("select face_id, reason from queue order by rank"));
+
+    let round = bench.json(&["train", "--seed", "1"]);
+    assert_eq!(round["round"], 1);
+    assert_eq!(round["scored"], 60);
+    assert_eq!(round["subset_one"].as_u64().unwrap() + round["subset_two"].as_u64().unwrap(), 60);
+    let labelled_then = round["labelled"].as_u64().unwrap();
+    assert_eq!(bench.count("select count(*) from current_predictions"), 60);
+    assert_eq!(
+        bench.count(
+            "select count(*) from (select * from current_predictions where (subset = 'I') <> (confidence >= margin))"
+        ),
+        0
+    );
+
+    // A label from the command line, and the next round uses it.
+    let face = cold[0]["face_id"].as_str().unwrap();
+    let label = bench.json(&["label", &face[..12], "Happy", "--annotator", "ada"]);
+    assert_eq!(label["expression"], "happiness");
+    let story = bench.json(&["explain", face]);
+    assert_eq!(story["corpus"]["origin"], "human");
+    assert_eq!(story["predictions"].as_array().unwrap().len(), 1);
+    let round = bench.json(&["train", "--seed", "1"]);
+    assert_eq!(round["labelled"].as_u64().unwrap(), labelled_then + 1);
+    assert_eq!(round["scored"], 59);
+    bench.ok(&["unlabel", label["label_id"].as_str().unwrap()]);
+    assert_eq!(bench.count("select count(*) from current_labels where origin = 'human'"), 0);
+    let gone = bench.run(&["unlabel", label["label_id"].as_str().unwrap()]);
+    assert_eq!(gone.status.code(), Some(1));
+
+    // The past is as it was.
+    let at = bench.json(&["sql", "--at-round", "1", "select count(*) as n from rounds"]);
+    assert_eq!(at[0]["n"], 1);
+    bench.ok(&["compact"]);
+    bench.ok(&["verify"]);
+    bench.ok(&["curriculum", "check"]);
+    let shown = bench.ok(&["rounds", "2"]);
+    assert!(shown.contains("margins after the last epoch"), "{shown}");
+    let evaluated = bench.json(&["evaluate", "imagefolder", labelled.to_str().unwrap()]);
+    assert_eq!(evaluated["count"], 120);
+    let predicted = bench.json(&["predict", bench.path("inbox/000003.png").to_str().unwrap()]);
+    assert!(predicted[0]["confidence"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn held_back_labels_leave_no_trace_unless_truth_is_kept() {
+    let bench = Bench::new();
+    write_labelled(&bench.path("labelled"), 1, 150);
+    let labelled = bench.path("labelled");
+    let summary =
+        bench.json(&["import", "imagefolder", labelled.to_str().unwrap(), "--labels", "per-class:2", "--keep-truth"]);
+    assert_eq!(summary["labels"], 14);
+    assert_eq!(bench.count("select count(*) from sightings where given_class is not null"), 14);
+    let tables: BTreeSet<String> = bench
+        .sql("select table_name from information_schema.tables")
+        .iter()
+        .map(|row| row["table_name"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(tables.contains("corpus") && !tables.contains("truth") && !tables.iter().any(|t| t.ends_with("_all")));
+    // The same seed draws the same faces, another one others.
+    let ids = |bench: &Bench| bench.sql("select face_id from current_labels order by face_id");
+    let other = Bench::new();
+    let import = |bench: &Bench, seed: &str| {
+        bench.ok(&["import", "imagefolder", labelled.to_str().unwrap(), "--labels", "per-class:2", "--seed", seed]);
+    };
+    import(&other, "1");
+    assert_eq!(ids(&bench), ids(&other));
+    let third = Bench::new();
+    import(&third, "2");
+    assert_ne!(ids(&bench), ids(&third));
+}
+
+#[test]
+fn wrong_usage_is_told_in_one_line_with_what_to_do() {
+    let bench = Bench::new();
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["train"], 1, "too few to train on"),
+        (&["rounds", "7"], 1, "no round has finished yet"),
+        (&["explain", "abc"], 1, "no face abc"),
+        (&["label", "abc", "happiness"], 1, "no face abc"),
+        (&["import", "nosuch", "."], 2, "fer2013"),
+        (&["import", "imagefolder", "./nowhere"], 1, "nowhere"),
+        (&["sql", "drop table faces"], 1, "refused"),
+        (&["sql", "select * from '/etc/passwd'"], 1, "/etc/passwd"),
+        (&["sql", "--at-round", "3", "select 1"], 1, "no round 3"),
+        (&["predict", "x.jpg"], 1, "no teacher"),
+        (&["--corpus", "/nowhere", "status"], 2, "marginalia init"),
+        (&["train", "--method", "fixmatch"], 2, "ada-cm"),
+    ];
+    for (args, code, words) in cases {
+        let output = bench.run(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(*code), "{args:?}: {said}");
+        assert!(said.contains(words), "{args:?}: {said}");
+    }
+}
