@@ -56,9 +56,7 @@ const VALIDATION: u64 = 350;
 
 /// What a round of the demo is set to, where it differs from the defaults.
 const CONFIG: &[(&str, &str)] = &[
-    ("backbone = ", "backbone = \"resnet-tiny\""),
-    ("epochs_per_round = ", "epochs_per_round = 4"),
-    ("steps_per_epoch = ", "steps_per_epoch = 60"),
+    ("[train]", "[train]\nbackbone = \"resnet-tiny\"\nepochs_per_round = 4\nsteps_per_epoch = 60"),
     ("audit_share = ", "audit_share = 0.1"),
     ("gate_macro_f1_loss = ", "gate_macro_f1_loss = 0.1"),
 ];
@@ -139,12 +137,12 @@ async fn prepare(folder: &Path, seed: u64) -> Result<Opened> {
     init::create(folder, None).await?;
     let path = folder.join(FILE_NAME);
     let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-    let seed = format!("seed = {seed}");
-    let replace = |line: &str| {
-        let setting = CONFIG.iter().find(|(key, _)| line.starts_with(key)).map(|(_, setting)| *setting);
-        setting.unwrap_or(if line.starts_with("seed = ") { &seed } else { line }).to_owned()
+    let replace = |line: &str| match CONFIG.iter().find(|(key, _)| line.starts_with(key)) {
+        Some((key, setting)) if *key == "[train]" => format!("{setting}\nseed = {seed}\n"),
+        Some((_, setting)) => format!("{setting}\n"),
+        None => format!("{line}\n"),
     };
-    let text: String = text.lines().map(|line| replace(line) + "\n").collect();
+    let text: String = text.lines().map(replace).collect();
     Config::parse(&text)?;
     std::fs::write(&path, text).map_err(Error::io(&path))?;
     Opened::at(folder).await
