@@ -115,10 +115,13 @@ impl ImportSummary {
         .await?;
         self.labels_lost_to_evaluation = number(
             session,
-            "select count(*) as n from (select face_id from current_labels group by face_id) l left semi join \
-             (select face_id from sightings where face_id is not null group by face_id \
-             having count(*) filter (where split in ('validation', 'test')) > 0 \
-             and count(*) filter (where coalesce(split, 'train') = 'train') > 0) e on l.face_id = e.face_id",
+            &format!(
+                "select count(*) as n from (select face_id from current_labels \
+                 where source is null or not starts_with(source, '{prefix}') group by face_id) l left semi join \
+                 (select face_id from sightings where face_id is not null group by face_id \
+                 having count(*) filter (where {mine} and split in ('validation', 'test')) > 0 \
+                 and count(*) filter (where not {mine} and split in ('validation', 'test')) = 0) e on l.face_id = e.face_id"
+            ),
         )
         .await?;
         self.fill_classes(session, seen, classes, &mine).await?;

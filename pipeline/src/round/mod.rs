@@ -83,15 +83,32 @@ pub async fn run_round(context: &RoundContext, request: &RoundRequest) -> Result
     let run = Run { context, writer, planned, curriculum };
     match run.go().await {
         Ok(Some(marker)) => {
+            let marker = run.writer.commit(marker).await?;
             report_end(context, &marker, started.elapsed().as_secs_f64());
             Ok(Some(marker))
         }
         Ok(None) => Ok(None),
         Err(error) => {
-            context.reporter.emit(Event::RoundAborted { round: plan.round, reason: error.to_string() });
+            if would_fail_again(&error) {
+                run.writer.abort().await?;
+                context.reporter.emit(Event::RoundAborted { round: plan.round, reason: error.to_string() });
+            }
             Err(error)
         }
     }
+}
+
+/// Errors that lie in what the round was planned on: resuming it would meet them again, so it is given up. After any other
+/// (a full disk, say) the plan stands, and the next start goes on with it.
+fn would_fail_again(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Trainer(_)
+            | Error::Curriculum { .. }
+            | Error::NoLabels { .. }
+            | Error::Plan { .. }
+            | Error::Progress { .. }
+    )
 }
 
 async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWriter> {
@@ -136,7 +153,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn go(self) -> Result<Option<Round>> {
+    /// Everything up to the marker; `None` where the token stopped it.
+    async fn go(&self) -> Result<Option<Round>> {
         let prepared = self.prepare().await?;
         let Some(trained) = self.train(&prepared).await? else { return Ok(None) };
         let (epochs, margins) = trained.rows(self.round(), self.context.corpus.classes());
@@ -159,8 +177,7 @@ impl Run<'_> {
             counts = scored;
             self.write_queue(&counts).await?;
         }
-        let marker = self.marker(&prepared, &trained, &verdict, &counts);
-        Ok(Some(self.writer.commit(marker).await?))
+        Ok(Some(self.marker(&prepared, &trained, &verdict, &counts)))
     }
 
     fn round(&self) -> u32 {

@@ -103,8 +103,12 @@ fn one_version_of_arrow_and_datafusion_is_built() {
 
 #[test]
 fn what_a_crate_must_not_name() {
-    let absences =
-        [("labeling-ui/src", "lance::"), ("store/src", "image::"), ("trainer/src", "lance"), ("datasets/src", "arrow")];
+    let absences = [
+        ("labeling-ui/src", "lance::"),
+        ("store/src", "image::"),
+        ("trainer/src", "lance"),
+        ("datasets/src", "arrow::"),
+    ];
     for (folder, name) in absences {
         for file in rust_files().into_iter().filter(|file| file.starts_with(root().join(folder))) {
             let found = read(&file).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(name));
