@@ -78,11 +78,13 @@ async fn corpora_of_every_schema_version_open() {
     }
 }
 
-/// Writes the stored corpus of the current schema version; run once when the version is raised:
-/// `cargo nextest run --workspace --run-ignored only -E 'test(write_the_stored_corpus)'`.
+/// Writes the stored corpus of the current schema version, once, when the version is raised, with
+/// `MARGINALIA_WRITE_STORED_CORPUS=1` set.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "writes into the repository, once per schema version"]
-async fn write_the_stored_corpus() {
+async fn the_stored_corpus_is_written_on_request_only() {
+    if std::env::var_os("MARGINALIA_WRITE_STORED_CORPUS").is_none() {
+        return;
+    }
     let root = stored_corpora().join(format!("v{}", marginalia_store::SCHEMA_VERSION));
     assert!(!root.exists(), "{} is there already and must never change", root.display());
     let corpus = Corpus::init(&root, &CLASSES.map(str::to_owned), Options::default()).await.unwrap();
