@@ -266,7 +266,7 @@ impl Default for IngestConfig {
             poll: Poll::Auto,
             poll_every_seconds: 2,
             batch_window_ms: 100,
-            batch_faces: 1024,
+            batch_faces: 4096,
             workers: 0,
             max_file_mb: 32,
             max_side: 8192,

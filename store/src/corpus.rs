@@ -30,7 +30,7 @@ pub struct Options {
     pub index_cache_bytes: usize,
     /// Cache for manifests and file footers, bytes.
     pub metadata_cache_bytes: usize,
-    /// How long faces wait for company before a commit.
+    /// How long faces wait for company before a commit; zero: for what comes in during the commit before.
     pub face_window: Duration,
     /// Rounds whose versions are kept.
     pub keep_rounds: usize,
@@ -43,7 +43,7 @@ impl Default for Options {
         Self {
             index_cache_bytes: 128 << 20,
             metadata_cache_bytes: 64 << 20,
-            face_window: Duration::from_millis(100),
+            face_window: Duration::ZERO,
             keep_rounds: 20,
             fail_points: FailPoints::default(),
         }

@@ -47,6 +47,17 @@ pub(crate) fn schema_of(columns: &[ColumnInfo]) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, HashMap::from([(SCHEMA_VERSION_KEY.to_owned(), version)])))
 }
 
+/// How Lance is to encode a column, where its own choice is a bad one: ids are hashes, and looking for patterns in them
+/// costs time at every commit and saves nothing.
+pub(crate) fn encoding(column: &str) -> HashMap<String, String> {
+    match column {
+        "face_id" | "label_id" | "source_hash" => {
+            HashMap::from([("lance-encoding:compression".to_owned(), "none".to_owned())])
+        }
+        _ => HashMap::new(),
+    }
+}
+
 /// Names a column that a batch lacks; only a foreign or broken table can get here.
 pub(crate) fn column<'a>(batch: &'a RecordBatch, table: TableId, name: &str) -> Result<&'a arrow::array::ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| Error::MissingColumn { table, column: name.to_owned() })
@@ -71,7 +82,8 @@ macro_rules! table {
                         stringify!($column).trim_start_matches("r#"),
                         <$type as Column>::data_type(),
                         <$type as Column>::NULLABLE,
-                    ),
+                    )
+                    .with_metadata($crate::table::encoding(stringify!($column))),
                     doc: concat!($($doc),+).trim_ascii(),
                 }),*]
             }
