@@ -44,8 +44,6 @@ pub struct Config {
     pub sql: SqlConfig,
     /// How tables are written and kept.
     pub store: StoreConfig,
-    /// How faces are handed to people.
-    pub queue: QueueConfig,
 }
 
 /// `[ingest]`: how files become faces.
@@ -64,8 +62,6 @@ pub struct IngestConfig {
     pub batch_window_ms: u64,
     /// Most faces in a batch.
     pub batch_faces: usize,
-    /// Threads that read, hash and decode; 0 = one for each core.
-    pub workers: usize,
     /// Largest file, in MB.
     pub max_file_mb: u64,
     /// Longest side of an image, in pixels.
@@ -115,8 +111,6 @@ pub struct RoundConfig {
     pub max_scored: u64,
     /// Share of subset I that people check blindly.
     pub audit_share: f64,
-    /// Precision below which a class loses its pseudo-labels; 0 = never.
-    pub audit_target_precision: f64,
     /// Faces of the queue that are written down with a round.
     pub queue_top: usize,
     /// Faces up to which all features are kept.
@@ -180,18 +174,6 @@ pub enum Durability {
     Os,
 }
 
-/// `[queue]`: how faces are handed to people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct QueueConfig {
-    /// How long a handed-out face is kept from others, in seconds.
-    pub lease_seconds: u64,
-    /// Faces handed out at once unless asked otherwise.
-    pub page_faces: usize,
-    /// Most faces one annotator can hold.
-    pub max_leases: usize,
-}
-
 impl Config {
     /// Reads and checks a config file; for a folder, the `marginalia.toml` in it.
     pub fn load(path: &Path) -> Result<Self> {
@@ -253,7 +235,6 @@ impl Default for Config {
             curriculum: CurriculumConfig::default(),
             sql: SqlConfig::default(),
             store: StoreConfig::default(),
-            queue: QueueConfig::default(),
         }
     }
 }
@@ -267,7 +248,6 @@ impl Default for IngestConfig {
             poll_every_seconds: 2,
             batch_window_ms: 100,
             batch_faces: 4096,
-            workers: 0,
             max_file_mb: 32,
             max_side: 8192,
             max_decoded_mb: 256,
@@ -290,7 +270,6 @@ impl Default for RoundConfig {
             max_unlabelled: 20_000,
             max_scored: 0,
             audit_share: 0.05,
-            audit_target_precision: 0.8,
             queue_top: 1000,
             embeddings_limit: 200_000,
             score_batch: 256,
@@ -317,7 +296,7 @@ impl Default for SqlConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            commit_window_ms: 100,
+            commit_window_ms: 0,
             durability: Durability::Commit,
             maintenance_every_seconds: 60,
             cleanup_every_seconds: 300,
@@ -325,11 +304,5 @@ impl Default for StoreConfig {
             index_cache_mb: 128,
             metadata_cache_mb: 64,
         }
-    }
-}
-
-impl Default for QueueConfig {
-    fn default() -> Self {
-        Self { lease_seconds: 300, page_faces: 20, max_leases: 200 }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use marginalia_store::{Corpus, Options, Session, SqlLimits, SqlRuntime};
 use serde::Serialize;
 
-use crate::config::{Config, SqlConfig, find_corpus};
+use crate::config::{Config, Durability, SqlConfig, find_corpus};
 use crate::error::{Error, Result};
 use crate::report::{Mode, Reporter, ReporterHandle};
 
@@ -89,6 +89,8 @@ pub fn store_options(config: &Config) -> Options {
     Options {
         index_cache_bytes: (config.store.index_cache_mb as usize) << 20,
         metadata_cache_bytes: (config.store.metadata_cache_mb as usize) << 20,
+        face_window: Duration::from_millis(config.store.commit_window_ms),
+        sync: config.store.durability == Durability::Commit,
         keep_rounds: config.round.keep_rounds as usize,
         ..Options::default()
     }

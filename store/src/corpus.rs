@@ -32,6 +32,8 @@ pub struct Options {
     pub metadata_cache_bytes: usize,
     /// How long faces wait for company before a commit; zero: for what comes in during the commit before.
     pub face_window: Duration,
+    /// Whether an acknowledged commit lies on the disk, or is merely handed to the operating system.
+    pub sync: bool,
     /// Rounds whose versions are kept.
     pub keep_rounds: usize,
     /// Places where tests make a round die.
@@ -44,6 +46,7 @@ impl Default for Options {
             index_cache_bytes: 128 << 20,
             metadata_cache_bytes: 64 << 20,
             face_window: Duration::ZERO,
+            sync: true,
             keep_rounds: 20,
             fail_points: FailPoints::default(),
         }
@@ -83,7 +86,7 @@ impl Corpus {
         crate::trial::commit(&root).await?;
         let classes_json = serde_json::to_string(classes)
             .map_err(|source| Error::Unreadable { what: "the list of classes".into(), source })?;
-        let log = LanceLog::new(root.clone(), session(&options));
+        let log = LanceLog::new(root.clone(), session(&options), options.sync);
         // An `init` that was cut short left some of them; they are as empty as new ones.
         for table in TableId::ALL.iter().filter(|table| !table_path(&root, **table).exists()) {
             log.create(*table, HashMap::from([(CLASSES_KEY.to_owned(), classes_json.clone())])).await?;
@@ -98,7 +101,7 @@ impl Corpus {
             return Err(Error::NoCorpus { path: root.to_owned() });
         }
         let root = root.canonicalize().map_err(Error::io(root))?;
-        let log = LanceLog::new(root.clone(), session(&options));
+        let log = LanceLog::new(root.clone(), session(&options), options.sync);
         Self::open_over(&root, options, Arc::new(log)).await
     }
 

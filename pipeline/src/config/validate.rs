@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use marginalia_datasets::Classes;
 
-use crate::config::{Config, CurriculumConfig, IngestConfig, QueueConfig, RoundConfig, SqlConfig, StoreConfig};
+use crate::config::{Config, CurriculumConfig, IngestConfig, RoundConfig, SqlConfig, StoreConfig};
 use crate::error::{Error, Place};
 
 /// The most a count may be where nothing else bounds it: a slip of the keyboard, not a wish.
@@ -42,8 +42,7 @@ pub(super) fn check(config: &Config) -> Checked {
     round(&config.round)?;
     curriculum(&config.curriculum)?;
     sql(&config.sql)?;
-    store(&config.store)?;
-    queue(&config.queue)
+    store(&config.store)
 }
 
 /// The data sets know what makes a class list; their words are put under our key.
@@ -63,7 +62,6 @@ fn ingest(ingest: &IngestConfig) -> Checked {
     within("ingest.poll_every_seconds", ingest.poll_every_seconds, 1, DAY, "seconds")?;
     within("ingest.batch_window_ms", ingest.batch_window_ms, 1, 60_000, "milliseconds")?;
     within("ingest.batch_faces", ingest.batch_faces as u64, 1, 65_536, "faces")?;
-    within("ingest.workers", ingest.workers as u64, 0, 1024, "threads, 0 = one for each core")?;
     within("ingest.max_file_mb", ingest.max_file_mb, 1, 1024, "MB")?;
     within("ingest.max_side", ingest.max_side.into(), 16, 65_535, "pixels")?;
     within("ingest.max_decoded_mb", ingest.max_decoded_mb, 1, 4096, "MB")?;
@@ -99,7 +97,6 @@ fn round(round: &RoundConfig) -> Checked {
     within("round.max_unlabelled", round.max_unlabelled, 0, COUNT, "faces, 0 = all")?;
     within("round.max_scored", round.max_scored, 0, COUNT, "faces, 0 = the whole pool")?;
     share("round.audit_share", round.audit_share)?;
-    share("round.audit_target_precision", round.audit_target_precision)?;
     within("round.queue_top", round.queue_top as u64, 1, 1_000_000, "faces")?;
     within("round.embeddings_limit", round.embeddings_limit, 0, 100_000_000, "faces")?;
     within("round.score_batch", round.score_batch as u64, 1, 4096, "faces")
@@ -132,12 +129,6 @@ fn store(store: &StoreConfig) -> Checked {
     within("store.keep_untagged_minutes", store.keep_untagged_minutes, 1, 525_600, "minutes")?;
     within("store.index_cache_mb", store.index_cache_mb, 1, TEBIBYTE, "MB")?;
     within("store.metadata_cache_mb", store.metadata_cache_mb, 1, TEBIBYTE, "MB")
-}
-
-fn queue(queue: &QueueConfig) -> Checked {
-    within("queue.lease_seconds", queue.lease_seconds, 5, DAY, "seconds")?;
-    within("queue.page_faces", queue.page_faces as u64, 1, 1000, "faces")?;
-    within("queue.max_leases", queue.max_leases as u64, 1, 10_000, "faces")
 }
 
 fn within(key: &str, value: u64, low: u64, high: u64, unit: &str) -> Checked {

@@ -81,8 +81,8 @@ fn values_out_of_range_are_refused_with_key_value_and_range() {
     assert!(classes.starts_with("config line 1: `classes` is happiness; valid: "), "{classes}");
 
     let mut config = Config::default();
-    config.queue.page_faces = 0;
-    assert_snapshot!(config.validate().unwrap_err(), @"config: `queue.page_faces` is 0; valid: 1 to 1000 faces");
+    config.ingest.batch_faces = 0;
+    assert_snapshot!(config.validate().unwrap_err(), @"config: `ingest.batch_faces` is 0; valid: 1 to 65536 faces");
 }
 
 #[test]

@@ -174,7 +174,7 @@ async fn a_failed_sync_acknowledges_nobody_and_ends_writing() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("c");
     drop(new_corpus(&root).await);
-    let real: Arc<dyn Log> = Arc::new(LanceLog::new(root.clone(), Arc::default()));
+    let real: Arc<dyn Log> = Arc::new(LanceLog::new(root.clone(), Arc::default(), true));
     let log = Arc::new(FailingSync { inner: real, fails: AtomicBool::new(false) });
     let corpus = Corpus::open_over(&root, Options::default(), log.clone()).await.unwrap();
     let writer = corpus.writer::<Label>();
