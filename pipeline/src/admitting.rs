@@ -53,22 +53,22 @@ pub fn reject_row(source: &str, reason: &Reason, dataset: &str, now: Timestamp) 
 
 /// Looks at every record of a batch, on all cores, keeping the order.
 pub fn admit_batch(records: Vec<Record>, limits: &Limits, now: Timestamp) -> (Vec<Admitted>, Vec<Refused>) {
-    let looked_at: Vec<Result<Admitted, Refused>> =
+    let looked_at: Vec<Result<Admitted, Box<Refused>>> =
         records.into_par_iter().with_min_len(16).map(|record| admit_record(record, limits, now)).collect();
     let mut admitted = Vec::with_capacity(looked_at.len());
     let mut refused = Vec::new();
     for outcome in looked_at {
         match outcome {
             Ok(face) => admitted.push(face),
-            Err(reject) => refused.push(reject),
+            Err(reject) => refused.push(*reject),
         }
     }
     (admitted, refused)
 }
 
-fn admit_record(mut record: Record, limits: &Limits, now: Timestamp) -> Result<Admitted, Refused> {
+fn admit_record(mut record: Record, limits: &Limits, now: Timestamp) -> Result<Admitted, Box<Refused>> {
     match admit(std::mem::take(&mut record.image), limits) {
-        Err(reason) => Err(Refused { record, reason }),
+        Err(reason) => Err(Box::new(Refused { record, reason })),
         Ok(face) => Ok(Admitted {
             face: Face {
                 face_id: face.face_id,
