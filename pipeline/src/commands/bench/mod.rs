@@ -2,6 +2,7 @@
 
 mod ingest;
 mod label;
+mod precision;
 mod score;
 mod sql;
 mod step;
@@ -30,6 +31,8 @@ pub enum What {
     Sql(sql::Args),
     /// Milliseconds from a judgement to its acknowledgement
     Label(label::Args),
+    /// How right subset I is, where an import kept the truth
+    Precision(precision::Args),
 }
 
 /// Runs `bench`.
@@ -40,6 +43,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         What::Score(args) => score::run(&args, console).await,
         What::Sql(args) => sql::run(args, console).await,
         What::Label(args) => label::run(&args, console).await,
+        What::Precision(args) => precision::run(args, console).await,
     }
 }
 

@@ -1,23 +1,14 @@
 //! The simulated annotator: answers the queue from the hidden truth, in the queue's order.
 
-use std::collections::HashMap;
-
 use marginalia_labeling_ui::{Answer, Judge, Judgement, Lane, Origin, queue};
-use marginalia_store::Snapshot;
-use marginalia_store::tables::truth::Truth;
 
 use crate::console::Opened;
 use crate::error::Result;
+use crate::precision::truth;
 
 /// Knows the truth and answers with it.
 pub struct Annotator<'a> {
     opened: &'a Opened,
-}
-
-/// Hidden classes by face.
-pub async fn truth(snapshot: &Snapshot) -> Result<HashMap<String, String>> {
-    let rows = snapshot.rows::<Truth>(None).await?;
-    Ok(rows.into_iter().map(|row| (row.face_id, row.expression)).collect())
 }
 
 impl<'a> Annotator<'a> {

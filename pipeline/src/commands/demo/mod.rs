@@ -22,6 +22,7 @@ use crate::console::{Console, Opened, write_out};
 use crate::error::{Error, Result};
 use crate::import::{ImportRequest, import};
 use crate::ingest::{IngestContext, IngestRequest, ingest};
+use crate::precision::against_truth;
 use crate::report::{Mode, Reporter};
 use crate::round::twin::Twin;
 use crate::round::{RoundContext, RoundRequest, run_round};
@@ -158,8 +159,7 @@ struct Demo<'a> {
 }
 
 #[derive(Deserialize)]
-struct Precision {
-    right: u64,
+struct Count {
     n: u64,
 }
 
@@ -249,24 +249,10 @@ impl Demo<'_> {
 
     async fn row(&self, round: &Round, supervised_macro_f1: Option<f64>) -> Result<Row> {
         let snapshot = self.opened.corpus.snapshot().await?;
-        let truth = annotator::truth(&snapshot).await?;
         let session = Session::open(&self.opened.sql, snapshot.clone(), SqlLimits::default()).await?;
-        let mut right = [Precision { right: 0, n: 0 }, Precision { right: 0, n: 0 }];
-        let mut answer =
-            session.query_trusted("select face_id, expression, subset from current_predictions", Vec::new()).await?;
-        while let Some(batch) = answer.next_rows::<Predicted>().await? {
-            for row in batch {
-                let Some(class) = truth.get(&row.face_id) else { continue };
-                let is_right = u64::from(*class == row.expression);
-                let of = &mut right[usize::from(row.subset != "I")];
-                of.n += 1;
-                of.right += is_right;
-            }
-        }
-        let [one, two] = &right;
-        let precision = |right: u64, n: u64| (n > 0).then(|| right as f64 / n as f64);
+        let precision = against_truth(&session).await?;
         let count = async |sql: &str| -> Result<u64> {
-            let rows: Vec<Precision> = session.query_trusted(sql, Vec::new()).await?.rows().await?;
+            let rows: Vec<Count> = session.query_trusted(sql, Vec::new()).await?.rows().await?;
             Ok(rows.first().map_or(0, |row| row.n))
         };
         Ok(Row {
@@ -274,10 +260,10 @@ impl Demo<'_> {
             faces: snapshot.count(TableId::Faces, None).await?,
             labelled: round.labelled,
             subset_one: round.subset_one,
-            subset_one_precision: precision(one.right, one.n),
-            precision_of_all: precision(one.right + two.right, one.n + two.n),
-            corpus: count("select 0 as right, count(*) as n from corpus where split = 'train'").await?,
-            queue: count("select 0 as right, count(*) as n from queue").await?,
+            subset_one_precision: precision.of_subset_one(),
+            precision_of_all: precision.of_all(),
+            corpus: count("select count(*) as n from corpus where split = 'train'").await?,
+            queue: count("select count(*) as n from queue").await?,
             macro_f1: round.validation_macro_f1.map(f64::from),
             supervised_macro_f1,
         })
@@ -311,13 +297,6 @@ impl Demo<'_> {
             percent(row.supervised_macro_f1),
         ))
     }
-}
-
-#[derive(Deserialize)]
-struct Predicted {
-    face_id: String,
-    expression: String,
-    subset: String,
 }
 
 fn next_steps(scratch: &Scratch) -> String {
