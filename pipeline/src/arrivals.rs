@@ -11,7 +11,7 @@ use std::time::Duration;
 use marginalia_store::tables::embeddings::Embedding;
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::predictions::Prediction;
-use marginalia_store::{Corpus, Session, SqlLimits, SqlRuntime};
+use marginalia_store::{Corpus, Session, Snapshot, SqlLimits, SqlRuntime, TableId};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -77,6 +77,8 @@ pub struct ArrivalScorer {
     faces: mpsc::Receiver<Arrival>,
     state: Arc<State>,
     teacher: Option<Teacher>,
+    /// Version of the faces at the last look.
+    faces_version: Option<u64>,
     /// True while a round trains here: it needs the cores.
     training: watch::Receiver<bool>,
 }
@@ -103,6 +105,7 @@ impl ArrivalScorer {
             faces,
             state: state.clone(),
             teacher: None,
+            faces_version: None,
             training,
         };
         (Arrivals { faces: send, state }, scorer)
@@ -124,7 +127,14 @@ impl ArrivalScorer {
                 }
                 continue;
             }
-            if self.refresh().await? {
+            let snapshot = self.corpus.snapshot().await?;
+            let faces = snapshot.versions().get(&TableId::Faces).copied();
+            if self.faces_version != faces && batch.is_empty() {
+                // Faces that did not come through the channel: another process ingests.
+                self.state.behind.store(true, Ordering::Relaxed);
+            }
+            self.faces_version = faces;
+            if self.refresh(&snapshot).await? {
                 // Everything scored by the teacher before is unscored by this one, and first in line.
                 self.state.behind.store(true, Ordering::Relaxed);
             }
@@ -136,8 +146,7 @@ impl ArrivalScorer {
     }
 
     /// Loads the teacher of the current round if it is another one; says whether it was.
-    async fn refresh(&mut self) -> Result<bool> {
-        let snapshot = self.corpus.snapshot().await?;
+    async fn refresh(&mut self, snapshot: &Snapshot) -> Result<bool> {
         let Some(round) = snapshot.current() else { return Ok(false) };
         if self.teacher.as_ref().is_some_and(|teacher| teacher.round() == round.round) {
             return Ok(false);
@@ -150,8 +159,9 @@ impl ArrivalScorer {
         Ok(true)
     }
 
-    async fn score(&self, faces: Vec<Arrival>) -> Result<()> {
-        let Some(teacher) = self.teacher.as_ref().filter(|_| !faces.is_empty()) else { return Ok(()) };
+    /// Scores and stores; returns how many faces there were to score.
+    async fn score(&self, faces: Vec<Arrival>) -> Result<usize> {
+        let Some(teacher) = self.teacher.as_ref().filter(|_| !faces.is_empty()) else { return Ok(0) };
         let scored = teacher.score(faces).await?;
         for prediction in &scored.predictions {
             self.reporter.emit(Event::FaceScored {
@@ -165,9 +175,11 @@ impl ArrivalScorer {
         }
         if !scored.predictions.is_empty() {
             self.corpus.writer::<Embedding>().append(scored.embeddings).await?;
+            let rows = scored.predictions.len();
             self.corpus.writer::<Prediction>().append(scored.predictions).await?;
+            return Ok(rows);
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Scores every face of the pool that the current teacher has not seen.
@@ -180,15 +192,17 @@ impl ArrivalScorer {
             let before = missing.len();
             let ids: Vec<String> = missing.into_iter().map(|row| row.face_id).collect();
             let places = snapshot.places(&ids).await?;
+            let mut scored = 0;
             for (ids, places) in ids.chunks(BATCH).zip(places.chunks(BATCH)) {
                 if token.is_cancelled() || *self.training.borrow() {
                     self.state.behind.store(true, Ordering::Relaxed);
                     return Ok(());
                 }
                 let images = snapshot.images(places).await?;
-                self.score(ids.iter().cloned().zip(images).collect()).await?;
+                scored += self.score(ids.iter().cloned().zip(images).collect()).await?;
             }
-            if before < WAITING {
+            // Faces that do not decode any more stay unscored: another pass would not change that.
+            if before < WAITING || scored == 0 {
                 return Ok(());
             }
         }

@@ -40,6 +40,11 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
                     cleaned = Instant::now();
                 }
             }
+            // What the disk kept is unknown: nothing more is to be written.
+            Err(error @ marginalia_store::Error::Sync { .. }) => {
+                reporter.warn(error.to_string());
+                token.cancel();
+            }
             // Another process is at it.
             Err(marginalia_store::Error::Locked { .. }) => {}
             Err(error) => reporter.warn(format!("maintenance failed and is tried again: {error}")),

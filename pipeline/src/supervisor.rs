@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 /// How often to look whether a round is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a round that failed is not tried again.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
+
 /// Runs a round whenever one is due, until the token is cancelled. `training` tells others while one runs.
 ///
 /// A round that fails is reported by its own event; the loop waits for a change of the corpus and goes on.
@@ -44,10 +47,15 @@ pub async fn train_when_due(
             Ok(_) => {}
             // Another process runs the round.
             Err(Error::Store(marginalia_store::Error::Locked { .. })) => {}
-            Err(error @ (Error::Curriculum { .. } | Error::NoLabels { .. })) => {
-                context.reporter.warn(error.to_string())
+            Err(error @ Error::Store(marginalia_store::Error::Sync { .. })) => return Err(error),
+            // The stream goes on; the next change of faces or labels tries again, at the earliest after a pause.
+            Err(error) => {
+                context.reporter.warn(format!("no round: {error}"));
+                tokio::select! {
+                    () = context.token.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(PAUSE_AFTER_FAILURE) => {}
+                }
             }
-            Err(error) => return Err(error),
         }
     }
 }

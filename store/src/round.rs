@@ -8,6 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arrow::array::AsArray;
+use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Timestamp;
@@ -18,7 +20,7 @@ use crate::locks::{Lock, Purpose};
 use crate::log::Change;
 use crate::pins;
 use crate::snapshot::{Snapshot, Versions};
-use crate::table::{Table, TableId};
+use crate::table::{Table, TableId, column};
 use crate::tables::embeddings::Embedding;
 use crate::tables::epochs::Epoch;
 use crate::tables::margins::Margin;
@@ -72,6 +74,8 @@ impl RoundWriter {
         plan.started_at = corpus.log().now();
         let writer = Self { corpus: corpus.clone(), plan, snapshot, _lock: lock };
         writer.remove_rows().await?;
+        // What a round given up may have left: its training state must not be taken for this one's.
+        remove_folder(&writer.folder())?;
         writer.write_plan()?;
         writer.pass(FailPoint::AfterPlan)?;
         writer.pin().await?;
@@ -86,13 +90,20 @@ impl RoundWriter {
         let next = now.rounds().last().map_or(1, |last| last.round + 1);
         if let Some(last) = now.rounds().last() {
             // Killed between the marker and its pins: the marker stands, so only the pins are missing.
-            Self::finish_pins(corpus, last).await?;
+            // A version that is gone meanwhile costs `--at-round` for that round, never the next one.
+            if let Err(error) = Self::finish_pins(corpus, last).await {
+                tracing::warn!("round {} cannot be looked back at: {error}", last.round);
+            }
         }
         let Some(plan) = read_plan(corpus.path(), next)? else { return Ok(None) };
-        let Ok(snapshot) = corpus.snapshot_at(&plan.read_versions).await else {
-            // It was killed before its versions were pinned and they are gone: nothing was trained on them either.
-            std::fs::remove_file(folder(corpus.path(), next).join(PLAN)).map_err(Error::io(corpus.path()))?;
-            return Ok(None);
+        let snapshot = match corpus.snapshot_at(&plan.read_versions).await {
+            Ok(snapshot) => snapshot,
+            Err(Error::Table { source, .. }) if is_gone(&source) => {
+                // It was killed before its versions were pinned and they are gone: nothing was trained on them either.
+                remove_folder(&folder(corpus.path(), next))?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
         };
         let writer = Self { corpus: corpus.clone(), plan, snapshot, _lock: lock };
         writer.pin().await?;
@@ -121,9 +132,26 @@ impl RoundWriter {
         self.pass(FailPoint::AfterEpochs)
     }
 
-    /// How many faces were scored before a kill: a round scores in a fixed order, so this is where to go on.
-    pub async fn scored(&self) -> Result<u64> {
-        self.corpus.snapshot().await?.count(TableId::Predictions, Some(&self.rows_of_round())).await
+    /// The last face that was scored before a kill, and how many there are: a round scores in the order of the ids, so
+    /// this is where to go on. Features written for faces behind it are removed: their predictions never came.
+    pub async fn scored(&self) -> Result<(Option<String>, u64)> {
+        let predictions = self.corpus.log().latest(TableId::Predictions).await?;
+        let (mut last, mut rows) = (None::<String>, 0);
+        let mut scan = predictions.scan();
+        scan.filter(&self.rows_of_round()).map_err(Error::table(TableId::Predictions))?;
+        scan.project(&["face_id"]).map_err(Error::table(TableId::Predictions))?;
+        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Predictions))?;
+        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Predictions))? {
+            let ids = column(&batch, TableId::Predictions, "face_id")?.as_string::<i32>();
+            rows += batch.num_rows() as u64;
+            last = ids.iter().flatten().map(str::to_owned).chain(last).max();
+        }
+        let behind = match &last {
+            Some(last) => format!("{} AND face_id > '{last}'", self.rows_of_round()),
+            None => self.rows_of_round(),
+        };
+        self.delete(TableId::Embeddings, &behind).await?;
+        Ok((last, rows))
     }
 
     /// Writes predictions of a chunk of the pool.
@@ -161,7 +189,11 @@ impl RoundWriter {
         marker.started_at = plan.started_at;
         marker.finished_at = self.corpus.log().now();
         marker.read_versions = to_json(&plan.read_versions)?;
-        marker.written_versions = to_json(&self.corpus.snapshot().await?.versions())?;
+        let mut written = self.corpus.snapshot().await?.versions();
+        marker.written_versions = to_json(&written)?;
+        // Pinned before the marker stands, so that no clean-up comes between; `rounds` itself follows it.
+        written.remove(&TableId::Rounds);
+        self.corpus.pin(&pins::round_tag(plan.round), &written).await?;
         self.corpus.writer::<Round>().append(vec![marker.clone()]).await?;
         self.pass(FailPoint::AfterMarker)?;
         Self::finish_pins(&self.corpus, &marker).await?;
@@ -177,8 +209,8 @@ impl RoundWriter {
     pub async fn abort(self) -> Result<()> {
         self.remove_rows().await?;
         self.corpus.unpin(&pins::running_tag(self.plan.round)).await?;
-        let folder = self.folder();
-        std::fs::remove_dir_all(&folder).map_err(Error::io(folder))
+        self.corpus.unpin(&pins::round_tag(self.plan.round)).await?;
+        remove_folder(&self.folder())
     }
 
     /// Pins the state of a committed marker, and lets go of the rounds beyond `keep_rounds`.
@@ -253,6 +285,27 @@ impl RoundWriter {
     fn pass(&self, place: FailPoint) -> Result<()> {
         self.corpus.options().fail_points.pass(place)
     }
+}
+
+/// Removes a round's folder, the plan last: killed in between, the round is still known and given up again.
+fn remove_folder(folder: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io(folder)(error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(Error::io(folder))?.path();
+        if path.file_name().is_none_or(|name| name != PLAN) {
+            std::fs::remove_file(&path).map_err(Error::io(path))?;
+        }
+    }
+    std::fs::remove_dir_all(folder).map_err(Error::io(folder))
+}
+
+/// Whether a version was cleaned up, as against not readable just now.
+fn is_gone(error: &lance::Error) -> bool {
+    matches!(error, lance::Error::NotFound { .. } | lance::Error::DatasetNotFound { .. })
 }
 
 /// Rounds that have a plan but no marker and whose process may still resume them.

@@ -1,7 +1,8 @@
 //! A snapshot: every table opened at one vector of versions.
 //!
-//! In: a corpus, or a corpus and a round. Out: datasets that never change under the reader. `rounds` is opened first:
-//! all that a marker stands for was written before it, so the later tables hold at least that.
+//! In: a corpus, or a corpus and a round. Out: datasets that never change under the reader. `rounds` is opened first: all
+//! that a marker stands for was written before it, so the later tables hold at least that. `faces` is opened last: a row
+//! that names a face was written after the face, so no snapshot holds an id without its face.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -35,7 +36,8 @@ impl Corpus {
     /// Everything committed so far.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>> {
         let mut datasets = BTreeMap::new();
-        for table in TableId::ALL {
+        let before_faces = TableId::ALL.iter().filter(|table| **table != TableId::Faces);
+        for table in before_faces.chain(&[TableId::Faces]) {
             datasets.insert(*table, self.log().latest(*table).await?);
         }
         Snapshot::over(datasets, self.classes()).await

@@ -109,8 +109,7 @@ pub(crate) use table;
 
 macro_rules! table_ids {
     ($($(#[doc = $doc:literal])+ $id:ident = $name:literal, row $row:ty;)*) => {
-        /// The tables of a corpus. The order is the order in which a reader should open them: `rounds` first, because
-        /// everything that a marker stands for was written before it.
+        /// The tables of a corpus.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum TableId { $($(#[doc = $doc])+ $id),* }

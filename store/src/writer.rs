@@ -173,8 +173,9 @@ impl<T: Table> Task<T> {
         let batch = T::to_batch(&rows)?;
         let committed = self.log.commit(T::ID, Change::Append(vec![batch])).await?;
         let version = committed.version;
-        drop(guard);
         self.log.sync(T::ID, committed).await?;
+        // Only now: another process must not take a face for known before it lies on the disk.
+        drop(guard);
         self.admit.written(&rows, version);
         Ok((version, written))
     }

@@ -210,7 +210,13 @@ async fn run<T: serde::de::DeserializeOwned>(
     sql: &str,
     parameters: Parameters,
 ) -> Result<Vec<T>> {
-    let failed = |error: marginalia_store::Error| Error::Curriculum { file, problem: error.to_string() };
+    use marginalia_store::Error as Store;
+    let failed = |error: Store| match error {
+        Store::QueryRefused { .. } | Store::QueryFailed { .. } | Store::QueryTooLarge { .. } => {
+            Error::Curriculum { file, problem: error.to_string() }
+        }
+        other => Error::Store(other),
+    };
     session.query_trusted(sql, parameters.values(sql)).await.map_err(failed)?.rows().await.map_err(failed)
 }
 

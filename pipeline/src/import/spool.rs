@@ -41,7 +41,8 @@ impl SpoolWriter {
     pub fn create(corpus: &Path) -> Result<Self> {
         let folder = corpus.join("tmp");
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        let path = folder.join(format!("import-{}.arrow", std::process::id()));
+        let started = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos());
+        let path = folder.join(format!("import-{}-{started}.arrow", std::process::id()));
         let mut fields: Vec<Field> = Sighting::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
         fields.push(Field::new("perceptual_hash", DataType::UInt64, false));
         let schema = Arc::new(Schema::new(fields));

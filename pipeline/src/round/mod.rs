@@ -75,10 +75,16 @@ pub async fn run_round(context: &RoundContext, request: &RoundRequest) -> Result
         None => (begin(context, request).await?, false),
     };
     let plan = writer.plan().clone();
-    let planned: PlannedConfig =
-        serde_json::from_str(&plan.config).map_err(|source| Error::Plan { round: plan.round, source })?;
-    let curriculum: Curriculum =
-        serde_json::from_str(&plan.curriculum).map_err(|source| Error::Plan { round: plan.round, source })?;
+    let parsed = serde_json::from_str::<PlannedConfig>(&plan.config)
+        .and_then(|planned| Ok((planned, serde_json::from_str::<Curriculum>(&plan.curriculum)?)));
+    let (planned, curriculum) = match parsed {
+        Ok(parsed) => parsed,
+        Err(source) => {
+            // A plan of another build: it cannot be resumed, so it must not stand in the way.
+            writer.abort().await?;
+            return Err(Error::Plan { round: plan.round, source });
+        }
+    };
     context.reporter.emit(Event::RoundStarted { round: plan.round, method: plan.method, seed: plan.seed, resumed });
     let run = Run { context, writer, planned, curriculum };
     match run.go().await {
@@ -101,13 +107,22 @@ pub async fn run_round(context: &RoundContext, request: &RoundRequest) -> Result
 /// Errors that lie in what the round was planned on: resuming it would meet them again, so it is given up. After any other
 /// (a full disk, say) the plan stands, and the next start goes on with it.
 fn would_fail_again(error: &Error) -> bool {
+    use marginalia_trainer::Error as Trainer;
     matches!(
         error,
-        Error::Trainer(_)
-            | Error::Curriculum { .. }
+        Error::Trainer(
+            Trainer::Setting { .. }
+                | Trainer::UnknownMethod { .. }
+                | Trainer::UnknownBackbone { .. }
+                | Trainer::Incompatible { .. }
+                | Trainer::NoFaces { .. }
+                | Trainer::ClassOutOfRange { .. }
+                | Trainer::BadWeight { .. }
+                | Trainer::Diverged { .. }
+        ) | Error::Curriculum { .. }
             | Error::NoLabels { .. }
-            | Error::Plan { .. }
             | Error::Progress { .. }
+            | Error::Store(marginalia_store::Error::DanglingFace { .. })
     )
 }
 

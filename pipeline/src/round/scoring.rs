@@ -43,9 +43,12 @@ impl Run<'_> {
             most => prepared.pool.min(most),
         };
         let keep_all = self.writer.snapshot().count(TableId::Faces, None).await? <= self.planned.round.embeddings_limit;
-        let done = self.writer.scored().await?;
-        let sql =
-            format!("select face_id from unlabelled order by face_id limit {} offset {done}", total - done.min(total));
+        let (last, done) = self.writer.scored().await?;
+        let sql = format!(
+            "select face_id from unlabelled where face_id > '{}' order by face_id limit {}",
+            last.unwrap_or_default(),
+            total - done.min(total)
+        );
         let mut answer = session.query_trusted(&sql, Vec::new()).await?;
         let started = std::time::Instant::now();
         let mut scored = done;

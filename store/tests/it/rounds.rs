@@ -122,7 +122,8 @@ async fn write(writer: RoundWriter, accepted: bool) -> marginalia_store::Result<
     };
     writer.write_epochs(vec![epoch], vec![margin]).await?;
     if accepted {
-        let done = writer.scored().await?;
+        let (last, done) = writer.scored().await?;
+        assert_eq!(last.is_some(), done > 0);
         let confidences = [0.9, 0.5];
         let rows = ids.iter().take(2).zip(confidences).skip(done as usize);
         let rows: Vec<Prediction> = rows.map(|(id, confidence)| prediction(round, id, confidence)).collect();
