@@ -1,5 +1,6 @@
 //! `bench`: our side of the comparisons; `bench/` at the top of the repository has the peers' side.
 
+mod faces;
 mod ingest;
 mod label;
 mod precision;
@@ -21,6 +22,8 @@ pub struct Args {
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub enum What {
+    /// Write synthetic faces as files, for the others to measure
+    Faces(faces::Args),
     /// Images a second into a fresh corpus
     Ingest(ingest::Args),
     /// Seconds of a training step
@@ -38,6 +41,7 @@ pub enum What {
 /// Runs `bench`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     match args.what {
+        What::Faces(args) => faces::run(args, console).await,
         What::Ingest(args) => ingest::run(args, console).await,
         What::Step(args) => step::run(&args, console).await,
         What::Score(args) => score::run(&args, console).await,
