@@ -106,9 +106,11 @@ impl Admit<Face> for KnownFaces {
         Ok((new.collect(), Box::new(lock)))
     }
 
-    fn written(&mut self, rows: &[Face], _version: u64) {
+    fn written(&mut self, rows: &[Face], table: &Dataset) {
         for face in rows {
             self.filter.insert(face.face_id.as_str());
         }
+        // Under the lock nobody else adds faces: whatever is new in the table are the rows above.
+        self.covered.extend(table.iter_fragments().map(|fragment| fragment.id));
     }
 }

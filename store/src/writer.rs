@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lance::Dataset;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
@@ -46,8 +47,9 @@ pub struct Acknowledged {
 pub trait Admit<T: Table>: Send + 'static {
     /// Which rows to write. What the guard holds is held until the commit is done.
     async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)>;
-    /// Called after the commit with the rows that were written.
-    fn written(&mut self, rows: &[T], version: u64);
+    /// Called after the commit, with the rows that were written and the table that holds them, while what the guard holds
+    /// is still held.
+    fn written(&mut self, rows: &[T], table: &Dataset);
 }
 
 /// Takes every row.
@@ -58,7 +60,7 @@ impl<T: Table> Admit<T> for AdmitAll {
     async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)> {
         Ok((vec![true; rows.len()], Box::new(())))
     }
-    fn written(&mut self, _rows: &[T], _version: u64) {}
+    fn written(&mut self, _rows: &[T], _table: &Dataset) {}
 }
 
 struct Request<T> {
@@ -174,9 +176,10 @@ impl<T: Table> Task<T> {
         let committed = self.log.commit(T::ID, Change::Append(vec![batch])).await?;
         let version = committed.version;
         self.log.sync(T::ID, committed).await?;
+        let table = self.log.latest(T::ID).await?;
+        self.admit.written(&rows, &table);
         // Only now: another process must not take a face for known before it lies on the disk.
         drop(guard);
-        self.admit.written(&rows, version);
         Ok((version, written))
     }
 }
