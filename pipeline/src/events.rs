@@ -272,26 +272,6 @@ pub enum Event {
         /// The face.
         face_id: String,
     },
-    /// The demo closed one of its rounds, with people simulated.
-    DemoRound {
-        /// Round.
-        round: u32,
-        /// Labels so far.
-        labels: u64,
-        /// Accuracy on the test faces.
-        accuracy: f64,
-        /// Macro-F1 on the test faces.
-        macro_f1: f64,
-        /// Pseudo-labels of this round.
-        pseudo_labels: u64,
-        /// Share of them that is right; none without any.
-        pseudo_label_precision: Option<f64>,
-    },
-    /// The page can be opened.
-    Serving {
-        /// Its address.
-        url: String,
-    },
     /// Something to look at; the work goes on.
     Warning {
         /// What, and what to do.

@@ -54,7 +54,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         keep_truth: args.keep_truth,
         class_map,
         seed: args.seed,
-        limits: crate::ingest::limits(&opened.config.ingest),
+        limits: opened.config.ingest.limits(),
     };
     let (reporter, handle) = console.report();
     let summary = import(&opened.corpus, &opened.sql, request, &reporter).await;

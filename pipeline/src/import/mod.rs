@@ -69,8 +69,11 @@ pub async fn import(
     reporter: &Reporter,
 ) -> Result<ImportSummary> {
     request.path = request.path.canonicalize().map_err(Error::io(&request.path))?;
+    let started = std::time::Instant::now();
     let classes = Classes::new(corpus.classes().to_vec())?;
     let mut summary = ImportSummary::new(&request);
+    let path = request.path.display().to_string();
+    reporter.emit(Event::ImportStarted { format: summary.dataset.clone(), path });
     let spool = read(corpus, &classes, &request, &mut summary, reporter).await?;
     let session = Session::open(sql, corpus.snapshot().await?, SqlLimits::default()).await?;
     let evaluation = evaluation_faces(&session).await?;
@@ -83,6 +86,8 @@ pub async fn import(
     write_rows(corpus, &session, &spool, &choice, &request, &mut summary).await?;
     let session = Session::open(sql, corpus.snapshot().await?, SqlLimits::default()).await?;
     summary.fill(&session, &seen, &choice, &classes, &request).await?;
+    let (counts, labels) = (counts(&summary), summary.labels);
+    reporter.emit(Event::ImportFinished { counts, labels, seconds: started.elapsed().as_secs_f64() });
     Ok(summary)
 }
 
@@ -120,18 +125,23 @@ async fn read(
         summary.skipped += batch.skipped;
         summary.rejected += (batch.refused.len() + batch.rejects.len()) as u64;
         store_batch(corpus, batch, &mut spool, summary, now).await?;
-        let counts = IngestCounts {
-            seen: summary.read + summary.rejected,
-            new: summary.new_faces,
-            repeats: summary.read - summary.new_faces,
-            rejected: summary.rejected,
-            skipped: summary.skipped,
-        };
+        let counts = counts(summary);
         let images_per_second = counts.seen as f64 / started.elapsed().as_secs_f64().max(1e-9);
         reporter.emit(Event::ImportProgress { counts, labels: summary.labels, images_per_second });
     }
     reading.await.map_err(Error::task)??;
     spool.finish()
+}
+
+/// The totals so far as events tell them.
+fn counts(summary: &ImportSummary) -> IngestCounts {
+    IngestCounts {
+        seen: summary.read + summary.rejected,
+        new: summary.new_faces,
+        repeats: summary.read - summary.new_faces,
+        rejected: summary.rejected,
+        skipped: summary.skipped,
+    }
 }
 
 /// Gathers items into batches of bounded size.

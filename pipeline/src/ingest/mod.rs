@@ -120,7 +120,7 @@ impl Gathered {
 impl Gatherer {
     async fn run(mut self) -> Result<()> {
         let window = Duration::from_millis(self.context.config.batch_window_ms);
-        let limits = limits(&self.context.config);
+        let limits = self.context.config.limits();
         while let Some(first) = self.watcher.next().await {
             let mut gathered = Gathered::default();
             self.take_note(first, &mut gathered);
@@ -159,15 +159,6 @@ impl Gatherer {
             Found::ScanComplete { files } => self.context.reporter.emit(Event::ScanFinished { files }),
             Found::Degraded { why } => self.context.reporter.warn(why),
         }
-    }
-}
-
-/// The limits of admission that the config sets.
-pub fn limits(config: &IngestConfig) -> Limits {
-    Limits {
-        max_file_bytes: config.max_file_mb << 20,
-        max_side: config.max_side,
-        max_decoded_bytes: config.max_decoded_mb << 20,
     }
 }
 

@@ -27,15 +27,6 @@ pub(super) fn line(event: &Event) -> Option<String> {
             format!("label: {} is {expression}, says {annotator} ({lane})", short(face_id))
         }
         Event::LabelRetracted { face_id, .. } => format!("label of {} taken back", short(face_id)),
-        Event::DemoRound { round, labels, accuracy, macro_f1, pseudo_labels, pseudo_label_precision } => format!(
-            "demo round {round}: {} labels, test accuracy {}, macro-F1 {}, {} pseudo-labels, {} of them right",
-            number(*labels),
-            percent(Some(*accuracy)),
-            percent(Some(*macro_f1)),
-            number(*pseudo_labels),
-            percent(*pseudo_label_precision)
-        ),
-        Event::Serving { url } => format!("labelling page at {url}"),
         Event::Warning { message } => format!("warning: {message}"),
         Event::Finished { command, seconds } => format!("{command} done in {}", time(*seconds)),
         Event::RoundStarted { .. }

@@ -216,7 +216,7 @@ impl Demo<'_> {
             keep_truth: false,
             class_map: None,
             seed: self.args.seed,
-            limits: crate::ingest::limits(&self.opened.config.ingest),
+            limits: self.opened.config.ingest.limits(),
         };
         import(&self.opened.corpus, &self.opened.sql, request, &self.reporter).await.map(drop)
     }
