@@ -54,6 +54,8 @@ pub enum Reason {
     NotAFile,
     #[error("the file changed while it was read")]
     Changed,
+    #[error("this face was forgotten on request and is not taken in again")]
+    Forgotten,
     // About a row of a table.
     #[error("the row does not work: {detail}")]
     InvalidRow { detail: String },
@@ -79,6 +81,7 @@ impl Reason {
             Self::Unreadable { .. } => "unreadable",
             Self::NotAFile => "not_a_file",
             Self::Changed => "changed",
+            Self::Forgotten => "forgotten",
             Self::InvalidRow { .. } => "invalid_row",
             Self::OutsideFolder => "outside_folder",
             Self::InvalidBox { .. } => "invalid_box",

@@ -4,10 +4,12 @@
 //! bytes, so memory is too.
 
 use marginalia_datasets::{Limits, Reason, Record, admit};
-use marginalia_store::Timestamp;
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::rejects::Reject;
+use marginalia_store::{Corpus, Timestamp};
 use rayon::prelude::*;
+
+use crate::error::Result;
 
 /// Faces in a batch.
 pub const BATCH_FACES: usize = 4096;
@@ -53,7 +55,7 @@ pub fn reject_row(source: &str, reason: &Reason, dataset: &str, now: Timestamp) 
 
 /// Looks at every record of a batch, on all cores, keeping the order.
 pub fn admit_batch(records: Vec<Record>, limits: &Limits, now: Timestamp) -> (Vec<Admitted>, Vec<Refused>) {
-    let looked_at: Vec<Result<Admitted, Box<Refused>>> =
+    let looked_at: Vec<std::result::Result<Admitted, Box<Refused>>> =
         records.into_par_iter().with_min_len(16).map(|record| admit_record(record, limits, now)).collect();
     let mut admitted = Vec::with_capacity(looked_at.len());
     let mut refused = Vec::new();
@@ -66,7 +68,23 @@ pub fn admit_batch(records: Vec<Record>, limits: &Limits, now: Timestamp) -> (Ve
     (admitted, refused)
 }
 
-fn admit_record(mut record: Record, limits: &Limits, now: Timestamp) -> Result<Admitted, Box<Refused>> {
+/// Refuses faces that were forgotten.
+pub async fn refuse_forgotten(corpus: &Corpus, admitted: &mut Vec<Admitted>, refused: &mut Vec<Refused>) -> Result<()> {
+    let ids: Vec<&str> = admitted.iter().map(|admitted| admitted.face.face_id.as_str()).collect();
+    let forgotten = corpus.forgotten(&ids).await?;
+    if !forgotten.contains(&true) {
+        return Ok(());
+    }
+    for (Admitted { face, record }, forgotten) in std::mem::take(admitted).into_iter().zip(forgotten) {
+        match forgotten {
+            true => refused.push(Refused { record, reason: Reason::Forgotten }),
+            false => admitted.push(Admitted { face, record }),
+        }
+    }
+    Ok(())
+}
+
+fn admit_record(mut record: Record, limits: &Limits, now: Timestamp) -> std::result::Result<Admitted, Box<Refused>> {
     match admit(std::mem::take(&mut record.image), limits) {
         Err(reason) => Err(Box::new(Refused { record, reason })),
         Ok(face) => Ok(Admitted {

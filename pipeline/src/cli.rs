@@ -71,6 +71,12 @@ commands! {
     Predict => predict;
     /// Read everything back and check it
     Verify => verify;
+    /// Copy the corpus into a folder, or bring such a copy up to date
+    Backup => backup;
+    /// Make a corpus out of a backup
+    Restore => restore;
+    /// Remove faces from the corpus for good
+    Forget => forget;
     /// Compact, index and clean up now
     Compact => compact;
     /// Check or show the curriculum's SQL

@@ -111,6 +111,10 @@ pub struct RoundConfig {
     pub max_scored: u64,
     /// Share of subset I that people check blindly.
     pub audit_share: f64,
+    /// Audited precision below which a class loses its pseudo-labels; 0 = never.
+    pub audit_target: f64,
+    /// Faces of a class that an audit must have judged before it decides.
+    pub audit_min_faces: u32,
     /// Faces of the queue that are written down with a round.
     pub queue_top: usize,
     /// Faces up to which all features are kept.
@@ -151,6 +155,8 @@ pub struct StoreConfig {
     pub commit_window_ms: u64,
     /// What acknowledged means.
     pub durability: Durability,
+    /// Room that new faces leave on the disk, in MB; 0 = none.
+    pub reserve_mb: u64,
     /// Pause between two compactions, in seconds.
     pub maintenance_every_seconds: u64,
     /// Pause between two clean-ups, in seconds.
@@ -270,6 +276,8 @@ impl Default for RoundConfig {
             max_unlabelled: 20_000,
             max_scored: 0,
             audit_share: 0.05,
+            audit_target: 0.5,
+            audit_min_faces: 10,
             queue_top: 1000,
             embeddings_limit: 200_000,
             score_batch: 256,
@@ -298,6 +306,7 @@ impl Default for StoreConfig {
         Self {
             commit_window_ms: 0,
             durability: Durability::Commit,
+            reserve_mb: 64,
             maintenance_every_seconds: 60,
             cleanup_every_seconds: 300,
             keep_untagged_minutes: 10,

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use marginalia_store::{Corpus, Options, Session, SqlLimits, SqlRuntime};
+use marginalia_store::{Audit, Corpus, Options, Session, SqlLimits, SqlRuntime};
 use serde::Serialize;
 
 use crate::config::{Config, Durability, SqlConfig, find_corpus};
@@ -91,7 +91,9 @@ pub fn store_options(config: &Config) -> Options {
         metadata_cache_bytes: (config.store.metadata_cache_mb as usize) << 20,
         face_window: Duration::from_millis(config.store.commit_window_ms),
         sync: config.store.durability == Durability::Commit,
+        reserve_bytes: config.store.reserve_mb << 20,
         keep_rounds: config.round.keep_rounds as usize,
+        audit: Audit { target: config.round.audit_target, min_faces: config.round.audit_min_faces },
         ..Options::default()
     }
 }

@@ -152,7 +152,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     /// `verify` found something.
-    #[error("{findings} findings; nothing was changed")]
+    #[error("{findings} findings; `marginalia verify --repair` mends what can be mended, a backup has the rest")]
     VerifyFound {
         /// How many.
         findings: usize,

@@ -17,6 +17,8 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
     let clean_every = Duration::from_secs(config.cleanup_every_seconds.max(1));
     let keep = Duration::from_secs(60 * config.keep_untagged_minutes);
     let mut cleaned = Instant::now();
+    // What writers left that were killed goes at the first turn.
+    let mut sweep = true;
     loop {
         tokio::select! {
             () = token.cancelled() => return,
@@ -24,7 +26,7 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
         }
         let clean = cleaned.elapsed() >= clean_every;
         let started = Instant::now();
-        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false }).await {
+        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false, sweep }).await {
             Ok(report) => {
                 let work = [("compacted", report.compacted), ("cleaned", report.cleaned)];
                 for (work, table) in
@@ -36,12 +38,16 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
                         seconds: started.elapsed().as_secs_f64(),
                     });
                 }
+                if let Some(reason) = report.not_cleaned {
+                    reporter.warn(format!("no old version was removed: {reason}"));
+                }
                 if clean {
                     cleaned = Instant::now();
                 }
+                sweep = false;
             }
             // What the disk kept is unknown: nothing more is to be written.
-            Err(error @ marginalia_store::Error::Sync { .. }) => {
+            Err(error) if error.stops_writing() => {
                 reporter.warn(error.to_string());
                 token.cancel();
             }

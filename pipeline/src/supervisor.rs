@@ -47,7 +47,7 @@ pub async fn train_when_due(
             Ok(_) => {}
             // Another process runs the round.
             Err(Error::Store(marginalia_store::Error::Locked { .. })) => {}
-            Err(error @ Error::Store(marginalia_store::Error::Sync { .. })) => return Err(error),
+            Err(Error::Store(error)) if error.stops_writing() => return Err(error.into()),
             // The stream goes on; the next change of faces or labels tries again, at the earliest after a pause.
             Err(error) => {
                 context.reporter.warn(format!("no round: {error}"));

@@ -12,16 +12,35 @@ use std::time::Duration;
 use lance::io::ObjectStoreRegistry;
 use lance::session::Session;
 
+use crate::clock::ClockGuard;
 use crate::error::{Error, Result};
 use crate::failpoint::FailPoints;
 use crate::known::KnownFaces;
-use crate::log::{LanceLog, Log, table_path};
+use crate::lance_log::{LanceLog, table_path};
+use crate::log::Log;
+use crate::repair::{self, Depth, SetAside};
 use crate::table::{SCHEMA_VERSION_KEY, Table, TableId};
 use crate::tables::faces::Face;
+use crate::tombstones::Tombstones;
 use crate::writer::{AdmitAll, Gather, Writer};
 
 /// Key of the class names, a JSON list, in every table's schema metadata.
 const CLASSES_KEY: &str = "marginalia:classes";
+
+/// When a class loses its pseudo-labels to the judgement of people.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Audit {
+    /// Precision below which the class is withheld, 0 to 1; 0: never.
+    pub target: f64,
+    /// Faces of the class that must have been judged before an audit says anything.
+    pub min_faces: u32,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { target: 0.5, min_faces: 10 }
+    }
+}
 
 /// Settings of an open corpus.
 #[derive(Clone, Debug)]
@@ -34,8 +53,12 @@ pub struct Options {
     pub face_window: Duration,
     /// Whether an acknowledged commit lies on the disk, or is merely handed to the operating system.
     pub sync: bool,
+    /// Bytes that new faces leave free on the disk; 0: none.
+    pub reserve_bytes: u64,
     /// Rounds whose versions are kept.
     pub keep_rounds: usize,
+    /// When audited pseudo-labels are withheld.
+    pub audit: Audit,
     /// Places where tests make a round die.
     pub fail_points: FailPoints,
 }
@@ -47,7 +70,9 @@ impl Default for Options {
             metadata_cache_bytes: 64 << 20,
             face_window: Duration::ZERO,
             sync: true,
+            reserve_bytes: 64 << 20,
             keep_rounds: 20,
+            audit: Audit::default(),
             fail_points: FailPoints::default(),
         }
     }
@@ -64,6 +89,8 @@ struct Inner {
     classes: Vec<String>,
     log: Arc<dyn Log>,
     options: Options,
+    clock: ClockGuard,
+    tombstones: Arc<Tombstones>,
     /// One writer task per table, started at first use, by row type.
     writers: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
 }
@@ -74,7 +101,8 @@ impl Corpus {
     /// A trial commit comes first, so that a file system that cannot hold a corpus is refused before anything is in it.
     pub async fn init(root: &Path, classes: &[String], options: Options) -> Result<Self> {
         refuse_scheme(root)?;
-        let is_whole = |root: &Path| TableId::ALL.iter().all(|table| table_path(root, *table).exists());
+        let is_made = |root: &Path, table: TableId| repair::has_versions(&table_path(root, table));
+        let is_whole = |root: &Path| TableId::ALL.iter().all(|table| is_made(root, *table));
         if is_whole(root) {
             return Err(Error::CorpusExists { path: root.to_owned() });
         }
@@ -88,7 +116,7 @@ impl Corpus {
             .map_err(|source| Error::Unreadable { what: "the list of classes".into(), source })?;
         let log = LanceLog::new(root.clone(), session(&options), options.sync);
         // An `init` that was cut short left some of them; they are as empty as new ones.
-        for table in TableId::ALL.iter().filter(|table| !table_path(&root, **table).exists()) {
+        for table in TableId::ALL.iter().filter(|table| !is_made(&root, **table)) {
             log.create(*table, HashMap::from([(CLASSES_KEY.to_owned(), classes_json.clone())])).await?;
         }
         Self::open(&root, options).await
@@ -101,14 +129,40 @@ impl Corpus {
             return Err(Error::NoCorpus { path: root.to_owned() });
         }
         let root = root.canonicalize().map_err(Error::io(root))?;
+        repair::repair(&root, Depth::AbovePins).await?;
         let log = LanceLog::new(root.clone(), session(&options), options.sync);
+        add_tables(&root, &log).await?;
         Self::open_over(&root, options, Arc::new(log)).await
+    }
+
+    /// Opens the corpus in `root` and goes back past what rounds pin, where that is all that is whole: see
+    /// [`Error::PinnedVersionBroken`]. Says what was set aside.
+    pub async fn open_past_pins(root: &Path, options: Options) -> Result<(Self, Vec<SetAside>)> {
+        let set_aside = repair::repair(root, Depth::PastPins).await?;
+        Ok((Self::open(root, options).await?, set_aside))
+    }
+
+    /// Manifests and tags that repair has set aside at some time.
+    pub fn set_aside(&self) -> Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        for table in TableId::ALL {
+            all.extend(repair::set_aside(self.path(), *table)?);
+        }
+        Ok(all)
     }
 
     /// Opens the corpus over another log: a failing disk or another clock, in tests.
     pub async fn open_over(root: &Path, options: Options, log: Arc<dyn Log>) -> Result<Self> {
         let classes = check_schemas(log.as_ref()).await?;
-        let inner = Inner { root: root.to_owned(), classes, log, options, writers: Mutex::new(HashMap::new()) };
+        let inner = Inner {
+            root: root.to_owned(),
+            classes,
+            clock: ClockGuard::new(log.now()),
+            tombstones: Arc::default(),
+            log,
+            options,
+            writers: Mutex::new(HashMap::new()),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -132,6 +186,14 @@ impl Corpus {
         &self.inner.log
     }
 
+    pub(crate) fn tombstones(&self) -> &Arc<Tombstones> {
+        &self.inner.tombstones
+    }
+
+    pub(crate) fn clock(&self) -> &ClockGuard {
+        &self.inner.clock
+    }
+
     /// The writer of table `T`; all callers in this process share its one task.
     pub fn writer<T: Table>(&self) -> Writer<T> {
         let mut writers = self.inner.writers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -148,7 +210,8 @@ impl Corpus {
             return Writer::start(log, Gather::default(), AdmitAll);
         }
         let gather = Gather { window: self.inner.options.face_window, max_rows: 4096 };
-        let faces = Writer::<Face>::start(log.clone(), gather, KnownFaces::new(self.inner.root.clone(), log.clone()));
+        let known = KnownFaces::new(self, log.clone());
+        let faces = Writer::<Face>::start(log.clone(), gather, known);
         let faces: Box<dyn Any> = Box::new(faces);
         match faces.downcast::<Writer<T>>() {
             Ok(writer) => *writer,
@@ -174,6 +237,19 @@ fn refuse_scheme(root: &Path) -> Result<()> {
     }
 }
 
+/// Makes the tables that a corpus of an older schema version does not have yet.
+async fn add_tables(root: &Path, log: &LanceLog) -> Result<()> {
+    let is_made = |table: &TableId| repair::has_versions(&table_path(root, *table));
+    // Whatever else is missing was not made by a version of ours, and opening it says so.
+    let added = [TableId::Erasures, TableId::Tombstones];
+    for table in added.into_iter().filter(|table| !is_made(table)) {
+        let faces = log.latest(TableId::Faces).await?;
+        let classes = faces.schema().metadata.get(CLASSES_KEY).cloned();
+        log.create(table, classes.map(|json| (CLASSES_KEY.to_owned(), json)).into_iter().collect()).await?;
+    }
+    Ok(())
+}
+
 /// Every table must open and be of a version this build reads; returns the class names.
 async fn check_schemas(log: &dyn Log) -> Result<Vec<String>> {
     let mut classes = Vec::new();
@@ -181,7 +257,7 @@ async fn check_schemas(log: &dyn Log) -> Result<Vec<String>> {
         let dataset = log.latest(*table).await?;
         let metadata = &dataset.schema().metadata;
         let found = metadata.get(SCHEMA_VERSION_KEY).cloned().unwrap_or_default();
-        if !found.parse::<u32>().is_ok_and(|version| version >= 1 && version <= crate::SCHEMA_VERSION) {
+        if !found.parse::<u32>().is_ok_and(|version| (1..=crate::SCHEMA_VERSION).contains(&version)) {
             return Err(Error::SchemaVersion { table: *table, found, known: crate::SCHEMA_VERSION });
         }
         if let Some(json) = metadata.get(CLASSES_KEY) {

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use crate::commit::SyncFailed;
 use crate::table::TableId;
 
 /// Result of the store.
@@ -19,6 +20,21 @@ pub enum Error {
     #[error("{path} holds no corpus; `marginalia init {path}` makes one")]
     NoCorpus {
         /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A folder that is not, and cannot become, a backup.
+    #[error(
+        "{path} is no backup of a corpus: name a folder outside the corpus that does not exist, is empty, or holds a finished \
+         backup; one that was broken off is finished by `marginalia backup {path}`"
+    )]
+    NotABackup {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A restored corpus goes into a folder of its own.
+    #[error("{path} is not empty; name a folder that does not exist")]
+    NotEmpty {
+        /// Which.
         path: PathBuf,
     },
     /// There is one already.
@@ -107,6 +123,58 @@ pub enum Error {
         /// Column.
         column: String,
     },
+    /// No version of a table is whole.
+    #[error(
+        "table {table}: none of its versions in {path} is whole; restore the corpus from a backup (the files are still \
+         there, with the ending .broken)"
+    )]
+    TableLost {
+        /// Table.
+        table: TableId,
+        /// Where its versions lie.
+        path: PathBuf,
+    },
+    /// The newest whole version is older than one that a round pins.
+    #[error(
+        "table {table}: version {version} is broken ({reason}), and {tag} pins it or a later one; going back behind it \
+         costs what that round saw: restore a backup, or accept that with `marginalia verify --repair`"
+    )]
+    PinnedVersionBroken {
+        /// Table.
+        table: TableId,
+        /// The broken version.
+        version: u64,
+        /// The pin that stands in the way.
+        tag: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A copy that is not what it was copied from.
+    #[error(
+        "{path}: the copy does not verify ({finding}); run `marginalia verify` on the corpus itself, then copy again"
+    )]
+    BackupDiffers {
+        /// The copy.
+        path: PathBuf,
+        /// The first finding.
+        finding: String,
+    },
+    /// The key of the tombstones is not a key.
+    #[error(
+        "{path}: a key has 32 bytes, this has {length}; restore it from a backup: without it forgotten faces may come back"
+    )]
+    BadKey {
+        /// Where.
+        path: PathBuf,
+        /// Its length.
+        length: usize,
+    },
+    /// Something of a forgotten face was found in the end.
+    #[error("the faces were removed from every table, but these files still hold something of them: {}", list(files))]
+    NotForgotten {
+        /// Which.
+        files: Vec<PathBuf>,
+    },
     /// A table of another schema.
     #[error("table {table} has schema version {found}, this build reads versions up to {known}; use a newer build")]
     SchemaVersion {
@@ -148,6 +216,30 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// Little is left on the disk, and faces are the first that have to wait.
+    #[error(
+        "{path}: no room for new faces: {free_mb} MB are free, and store.reserve_mb keeps {reserve_mb} MB for labels and \
+         repairs; make room (`marginalia compact` removes old versions) or lower it"
+    )]
+    NoRoom {
+        /// The corpus.
+        path: PathBuf,
+        /// Free.
+        free_mb: u64,
+        /// Kept free.
+        reserve_mb: u64,
+    },
+    /// The disk has no room left; what was there before is as it was.
+    #[error(
+        "table {table}: the disk is full, nothing of this commit was stored and everything before it is intact; make room \
+         and try again ({detail})"
+    )]
+    DiskFull {
+        /// Table.
+        table: TableId,
+        /// Which file, in the words of the system.
+        detail: String,
     },
     /// The data may not have reached the disk: nobody is told it did, and writing stops.
     #[error(
@@ -209,14 +301,57 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether this process must write no more: a sync failed, and what the disk has is unknown until the next start.
+    pub fn stops_writing(&self) -> bool {
+        match self {
+            Self::Sync { .. } | Self::WriterStopped { .. } => true,
+            Self::Commit { source, .. } => source.stops_writing(),
+            _ => false,
+        }
+    }
+
+    /// Whether there is no room: the same will work once there is.
+    pub fn is_out_of_room(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } | Self::DiskFull { .. } => true,
+            Self::Commit { source, .. } => source.is_out_of_room(),
+            _ => false,
+        }
+    }
+
     /// Names the file an I/O error belongs to.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
     }
 
-    /// Names the table a Lance error belongs to.
+    /// Names the table a Lance error belongs to, and tells a failed sync and a full disk from the rest.
     pub(crate) fn table(table: TableId) -> impl FnOnce(lance::Error) -> Self {
-        move |source| Self::Table { table, source: Box::new(source) }
+        move |source| {
+            if let Some(failed) = in_chain::<SyncFailed>(&source) {
+                // The kernel's own error cannot be moved out of Lance's; its kind and words are kept.
+                let cause = std::io::Error::new(failed.source.kind(), failed.source.to_string());
+                return Self::Sync { path: failed.path.clone(), source: cause };
+            }
+            if in_chain::<std::io::Error>(&source).is_some_and(is_full) {
+                return Self::DiskFull { table, detail: source.to_string() };
+            }
+            Self::Table { table, source: Box::new(source) }
+        }
     }
+}
+
+fn list(files: &[PathBuf]) -> String {
+    files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The first error of this type among the causes of `error`.
+fn in_chain<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+/// No space, no quota or no inode left.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

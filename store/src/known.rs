@@ -14,11 +14,14 @@ use fastbloom::BloomFilter;
 use futures::TryStreamExt;
 use lance::Dataset;
 
+use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::locks::{Lock, Purpose};
 use crate::log::Log;
+use crate::room;
 use crate::table::TableId;
 use crate::tables::faces::Face;
+use crate::tombstones::Tombstones;
 use crate::writer::Admit;
 
 /// Bits of the filter: 16 MiB, one false alarm in a hundred at 14 million faces; beyond that more look-ups, never a
@@ -33,6 +36,8 @@ const LOOKUP: usize = 1024;
 pub struct KnownFaces {
     corpus: PathBuf,
     log: Arc<dyn Log>,
+    reserve_bytes: u64,
+    tombstones: Arc<Tombstones>,
     filter: BloomFilter,
     /// Fragments whose ids are in the filter.
     covered: HashSet<u64>,
@@ -40,9 +45,16 @@ pub struct KnownFaces {
 
 impl KnownFaces {
     /// Nothing is read before the first face comes.
-    pub fn new(corpus: PathBuf, log: Arc<dyn Log>) -> Self {
+    pub fn new(corpus: &Corpus, log: Arc<dyn Log>) -> Self {
         let filter = BloomFilter::with_num_bits(FILTER_BITS).seed(&0x6d61_7267_696e).hashes(FILTER_HASHES);
-        Self { corpus, log, filter, covered: HashSet::new() }
+        Self {
+            corpus: corpus.path().to_owned(),
+            log,
+            reserve_bytes: corpus.options().reserve_bytes,
+            tombstones: corpus.tombstones().clone(),
+            filter,
+            covered: HashSet::new(),
+        }
     }
 
     /// Brings the filter up to the fragments that this or any other process has added.
@@ -101,9 +113,16 @@ impl Admit<Face> for KnownFaces {
         let suspects: Vec<&str> =
             rows.iter().map(|face| face.face_id.as_str()).filter(|id| self.filter.contains(id)).collect();
         let known = stored(&faces, &suspects).await?;
+        let ids: Vec<&str> = rows.iter().map(|face| face.face_id.as_str()).collect();
+        let forgotten = self.tombstones.hold(&self.corpus, self.log.as_ref(), &ids).await?;
         let mut batch = HashSet::new();
-        let new = rows.iter().map(|face| !known.contains(&face.face_id) && batch.insert(face.face_id.as_str()));
-        Ok((new.collect(), Box::new(lock)))
+        let new =
+            ids.iter().zip(forgotten).map(|(id, forgotten)| !forgotten && !known.contains(*id) && batch.insert(*id));
+        let new: Vec<bool> = new.collect();
+        if new.contains(&true) {
+            room::check(&self.corpus, self.reserve_bytes)?;
+        }
+        Ok((new, Box::new(lock)))
     }
 
     fn written(&mut self, rows: &[Face], table: &Dataset) {

@@ -5,40 +5,55 @@
 //! answers go out through a [`Snapshot`] and the read-only SQL [`Session`] over it. Modules in the order data flows:
 //! what a table is, how rows get in, how rounds commit, how readers look, how the whole is kept in order.
 
+mod backup;
+mod clock;
 pub mod columns;
+mod commit;
 mod corpus;
 mod error;
 mod failpoint;
+mod forget;
 mod guard;
 mod known;
+mod lance_log;
 pub mod locks;
 pub mod log;
 mod maintenance;
 mod pins;
+mod repair;
+mod room;
 mod round;
 mod seen;
 mod session;
 mod snapshot;
 mod table;
 pub mod tables;
+mod tombstones;
 mod trial;
 mod verify;
+mod version_files;
 mod views;
 mod writer;
 
+pub use backup::{BackupReport, restore};
 pub use columns::{FEATURE_LENGTH, Feature, Timestamp};
-pub use corpus::{Corpus, Options};
+pub use corpus::{Audit, Corpus, Options};
 pub use error::{Error, Result};
 pub use failpoint::{FailPoint, FailPoints};
+pub use forget::ForgetCost;
 pub use maintenance::{Care, CareReport};
+pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, planned_rounds, write_whole};
 pub use seen::{FileKey, SeenFiles};
 pub use session::{Answer, Session, SqlLimits, SqlRuntime};
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};
-pub use verify::{Finding, VerifyReport};
+pub use verify::{Finding, VerifyOptions, VerifyReport};
 pub use views::{VIEWS, View};
 pub use writer::{Acknowledged, Writer};
 
-/// Version of the schemas that this build writes; it reads every one from 1 up to it.
-pub const SCHEMA_VERSION: u32 = 1;
+/// Version of the schemas that this build writes; it reads every one from 1 up to it. A table of an older version gets the
+/// columns that it lacks, all null, before its first row is written.
+///
+/// 2: `queue_entries.expression`, tables `erasures` and `tombstones`.
+pub const SCHEMA_VERSION: u32 = 2;

@@ -25,6 +25,10 @@ pub enum Purpose {
     Round,
     /// Held by the process that hands out the queue.
     Queue,
+    /// Held by the process that makes a backup.
+    Backup,
+    /// Held by the process that reads everything back.
+    Verify,
 }
 
 impl Purpose {
@@ -35,6 +39,8 @@ impl Purpose {
             Purpose::Faces => "faces.lock",
             Purpose::Round => "round.lock",
             Purpose::Queue => "queue.lock",
+            Purpose::Backup => "backup.lock",
+            Purpose::Verify => "verify.lock",
         }
     }
 
@@ -45,6 +51,8 @@ impl Purpose {
             Purpose::Faces => "the admission of faces",
             Purpose::Round => "the training round",
             Purpose::Queue => "the queue",
+            Purpose::Backup => "the backup",
+            Purpose::Verify => "verification",
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Background care of the tables: clean up, compact, index.
 //!
 //! In: a corpus that is being written. Out: few fragments, indices that cover them, and no versions beyond those that
-//! are young or pinned. Clean-up comes first in a pass, so that what a compaction replaced lives on until the next one
+//! are young or pinned, as far as the clock can be trusted. Clean-up comes first in a pass, so that what a compaction replaced lives on until the next one
 //! and no reader in mid-scan loses its files.
 
 use std::time::Duration;
 
+use crate::columns::Timestamp;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::locks::{Lock, Purpose};
@@ -19,12 +20,14 @@ const COMPACT_FROM: usize = 16;
 const INDEX_FROM_ROWS: usize = 4096;
 
 /// What a pass is to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Care {
     /// Versions older than this go, unless pinned; `None` leaves them.
     pub clean_up: Option<Duration>,
     /// Compact and index however little there is to gain.
     pub thorough: bool,
+    /// Remove what killed writers left.
+    pub sweep: bool,
 }
 
 /// What a pass did.
@@ -36,6 +39,8 @@ pub struct CareReport {
     pub indexed: Vec<String>,
     /// Tables whose old versions were removed.
     pub cleaned: Vec<TableId>,
+    /// Why no old version was removed, though it was time.
+    pub not_cleaned: Option<String>,
 }
 
 /// Which columns have an index.
@@ -48,6 +53,11 @@ pub const INDICES: &[(TableId, &str, IndexKind)] = &[
     (TableId::Predictions, "round", IndexKind::Bitmap),
 ];
 
+/// Rows of a fragment: about 1 GB of images, a million of anything else.
+pub(crate) fn target_rows(table: TableId) -> usize {
+    if table == TableId::Faces { 50_000 } else { 1_000_000 }
+}
+
 impl Corpus {
     /// One pass over all tables.
     ///
@@ -56,8 +66,16 @@ impl Corpus {
     pub async fn care(&self, care: Care) -> Result<CareReport> {
         let _lock = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
         let mut report = CareReport::default();
+        let mut clean_up = care.clean_up;
+        if clean_up.is_some() {
+            report.not_cleaned = self.clock().fault(self.log().now(), self.newest_commit().await?);
+            clean_up = clean_up.filter(|_| report.not_cleaned.is_none());
+        }
         for table in TableId::ALL {
-            if let Some(older_than) = care.clean_up {
+            if care.sweep {
+                self.change(*table, Change::Sweep).await?;
+            }
+            if let Some(older_than) = clean_up {
                 self.change(*table, Change::CleanUp { older_than }).await?;
                 report.cleaned.push(*table);
             }
@@ -73,31 +91,40 @@ impl Corpus {
         Ok(report)
     }
 
+    /// When the newest version of any table was made, by the clock of whoever made it.
+    async fn newest_commit(&self) -> Result<Timestamp> {
+        let mut newest = Timestamp(i64::MIN);
+        for table in TableId::ALL {
+            let made = self.log().latest(*table).await?.version().timestamp;
+            newest = newest.max(Timestamp(made.timestamp_micros()));
+        }
+        Ok(newest)
+    }
+
     async fn compact(&self, table: TableId, thorough: bool) -> Result<bool> {
-        let target_rows = if table == TableId::Faces { 50_000 } else { 1_000_000 };
+        let target_rows = target_rows(table);
         let dataset = self.log().latest(table).await?;
         let small = dataset.num_small_files(target_rows).await;
         let deleted = dataset.count_deleted_rows().await.map_err(Error::table(table))?;
         if small < if thorough { 2 } else { COMPACT_FROM } && (deleted == 0 || !thorough) {
             return Ok(false);
         }
-        self.change(table, Change::Compact { target_rows }).await?;
+        self.change(table, Change::Compact { target_rows, every_deletion: thorough }).await?;
         Ok(true)
     }
 
     async fn index(&self, table: TableId, column: &'static str, kind: IndexKind, thorough: bool) -> Result<bool> {
         let dataset = self.log().latest(table).await?;
         let rows = dataset.count_rows(None).await.map_err(Error::table(table))?;
-        let uncovered = crate::log::uncovered_rows(&dataset, table, column, kind).await?;
+        let uncovered = crate::lance_log::uncovered_rows(&dataset, table, column, kind).await?;
         if rows == 0 || uncovered < if thorough { 1 } else { INDEX_FROM_ROWS } {
             return Ok(false);
         }
-        self.change(table, Change::Index { column, kind }).await?;
+        self.change(table, Change::Index { column, kind, rebuild: false }).await?;
         Ok(true)
     }
 
     async fn change(&self, table: TableId, change: Change) -> Result<()> {
-        let committed = self.log().commit(table, change).await?;
-        self.log().sync(table, committed).await
+        self.log().commit(table, change).await.map(drop)
     }
 }

@@ -1,11 +1,13 @@
 //! Pinned versions: Lance tags that keep clean-up away from what a round read or wrote.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use lance::Dataset;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
+use crate::lance_log::table_path;
 use crate::snapshot::Versions;
 use crate::table::TableId;
 
@@ -33,6 +35,22 @@ pub(crate) async fn kept_rounds(rounds: &Arc<Dataset>) -> Result<Vec<u32>> {
     Ok(kept)
 }
 
+/// A pin must outlast a power cut: without it clean-up takes the version that it kept.
+fn sync(table: &Path, tag: &str) -> Result<()> {
+    sync_path(&table.join("_refs").join("tags").join(format!("{tag}.json")))?;
+    sync_folders(table)
+}
+
+fn sync_folders(table: &Path) -> Result<()> {
+    let refs = table.join("_refs");
+    [refs.join("tags"), refs, table.to_owned()].iter().try_for_each(|folder| sync_path(folder))
+}
+
+fn sync_path(path: &Path) -> Result<()> {
+    let synced = std::fs::File::open(path).and_then(|opened| opened.sync_all());
+    synced.map_err(|source| Error::Sync { path: path.to_owned(), source })
+}
+
 impl Corpus {
     /// Gives every table's version this tag; a tag that is there already moves.
     pub(crate) async fn pin(&self, tag: &str, versions: &Versions) -> Result<()> {
@@ -45,6 +63,9 @@ impl Corpus {
                 Some(_) => tags.update(tag, *version).await.map_err(Error::table(*table))?,
                 None => tags.create(tag, *version).await.map_err(Error::table(*table))?,
             }
+            if self.options().sync {
+                sync(&table_path(self.path(), *table), tag)?;
+            }
         }
         Ok(())
     }
@@ -56,6 +77,9 @@ impl Corpus {
             let known = dataset.tags().list().await.map_err(Error::table(*table))?;
             if known.contains_key(tag) {
                 dataset.tags().delete(tag).await.map_err(Error::table(*table))?;
+                if self.options().sync {
+                    sync_folders(&table_path(self.path(), *table))?;
+                }
             }
         }
         Ok(())

@@ -265,8 +265,7 @@ impl RoundWriter {
         let dataset = log.latest(table).await?;
         let rows = dataset.count_rows(Some(predicate.to_owned())).await.map_err(Error::table(table))?;
         if rows > 0 {
-            let committed = log.commit(table, Change::Delete(predicate.to_owned())).await?;
-            log.sync(table, committed).await?;
+            log.commit(table, Change::Delete(predicate.to_owned())).await?;
         }
         Ok(())
     }
@@ -278,6 +277,10 @@ impl RoundWriter {
     fn write_plan(&self) -> Result<()> {
         let folder = self.folder();
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        if let Some(parent) = folder.parent() {
+            // The folder's own name must last too.
+            std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::io(parent))?;
+        }
         let text = to_json(&self.plan)?;
         write_whole(&folder.join(PLAN), text.as_bytes())
     }

@@ -13,7 +13,7 @@ use futures::TryStreamExt;
 use lance::Dataset;
 use lance::dataset::ProjectionRequest;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Audit, Corpus};
 use crate::error::{Error, Result};
 use crate::pins;
 use crate::table::{Table, TableId, column};
@@ -28,6 +28,7 @@ pub struct Snapshot {
     datasets: BTreeMap<TableId, Arc<Dataset>>,
     rounds: Vec<Round>,
     classes: Vec<String>,
+    audit: Audit,
     /// A round whose predictions the view `candidates` shows before its marker stands.
     candidates: Option<u32>,
 }
@@ -40,7 +41,7 @@ impl Corpus {
         for table in before_faces.chain(&[TableId::Faces]) {
             datasets.insert(*table, self.log().latest(*table).await?);
         }
-        Snapshot::over(datasets, self.classes()).await
+        Snapshot::over(datasets, self).await
     }
 
     /// The tables as they were when the marker of `round` was committed.
@@ -53,6 +54,14 @@ impl Corpus {
         for table in TableId::ALL {
             let latest = now.open(*table)?;
             let Some(version) = pins::version(latest, *table, &pins::round_tag(round)).await? else {
+                // `rounds` is pinned last: with it pinned, a table without a pin is younger than the round, and empty there.
+                if *table != TableId::Rounds
+                    && pins::version(now.open(TableId::Rounds)?, TableId::Rounds, &pins::round_tag(round))
+                        .await?
+                        .is_some()
+                {
+                    continue;
+                }
                 let known = pins::kept_rounds(now.open(TableId::Rounds)?).await?;
                 let known = match known.as_slice() {
                     [] => "none is kept now".to_owned(),
@@ -63,7 +72,7 @@ impl Corpus {
             let dataset = latest.checkout_version(version).await.map_err(Error::table(*table))?;
             datasets.insert(*table, Arc::new(dataset));
         }
-        Snapshot::over(datasets, self.classes()).await
+        Snapshot::over(datasets, self).await
     }
 
     /// The tables at these versions, as a round's plan noted and pinned them.
@@ -77,19 +86,20 @@ impl Corpus {
             };
             datasets.insert(*table, dataset);
         }
-        Snapshot::over(datasets, self.classes()).await
+        Snapshot::over(datasets, self).await
     }
 }
 
 impl Snapshot {
-    async fn over(datasets: BTreeMap<TableId, Arc<Dataset>>, classes: &[String]) -> Result<Arc<Self>> {
+    async fn over(datasets: BTreeMap<TableId, Arc<Dataset>>, corpus: &Corpus) -> Result<Arc<Self>> {
         let mut rounds = Vec::new();
         if let Some(dataset) = datasets.get(&TableId::Rounds) {
             rounds = read_all::<Round>(dataset, None).await?;
             rounds.sort_by_key(|round| round.round);
             rounds.dedup_by_key(|round| round.round);
         }
-        Ok(Arc::new(Self { datasets, rounds, classes: classes.to_vec(), candidates: None }))
+        let (classes, audit) = (corpus.classes().to_vec(), corpus.options().audit);
+        Ok(Arc::new(Self { datasets, rounds, classes, audit, candidates: None }))
     }
 
     /// The table at this snapshot's version; none for the hidden ones, which only [`Snapshot::truth`] reads.
@@ -137,6 +147,11 @@ impl Snapshot {
     /// Class names in order.
     pub fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    /// When the views withhold pseudo-labels.
+    pub fn audit(&self) -> Audit {
+        self.audit
     }
 
     /// Rows of a table, without their order; `filter` is a Lance predicate.

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 
+use crate::columns::Column;
 use crate::error::{Error, Result};
 
 /// Key of the schema version in every table's schema metadata.
@@ -59,8 +60,16 @@ pub(crate) fn encoding(column: &str) -> HashMap<String, String> {
 }
 
 /// Names a column that a batch lacks; only a foreign or broken table can get here.
-pub(crate) fn column<'a>(batch: &'a RecordBatch, table: TableId, name: &str) -> Result<&'a arrow::array::ArrayRef> {
+pub(crate) fn column<'a>(batch: &'a RecordBatch, table: TableId, name: &str) -> Result<&'a ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| Error::MissingColumn { table, column: name.to_owned() })
+}
+
+/// A column of a batch; nulls where a table of an older schema version lacks it.
+pub(crate) fn column_or_nulls<C: Column>(batch: &RecordBatch, table: TableId, name: &str) -> Result<ArrayRef> {
+    match batch.column_by_name(name) {
+        None if C::NULLABLE => Ok(new_null_array(&C::data_type(), batch.num_rows())),
+        _ => column(batch, table, name).cloned(),
+    }
 }
 
 /// Declares a table: the row struct, its columns with their docs, and the conversions.
@@ -96,7 +105,7 @@ macro_rules! table {
 
             fn from_batch(batch: &arrow::array::RecordBatch) -> $crate::error::Result<Vec<Self>> {
                 use $crate::columns::Column;
-                $(let $column = $crate::table::column(
+                $(let $column = $crate::table::column_or_nulls::<$type>(
                     batch, <Self as $crate::table::Table>::ID, stringify!($column).trim_start_matches("r#"))?;)*
                 Ok((0..batch.num_rows())
                     .map(|i| Self { $($column: <$type as Column>::read($column.as_ref(), i)),* })
@@ -162,14 +171,18 @@ table_ids! {
     Epochs = "epochs", row crate::tables::epochs::Epoch;
     /// One refused input.
     Rejects = "rejects", row crate::tables::rejects::Reject;
+    /// One time that faces were forgotten.
+    Erasures = "erasures", row crate::tables::erasures::Erasure;
+    /// One face that was forgotten, as a keyed hash.
+    Tombstones = "tombstones", row crate::tables::tombstones::Tombstone;
     /// One hidden label, for simulation only.
     Truth = "truth", row crate::tables::truth::Truth;
 }
 
 impl TableId {
-    /// Tables that SQL never sees: the simulation's hidden labels.
+    /// Tables that SQL never sees: the simulation's hidden labels, and who was forgotten.
     pub fn is_hidden(self) -> bool {
-        self == TableId::Truth
+        matches!(self, TableId::Truth | TableId::Tombstones)
     }
 
     /// Tables whose rows count only once their round's marker stands.

@@ -7,9 +7,11 @@ use arrow::array::{Int32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use lance::Dataset;
 use lance::dataset::{InsertBuilder, WriteMode, WriteParams};
+use lance_table::io::commit::CommitHandler;
 
+use crate::commit::DurableCommits;
 use crate::error::{Error, Result};
-use crate::log::uri;
+use crate::lance_log::uri;
 
 /// Creates a small table, appends to it, reads it back, and removes it.
 ///
@@ -40,7 +42,8 @@ async fn run(folder: &Path) -> std::result::Result<(), String> {
     let batch = RecordBatch::try_new(schema, vec![Arc::new(Int32Array::from(vec![1]))]).map_err(|e| e.to_string())?;
     let table = uri(&folder.join("trial.lance")).map_err(|e| e.to_string())?;
     for mode in [WriteMode::Create, WriteMode::Append] {
-        let params = WriteParams { mode, ..WriteParams::default() };
+        let commit_handler: Arc<dyn CommitHandler> = Arc::new(DurableCommits::new(true));
+        let params = WriteParams { mode, commit_handler: Some(commit_handler), ..WriteParams::default() };
         InsertBuilder::new(table.as_str())
             .with_params(&params)
             .execute(vec![batch.clone()])

@@ -2,9 +2,11 @@
 //!
 //! In: a corpus. Out: a report of what is there and every finding: images that no longer hash to their id, ids that
 //! point nowhere, rows of rounds that never finished, markers whose versions or checkpoints are gone. Lance's data pages
-//! carry no checksums, so the images are hashed again; that is the point of the whole.
+//! carry no checksums, so the images are hashed again; that is the point of the whole. What it reads is pinned meanwhile.
+//! On request it mends what can be mended without losing anything that was acknowledged.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::AsArray;
@@ -13,12 +15,31 @@ use lance::Dataset;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
+use crate::locks::{Lock, Purpose};
+use crate::log::Change;
+use crate::maintenance::Care;
 use crate::pins;
+use crate::repair;
 use crate::round::planned_rounds;
 use crate::session::{Session, SqlLimits, SqlRuntime};
 use crate::snapshot::Snapshot;
 use crate::table::{TableId, column};
 use crate::tables::rounds::Round;
+
+/// What to verify, and what to do about it.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifyOptions {
+    /// Part of the images that is hashed, 0 to 1; which, is drawn anew each time.
+    pub sample: f64,
+    /// Mend what can be mended safely.
+    pub repair: bool,
+}
+
+impl Default for VerifyOptions {
+    fn default() -> Self {
+        Self { sample: 1.0, repair: false }
+    }
+}
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -27,6 +48,9 @@ pub struct Finding {
     pub code: &'static str,
     /// Table it was found in.
     pub table: TableId,
+    /// The round it belongs to, where it belongs to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<u32>,
     /// What, for people.
     pub detail: String,
 }
@@ -44,8 +68,12 @@ pub struct VerifyReport {
     pub rounds: usize,
     /// A round that was killed and will be resumed.
     pub unfinished_round: Option<u32>,
-    /// Everything found.
+    /// Files that repair has set aside at some time.
+    pub set_aside: Vec<PathBuf>,
+    /// Everything found, without what was mended.
     pub findings: Vec<Finding>,
+    /// What was mended.
+    pub repaired: Vec<String>,
 }
 
 impl VerifyReport {
@@ -55,9 +83,16 @@ impl VerifyReport {
     }
 
     fn found(&mut self, code: &'static str, table: TableId, detail: impl Into<String>) {
-        self.findings.push(Finding { code, table, detail: detail.into() });
+        self.findings.push(Finding { code, table, round: None, detail: detail.into() });
+    }
+
+    fn found_in(&mut self, round: u32, code: &'static str, table: TableId, detail: impl Into<String>) {
+        self.findings.push(Finding { code, table, round: Some(round), detail: detail.into() });
     }
 }
+
+/// Tag of what is being verified.
+const PIN: &str = "verify";
 
 /// Named checks in SQL: each counts rows that should not exist.
 const CHECKS: &[(&str, TableId, &str, &str)] = &[
@@ -127,13 +162,40 @@ const CHECKS: &[(&str, TableId, &str, &str)] = &[
 
 impl Corpus {
     /// Reads everything back; `progress` is told the images hashed and their total.
-    pub async fn verify(&self, sql: &SqlRuntime, progress: &mut (dyn FnMut(u64, u64) + Send)) -> Result<VerifyReport> {
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process verifies.
+    pub async fn verify(
+        &self,
+        sql: &SqlRuntime,
+        options: VerifyOptions,
+        progress: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<VerifyReport> {
+        let _lock = Lock::try_exclusive(self.path(), Purpose::Verify)?;
         let snapshot = self.snapshot().await?;
+        self.pin(PIN, &snapshot.versions()).await?;
+        let checked = self.check(&snapshot, sql, options, progress).await;
+        self.unpin(PIN).await?;
+        let mut report = checked?;
+        if options.repair {
+            self.mend(&mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn check(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        sql: &SqlRuntime,
+        options: VerifyOptions,
+        progress: &mut (dyn FnMut(u64, u64) + Send),
+    ) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
         for table in TableId::ALL {
-            self.check_table(&snapshot, *table, &mut report).await?;
+            self.check_table(snapshot, *table, &mut report).await?;
+            report.set_aside.extend(repair::set_aside(self.path(), *table)?);
         }
-        check_images(&snapshot, &mut report, progress).await?;
+        check_images(snapshot, options.sample, &mut report, progress).await?;
         let session = Session::open(sql, snapshot.clone(), SqlLimits::default()).await?;
         for (code, table, what, query) in CHECKS {
             let rows: Vec<Count> = session.query_trusted(query, Vec::new()).await?.rows().await?;
@@ -142,8 +204,41 @@ impl Corpus {
                 report.found(code, *table, format!("{n} {what}"));
             }
         }
-        self.check_rounds(&snapshot, &mut report).await?;
+        self.check_rounds(snapshot, &mut report).await?;
         Ok(report)
+    }
+
+    /// Mends what can be mended: left-over rows and files of the dead, pins that hold nothing.
+    async fn mend(&self, report: &mut VerifyReport) -> Result<()> {
+        self.care(Care { clean_up: None, thorough: false, sweep: true }).await?;
+        report.repaired.push("files that no version names were removed".to_owned());
+        let mut left = Vec::new();
+        for finding in std::mem::take(&mut report.findings) {
+            let mended = match (finding.code, finding.round) {
+                ("orphan", _) => self.remove_orphans(finding.table).await?,
+                ("missing_pin" | "missing_version", Some(round)) => {
+                    self.unpin(&pins::round_tag(round)).await?;
+                    true
+                }
+                _ => false,
+            };
+            match mended {
+                true => report.repaired.push(format!("{} in {}: {}", finding.code, finding.table, finding.detail)),
+                false => left.push(finding),
+            }
+        }
+        report.findings = left;
+        Ok(())
+    }
+
+    /// Removes rows of rounds that never finished, if no round is under way.
+    async fn remove_orphans(&self, table: TableId) -> Result<bool> {
+        let Ok(_lock) = Lock::try_exclusive(self.path(), Purpose::Round) else { return Ok(false) };
+        let now = self.snapshot().await?;
+        if let Some(filter) = orphans(now.rounds(), planned_rounds(self.path(), now.rounds())?) {
+            self.log().commit(table, Change::Delete(filter)).await?;
+        }
+        Ok(true)
     }
 
     /// Lance's own checks and the row count of a full pass over the small columns.
@@ -174,11 +269,8 @@ impl Corpus {
         let rounds = snapshot.rounds();
         report.rounds = rounds.len();
         report.unfinished_round = planned_rounds(self.path(), rounds)?;
-        let known: BTreeSet<u32> = rounds.iter().map(|r| r.round).chain(report.unfinished_round).collect();
-        let known = known.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
         for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
-            let filter = (!known.is_empty()).then(|| format!("round NOT IN ({known})"));
-            let orphans = snapshot.count(*table, filter.as_deref()).await?;
+            let orphans = snapshot.count(*table, orphans(rounds, report.unfinished_round).as_deref()).await?;
             if orphans > 0 {
                 report.found("orphan", *table, format!("{orphans} rows of rounds that never finished"));
             }
@@ -198,12 +290,13 @@ impl Corpus {
         for table in TableId::ALL {
             let dataset = snapshot.open(*table)?;
             let Some(version) = pins::version(dataset, *table, &pins::round_tag(round.round)).await? else {
-                report.found("missing_pin", *table, format!("round {} does not pin its version", round.round));
+                let what = format!("round {} does not pin its version", round.round);
+                report.found_in(round.round, "missing_pin", *table, what);
                 continue;
             };
             if let Err(error) = dataset.checkout_version(version).await {
                 let what = format!("version {version}, pinned by round {}, does not open: {error}", round.round);
-                report.found("missing_version", *table, what);
+                report.found_in(round.round, "missing_version", *table, what);
             }
         }
         Ok(())
@@ -228,15 +321,31 @@ impl Corpus {
     }
 }
 
+/// Rows of rounds that have neither marker nor plan; none where that is every row.
+fn orphans(rounds: &[Round], unfinished: Option<u32>) -> Option<String> {
+    let known: BTreeSet<u32> = rounds.iter().map(|r| r.round).chain(unfinished).collect();
+    let known = known.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    (!known.is_empty()).then(|| format!("round NOT IN ({known})"))
+}
+
 #[derive(serde::Deserialize)]
 struct Count {
     n: u64,
 }
 
+/// The faces whose ids lie in an arc of the given width: ids are hashes, so an arc is a random sample of all places.
+fn drawn(sample: f64, start: u32) -> String {
+    let width = (sample.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u32;
+    let end = start.wrapping_add(width);
+    let word = if start <= end { "AND" } else { "OR" };
+    format!("face_id >= '{start:08x}' {word} face_id < '{end:08x}'")
+}
+
 /// Rows as a scan of every column but the images counts them; images are read when they are hashed.
 async fn count_by_reading(dataset: &Arc<Dataset>, table: TableId) -> lance::Result<u64> {
+    let columns = table.columns().into_iter().map(|column| column.field.name().clone());
     let columns: Vec<String> =
-        table.columns().iter().map(|c| c.field.name().clone()).filter(|name| name != "image").collect();
+        columns.filter(|name| name != "image" && dataset.schema().field(name).is_some()).collect();
     let mut scan = dataset.scan();
     scan.project(&columns)?.batch_size(1024).io_buffer_size(64 << 20);
     scan.scan_in_order(false);
@@ -248,14 +357,19 @@ async fn count_by_reading(dataset: &Arc<Dataset>, table: TableId) -> lance::Resu
     Ok(rows)
 }
 
-/// Hashes every image again.
+/// Hashes every image again, or a random part of them.
 async fn check_images(
     snapshot: &Snapshot,
+    sample: f64,
     report: &mut VerifyReport,
     progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<()> {
-    let total = snapshot.count(TableId::Faces, None).await?;
+    let filter = (sample < 1.0).then(|| drawn(sample, rand::random()));
+    let total = snapshot.count(TableId::Faces, filter.as_deref()).await?;
     let mut scan = snapshot.open(TableId::Faces)?.scan();
+    if let Some(filter) = &filter {
+        scan.filter(filter).map_err(Error::table(TableId::Faces))?;
+    }
     scan.project(&["face_id", "image"]).map_err(Error::table(TableId::Faces))?;
     scan.batch_size(256).io_buffer_size(64 << 20).batch_readahead(2).fragment_readahead(1);
     let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;

@@ -6,7 +6,8 @@
 //!
 //! A file starts with comment lines: what one row is, then `-- column: text` for each column. Then follows one SELECT; in
 //! it `$current_round` is the last accepted round, 0 before the first, and `$candidate_round` the same or, to a round that
-//! orders its own queue, itself. They are literals by the time the view is planned, so that Lance's index can serve them.
+//! orders its own queue, itself; `$audit_target` and `$audit_min_faces` are settings. They are literals by the time the
+//! view is planned, so that Lance's index can serve them.
 
 use std::sync::Arc;
 
@@ -14,12 +15,13 @@ use arrow::array::{RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::{MemTable, ViewTable};
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{Expr, SessionContext, cast, ident, lit};
 use datafusion::scalar::ScalarValue;
 use lance::datafusion::LanceTableProvider;
 
 use crate::error::Result;
 use crate::guard;
+use crate::lance_log::missing_columns;
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
 
@@ -51,6 +53,7 @@ views![
     "label_conflicts",
     "current_predictions",
     "candidates",
+    "pseudo_label_audit",
     "pseudo_labels",
     "corpus",
     "unlabelled",
@@ -97,13 +100,15 @@ const WIDE_BATCH_BYTES: u64 = 16 << 20;
 /// Registers the tables of `snapshot` and builds the views on them.
 pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Result<()> {
     for table in TableId::ALL.iter().filter(|table| !table.is_hidden()) {
-        context.register_table(base_name(*table), provider(snapshot, *table)?).map_err(guard::failed)?;
+        context.register_table(base_name(*table), provider(context, snapshot, *table)?).map_err(guard::failed)?;
     }
     context.register_table("classes", classes(snapshot.classes())?).map_err(guard::failed)?;
     let round = |round: Option<u32>| ScalarValue::Int64(Some(round.map_or(0, i64::from)));
     let parameters = vec![
         ("current_round", round(snapshot.current_round())),
         ("candidate_round", round(snapshot.candidate_round())),
+        ("audit_target", ScalarValue::Float64(Some(snapshot.audit().target))),
+        ("audit_min_faces", ScalarValue::Int64(Some(i64::from(snapshot.audit().min_faces)))),
     ];
     for view in VIEWS {
         let plan = context.state().create_logical_plan(view.sql()).await.map_err(guard::failed)?;
@@ -125,17 +130,28 @@ fn base_name(table: TableId) -> String {
     }
 }
 
-/// The table as the engine reads it. A table that did not exist at this snapshot is empty.
-fn provider(snapshot: &Snapshot, table: TableId) -> Result<Arc<dyn TableProvider>> {
+/// The table as the engine reads it. A table that did not exist at this snapshot is empty; a column that it did not have is
+/// null.
+fn provider(context: &SessionContext, snapshot: &Snapshot, table: TableId) -> Result<Arc<dyn TableProvider>> {
     let Some(dataset) = snapshot.dataset(table) else {
         return Ok(Arc::new(MemTable::try_new(table.schema(), vec![vec![]])?));
     };
     // Unordered: the order of rows means nothing, and keeping it costs read-ahead.
     let provider = LanceTableProvider::new_with_ordering(dataset.clone(), false, false, false);
-    Ok(Arc::new(match table {
+    let provider = match table {
         TableId::Faces | TableId::Embeddings => provider.with_batch_size_bytes(WIDE_BATCH_BYTES),
         _ => provider,
-    }))
+    };
+    let missing = missing_columns(dataset, table);
+    if missing.is_empty() {
+        return Ok(Arc::new(provider));
+    }
+    let mut columns: Vec<Expr> = dataset.schema().fields.iter().map(|field| ident(&field.name)).collect();
+    for field in missing {
+        columns.push(cast(lit(ScalarValue::Null), field.data_type().clone()).alias(field.name()));
+    }
+    let rows = context.read_table(Arc::new(provider)).and_then(|rows| rows.select(columns)).map_err(guard::failed)?;
+    Ok(rows.into_view())
 }
 
 /// The corpus's classes as a table, so that views can name those nobody has chosen yet.

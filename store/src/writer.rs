@@ -173,9 +173,7 @@ impl<T: Table> Task<T> {
             return Ok((version, written));
         }
         let batch = T::to_batch(&rows)?;
-        let committed = self.log.commit(T::ID, Change::Append(vec![batch])).await?;
-        let version = committed.version;
-        self.log.sync(T::ID, committed).await?;
+        let version = self.log.commit(T::ID, Change::Append(vec![batch])).await?;
         let table = self.log.latest(T::ID).await?;
         self.admit.written(&rows, &table);
         // Only now: another process must not take a face for known before it lies on the disk.

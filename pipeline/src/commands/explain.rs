@@ -183,8 +183,8 @@ fn verdict(corpus: Option<&CorpusRow>, queue: Option<&QueueRow>, predictions: &[
         (None, Some(place)) => format!("in the queue at {} ({}): {}", place.rank, place.lane, place.reason),
         (None, None) if predictions.is_empty() => "neither in the corpus nor in the queue".to_owned(),
         (None, None) => {
-            "scored, but neither in the corpus nor in the queue: its labels disagree, it is no face, or it \
-                         stands in an evaluation split"
+            "scored, but neither in the corpus nor in the queue: its labels disagree, it is no face, it stands in an \
+             evaluation split, or its class failed the audit (see `status`)"
                 .to_owned()
         }
     }

@@ -40,6 +40,14 @@ struct ClassRow {
 }
 
 #[derive(Deserialize)]
+struct Withheld {
+    round: u32,
+    expression: String,
+    audited: u64,
+    correct: u64,
+}
+
+#[derive(Deserialize)]
 struct Number {
     n: u64,
 }
@@ -72,7 +80,29 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
             status.warnings.push(format!("round {} was rejected by the gate: {}", last.round, last.gate));
         }
     }
+    status.warnings.extend(withheld(&session).await?);
+    for file in opened.corpus.set_aside()? {
+        status.warnings.push(format!("{} was broken and set aside; see `marginalia verify`", file.display()));
+    }
+    if let Err(error) = opened.corpus.check_room() {
+        status.warnings.push(error.to_string());
+    }
     console.print(&status, people)
+}
+
+/// Classes that have no pseudo-labels because people found them wrong too often.
+async fn withheld(session: &Session) -> Result<Vec<String>> {
+    let sql = "select round, expression, audited, correct from pseudo_label_audit where withheld order by expression";
+    let rows: Vec<Withheld> = session.query_trusted(sql, Vec::new()).await?.rows().await?;
+    let target = session.snapshot().audit().target;
+    let message = |row: Withheld| {
+        format!(
+            "class {} has no pseudo-labels: of those that people checked in round {}, {} of {} are right, which is less \
+             than round.audit_target = {target}",
+            row.expression, row.round, row.correct, row.audited
+        )
+    };
+    Ok(rows.into_iter().map(message).collect())
 }
 
 async fn number(session: &Session, sql: &str) -> Result<u64> {

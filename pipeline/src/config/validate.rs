@@ -97,6 +97,8 @@ fn round(round: &RoundConfig) -> Checked {
     within("round.max_unlabelled", round.max_unlabelled, 0, COUNT, "faces, 0 = all")?;
     within("round.max_scored", round.max_scored, 0, COUNT, "faces, 0 = the whole pool")?;
     share("round.audit_share", round.audit_share)?;
+    share("round.audit_target", round.audit_target)?;
+    within("round.audit_min_faces", round.audit_min_faces.into(), 1, 1_000_000, "faces")?;
     within("round.queue_top", round.queue_top as u64, 1, 1_000_000, "faces")?;
     within("round.embeddings_limit", round.embeddings_limit, 0, 100_000_000, "faces")?;
     within("round.score_batch", round.score_batch as u64, 1, 4096, "faces")
@@ -124,6 +126,7 @@ fn sql(sql: &SqlConfig) -> Checked {
 
 fn store(store: &StoreConfig) -> Checked {
     within("store.commit_window_ms", store.commit_window_ms, 0, 10_000, "milliseconds")?;
+    within("store.reserve_mb", store.reserve_mb, 0, TEBIBYTE, "MB, 0 = none")?;
     within("store.maintenance_every_seconds", store.maintenance_every_seconds, 1, DAY, "seconds")?;
     within("store.cleanup_every_seconds", store.cleanup_every_seconds, 1, DAY, "seconds")?;
     within("store.keep_untagged_minutes", store.keep_untagged_minutes, 1, 525_600, "minutes")?;

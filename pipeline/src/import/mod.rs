@@ -24,7 +24,7 @@ use marginalia_store::{Corpus, FileKey, SeenFiles, Session, SqlLimits, SqlRuntim
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::admitting::{Admitted, BATCH_BYTES, BATCH_FACES, Refused, admit_batch, reject_row};
+use crate::admitting::{Admitted, BATCH_BYTES, BATCH_FACES, Refused, admit_batch, refuse_forgotten, reject_row};
 use crate::error::{Error, Result};
 use crate::events::{Event, IngestCounts};
 use crate::report::Reporter;
@@ -121,7 +121,8 @@ async fn read(
     let mut spool = SpoolWriter::create(corpus.path())?;
     let started = std::time::Instant::now();
     while let Some(batch) = admitted.next().await {
-        let batch = batch.map_err(Error::task)?;
+        let mut batch = batch.map_err(Error::task)?;
+        refuse_forgotten(corpus, &mut batch.admitted, &mut batch.refused).await?;
         summary.skipped += batch.skipped;
         summary.rejected += (batch.refused.len() + batch.rejects.len()) as u64;
         store_batch(corpus, batch, &mut spool, summary, now).await?;

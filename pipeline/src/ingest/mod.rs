@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::admitting::{Admitted, BATCH_BYTES, Refused, admit_batch, reject_row};
+use crate::admitting::{Admitted, BATCH_BYTES, Refused, admit_batch, refuse_forgotten, reject_row};
 use crate::arrivals::Arrivals;
 use crate::config::IngestConfig;
 use crate::error::{Error, Result};
@@ -32,6 +32,9 @@ use memory::Memory;
 
 /// Batches that are being read while one is committed.
 const BATCHES_AHEAD: usize = 2;
+
+/// How often a stream that waits for room looks for it.
+const ROOM_EVERY: Duration = Duration::from_secs(2);
 
 /// What to ingest.
 #[derive(Clone, Debug)]
@@ -72,7 +75,7 @@ pub async fn ingest(context: &IngestContext, request: &IngestRequest) -> Result<
     let (batches, inbox) = mpsc::channel(BATCHES_AHEAD);
     let gatherer = Gatherer { context: context.clone(), stream: request.stream.clone(), watcher, batches };
     let gathering = tokio::spawn(gatherer.run());
-    let mut committer = Committer::new(context, started);
+    let mut committer = Committer::new(context, request.watch, started);
     committer.run(inbox).await?;
     gathering.await.map_err(Error::task)??;
     let counts = committer.counts;
@@ -216,13 +219,14 @@ fn read_batch(gathered: Gathered, stream: &str, again: &Again, limits: &Limits, 
 /// Third stage: commits batches in order.
 struct Committer<'a> {
     context: &'a IngestContext,
+    watching: bool,
     counts: IngestCounts,
     rate: Rate,
 }
 
 impl<'a> Committer<'a> {
-    fn new(context: &'a IngestContext, started: Instant) -> Self {
-        Self { context, counts: IngestCounts::default(), rate: Rate { at: started, seen: 0, lately: 0.0 } }
+    fn new(context: &'a IngestContext, watching: bool, started: Instant) -> Self {
+        Self { context, watching, counts: IngestCounts::default(), rate: Rate { at: started, seen: 0, lately: 0.0 } }
     }
 
     async fn run(&mut self, mut batches: mpsc::Receiver<JoinHandle<Batch>>) -> Result<()> {
@@ -244,8 +248,9 @@ impl<'a> Committer<'a> {
     }
 
     /// Commits the faces; returns the work that is left.
-    async fn commit(&mut self, batch: Batch) -> Result<impl Future<Output = Result<()>> + use<>> {
+    async fn commit(&mut self, mut batch: Batch) -> Result<impl Future<Output = Result<()>> + use<>> {
         let corpus = self.context.corpus.clone();
+        refuse_forgotten(&corpus, &mut batch.admitted, &mut batch.refused).await?;
         let now = corpus.log().now();
         self.counts.seen += batch.files;
         self.counts.skipped += batch.skipped;
@@ -262,6 +267,7 @@ impl<'a> Committer<'a> {
             sightings.push(sighting_row(refused.record, None, now));
         }
         if !faces.is_empty() {
+            self.wait_for_room().await?;
             let waiting = self.context.arrivals.as_ref().and_then(|arrivals| arrivals.keep(&faces));
             let acknowledged = corpus.writer::<Face>().append(faces).await?;
             let new = acknowledged.written.iter().filter(|written| **written).count() as u64;
@@ -280,6 +286,27 @@ impl<'a> Committer<'a> {
             }
             Ok(())
         })
+    }
+}
+
+impl Committer<'_> {
+    /// While the disk has no room for faces a stream waits, with its files where they are; a single pass ends.
+    async fn wait_for_room(&self) -> Result<()> {
+        let mut said = false;
+        while let Err(error) = self.context.corpus.check_room() {
+            if !self.watching {
+                return Err(error.into());
+            }
+            if !said {
+                self.context.reporter.warn(format!("{error}; the stream waits until there is room"));
+                said = true;
+            }
+            tokio::select! {
+                () = self.context.token.cancelled() => return Err(error.into()),
+                () = tokio::time::sleep(ROOM_EVERY) => {}
+            }
+        }
+        Ok(())
     }
 }
 

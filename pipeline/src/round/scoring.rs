@@ -7,7 +7,7 @@ use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::{Session, SqlLimits, TableId};
 use serde::Deserialize;
 
-use super::queue::{audit_size, mix};
+use super::queue::{Audited, audit_size, mix};
 use super::training::Trained;
 use super::{Prepared, Run, parameters};
 use crate::error::Result;
@@ -125,11 +125,11 @@ impl Run<'_> {
         let settings = &self.planned.round;
         let audit = audit_size(settings.audit_share, settings.queue_top, counts.subset_one);
         let sql = format!(
-            "select face_id from candidates where subset = 'I' order by sha256(concat('audit', {}, face_id)) limit {audit}",
+            "select face_id, expression from candidates where subset = 'I' \
+             order by sha256(concat('audit', {}, face_id)) limit {audit}",
             self.seed() ^ u64::from(self.round())
         );
-        let audit: Vec<FaceId> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
-        let audit = audit.into_iter().map(|row| row.face_id).collect();
+        let audit: Vec<Audited> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
         let entries: Vec<QueueEntry> = mix(self.round(), rows, audit, settings.audit_share, settings.queue_top);
         Ok(self.writer.write_queue(entries).await?)
     }

@@ -2,6 +2,7 @@
 
 pub mod embeddings;
 pub mod epochs;
+pub mod erasures;
 pub mod faces;
 pub mod labels;
 pub mod margins;
@@ -10,4 +11,5 @@ pub mod queue_entries;
 pub mod rejects;
 pub mod rounds;
 pub mod sightings;
+pub mod tombstones;
 pub mod truth;

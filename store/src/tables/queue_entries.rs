@@ -13,6 +13,8 @@ table! {
         rank: u32,
         /// `queue`, or `audit` for the random sample of subset I that is shown without a suggestion.
         lane: String,
+        /// Class of the pseudo-label that an audit checks; null in lane `queue`.
+        expression: Option<String>,
         /// Why it stands there, for people.
         reason: String,
     }

@@ -1,5 +1,5 @@
 -- One pseudo-label: subset I of the current predictions, without faces that anybody gave a label or a verdict, tied ones
--- included, and without faces of an evaluation split.
+-- included, without faces of an evaluation split, and without the classes that `pseudo_label_audit` withholds.
 -- face_id: the face
 -- round: the round whose teacher gave it
 -- expression: class
@@ -11,4 +11,5 @@ select p.face_id, p.round, p.expression, p.confidence, p.margin, p.calibrated_co
 from current_predictions p
 left anti join label_votes v on p.face_id = v.face_id
 left anti join face_splits s on p.face_id = s.face_id
+left anti join (select expression from pseudo_label_audit where withheld) w on p.expression = w.expression
 where p.subset = 'I'

@@ -3,7 +3,8 @@
 -- face_id: the face
 -- rank: place, from 1
 -- lane: queue, or audit for the random sample of subset I that is shown without a suggestion
+-- expression: class of the pseudo-label that an audit checks; null in lane queue
 -- reason: why it stands there
-select q.round, q.face_id, q.rank, q.lane, q.reason
+select q.round, q.face_id, q.rank, q.lane, q.expression, q.reason
 from queue_entries_all q
 left semi join (select round from rounds where accepted) r on q.round = r.round

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use lance::Dataset;
-use marginalia_store::log::{Change, Committed, LanceLog, Log};
+use marginalia_store::log::{Change, LanceLog, Log};
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::sightings::Sighting;
-use marginalia_store::{Care, Corpus, Error, FileKey, Options, SeenFiles, SqlRuntime, TableId, Timestamp};
+use marginalia_store::{
+    Care, Corpus, Error, FileKey, Options, SeenFiles, SqlRuntime, TableId, Timestamp, VerifyOptions,
+};
 use proptest::prelude::*;
 
 use crate::slt::new_corpus;
@@ -91,7 +93,7 @@ async fn a_known_face_is_not_stored_again() {
     assert_eq!(other.writer::<Face>().append(mixed).await.unwrap().written, [true, false, false]);
     assert_eq!(corpus.writer::<Face>().append(vec![face(b"new")]).await.unwrap().written, [false]);
     // Compaction changes every fragment, and an index answers the look-ups from then on.
-    corpus.care(Care { clean_up: None, thorough: true }).await.unwrap();
+    corpus.care(Care { thorough: true, ..Care::default() }).await.unwrap();
     assert!(corpus.writer::<Face>().append(rows()).await.unwrap().written.iter().all(|written| !*written));
     assert_eq!(corpus.snapshot().await.unwrap().count(TableId::Faces, None).await.unwrap(), 51);
 }
@@ -114,7 +116,8 @@ async fn two_processes_at_once_store_a_face_once() {
     }
     let snapshot = corpora[0].snapshot().await.unwrap();
     assert_eq!(snapshot.count(TableId::Faces, None).await.unwrap(), 80);
-    let report = corpora[0].verify(&SqlRuntime::new().unwrap(), &mut |_, _| {}).await.unwrap();
+    let report =
+        corpora[0].verify(&SqlRuntime::new().unwrap(), VerifyOptions::default(), &mut |_, _| {}).await.unwrap();
     assert!(report.is_clean(), "{:?}", report.findings);
 }
 
@@ -152,14 +155,12 @@ struct FailingSync {
 
 #[async_trait]
 impl Log for FailingSync {
-    async fn commit(&self, table: TableId, change: Change) -> marginalia_store::Result<Committed> {
-        self.inner.commit(table, change).await
-    }
-    async fn sync(&self, table: TableId, committed: Committed) -> marginalia_store::Result<()> {
+    async fn commit(&self, table: TableId, change: Change) -> marginalia_store::Result<u64> {
+        let version = self.inner.commit(table, change).await?;
         if self.fails.load(Ordering::Relaxed) {
             return Err(Error::Sync { path: "/disk".into(), source: std::io::Error::other("EIO") });
         }
-        self.inner.sync(table, committed).await
+        Ok(version)
     }
     async fn latest(&self, table: TableId) -> marginalia_store::Result<Arc<Dataset>> {
         self.inner.latest(table).await

@@ -1,6 +1,10 @@
 //! The store from outside: tables, commits, rounds, views, SQL, verify.
 
+mod backup;
 mod commits;
+mod durability;
+mod forget;
+mod model;
 mod opening;
 mod rounds;
 mod slt;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use marginalia_store::tables::labels::Label;
-use marginalia_store::{Corpus, Error, Options, Session, SqlLimits, SqlRuntime, TableId};
+use marginalia_store::{Corpus, Error, Options, Session, SqlLimits, SqlRuntime, TableId, VerifyOptions};
 
 use crate::commits::{face, label};
 use crate::slt::{CLASSES, new_corpus};
@@ -42,7 +42,7 @@ fn stored_corpora() -> PathBuf {
 }
 
 /// Copies a stored corpus: the repository's own is not to be written to.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
         let target = to.join(entry.file_name());
@@ -69,7 +69,7 @@ async fn corpora_of_every_schema_version_open() {
         assert_eq!(snapshot.count(TableId::Faces, None).await.unwrap(), 3);
         let labels = snapshot.rows::<Label>(None).await.unwrap();
         assert_eq!(labels.len(), 1);
-        let report = corpus.verify(&sql, &mut |_, _| {}).await.unwrap();
+        let report = corpus.verify(&sql, VerifyOptions::default(), &mut |_, _| {}).await.unwrap();
         assert!(report.is_clean(), "{:?}", report.findings);
         // It can be written to, and read at once.
         corpus.writer().append(vec![label(2, &labels[0].face_id)]).await.unwrap();

@@ -12,13 +12,14 @@ use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::{
     Care, Corpus, Error, FailPoint, FailPoints, Options, RoundPlan, RoundWriter, Session, SqlLimits, SqlRuntime,
-    TableId, Timestamp,
+    TableId, Timestamp, VerifyOptions, write_whole,
 };
 
 use crate::commits::{face, label};
 use crate::slt::CLASSES;
 
-fn plan() -> RoundPlan {
+/// A plan for the next round.
+pub fn plan() -> RoundPlan {
     RoundPlan {
         round: 0,
         method: "ada-cm".into(),
@@ -88,11 +89,11 @@ async fn corpus(root: &std::path::Path, fail_points: FailPoints, keep_rounds: us
 }
 
 /// A whole round as the pipeline writes it.
-async fn write(writer: RoundWriter, accepted: bool) -> marginalia_store::Result<Round> {
+pub async fn write(writer: RoundWriter, accepted: bool) -> marginalia_store::Result<Round> {
     let round = writer.plan().round;
     let ids: Vec<String> = [b"a", b"b", b"c"].iter().map(|image| face(*image).face_id).collect();
     let folder = writer.folder();
-    std::fs::write(folder.join("teacher.safetensors"), b"weights").unwrap();
+    write_whole(&folder.join("teacher.safetensors"), b"weights").unwrap();
     let margin = Margin {
         round,
         epoch: 1,
@@ -129,7 +130,14 @@ async fn write(writer: RoundWriter, accepted: bool) -> marginalia_store::Result<
         let rows: Vec<Prediction> = rows.map(|(id, confidence)| prediction(round, id, confidence)).collect();
         writer.write_embeddings(Vec::new()).await?;
         writer.write_predictions(rows).await?;
-        let entry = QueueEntry { round, face_id: ids[1].clone(), rank: 1, lane: "queue".into(), reason: "test".into() };
+        let entry = QueueEntry {
+            round,
+            face_id: ids[1].clone(),
+            rank: 1,
+            lane: "queue".into(),
+            expression: None,
+            reason: "test".into(),
+        };
         writer.write_queue(vec![entry]).await?;
     }
     let checkpoint = format!("checkpoints/{}", folder.file_name().unwrap().to_str().unwrap());
@@ -167,7 +175,7 @@ async fn wherever_a_round_dies_nothing_shows_and_the_next_start_finishes_it() {
                 assert_eq!(visible(&corpus, &sql, table).await, 0, "{place:?}: {table} shows half a round");
             }
         }
-        let report = corpus.verify(&sql, &mut |_, _| {}).await.unwrap();
+        let report = corpus.verify(&sql, VerifyOptions::default(), &mut |_, _| {}).await.unwrap();
         assert!(report.is_clean() || *place == FailPoint::AfterMarker, "{place:?}: {:?}", report.findings);
         match RoundWriter::resume(&corpus).await.unwrap() {
             Some(writer) => {
@@ -180,7 +188,7 @@ async fn wherever_a_round_dies_nothing_shows_and_the_next_start_finishes_it() {
         assert_eq!(visible(&corpus, &sql, "predictions").await, 2, "{place:?}");
         assert_eq!(visible(&corpus, &sql, "margins").await, 1, "{place:?}");
         assert_eq!(visible(&corpus, &sql, "epochs").await, 1, "{place:?}");
-        let report = corpus.verify(&sql, &mut |_, _| {}).await.unwrap();
+        let report = corpus.verify(&sql, VerifyOptions::default(), &mut |_, _| {}).await.unwrap();
         assert!(report.is_clean(), "{place:?}: {:?}", report.findings);
     }
 }
@@ -226,7 +234,7 @@ async fn a_kept_round_shows_its_own_past_and_an_old_one_says_what_is_left() {
         let id = face(b"c").face_id;
         corpus.writer::<Label>().append(vec![label(1, &id)]).await.unwrap();
         // Everything is merged, indexed and cleaned up at once: what a round names must outlive it.
-        let care = Care { clean_up: Some(std::time::Duration::ZERO), thorough: true };
+        let care = Care { clean_up: Some(std::time::Duration::ZERO), thorough: true, sweep: true };
         corpus.care(care).await.unwrap();
     }
     for round in [2_u32, 3] {
@@ -250,12 +258,12 @@ async fn verify_finds_what_was_changed_on_disk() {
     let root = folder.path().join("c");
     let corpus = corpus(&root, FailPoints::default(), 20).await;
     write(RoundWriter::begin(&corpus, plan()).await.unwrap(), true).await.unwrap();
-    assert!(corpus.verify(&sql, &mut |_, _| {}).await.unwrap().is_clean());
+    assert!(corpus.verify(&sql, VerifyOptions::default(), &mut |_, _| {}).await.unwrap().is_clean());
     // A label of a face that is not there, a face whose image is another, a checkpoint that was swapped.
     corpus.writer::<Label>().append(vec![label(7, "nobody")]).await.unwrap();
     corpus.writer::<Face>().append(vec![Face { face_id: "ab".repeat(32), ..face(b"z") }]).await.unwrap();
     std::fs::write(root.join("checkpoints/round-00001/teacher.safetensors"), b"others").unwrap();
-    let report = corpus.verify(&sql, &mut |_, _| {}).await.unwrap();
+    let report = corpus.verify(&sql, VerifyOptions::default(), &mut |_, _| {}).await.unwrap();
     let mut codes: Vec<&str> = report.findings.iter().map(|finding| finding.code).collect();
     codes.sort_unstable();
     assert_eq!(codes, ["checkpoint_differs", "dangling_face", "hash_differs"], "{:?}", report.findings);

@@ -1,0 +1,26 @@
+//! `restore`: a backup becomes a corpus again.
+
+use std::path::PathBuf;
+
+use marginalia_store::{SqlRuntime, restore};
+
+use super::backup::people;
+use crate::console::Console;
+use crate::error::Result;
+
+/// Arguments of `restore`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The backup
+    #[arg(value_name = "SOURCE")]
+    pub from: PathBuf,
+    /// Folder of the new corpus
+    #[arg(value_name = "DIR")]
+    pub to: PathBuf,
+}
+
+/// Runs `restore`.
+pub async fn run(args: Args, console: &Console) -> Result<()> {
+    let report = restore(&args.from, &args.to, &SqlRuntime::new()?).await?;
+    console.print(&report, |report| format!("{}; the corpus is in {}", people(report), args.to.display()))
+}

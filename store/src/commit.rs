@@ -1,0 +1,180 @@
+//! The commit of a local table: a version gets its name only after every byte of it lies on the disk.
+//!
+//! In: a manifest that Lance wants to be the next version. Out: that version, durable. Lance itself never syncs, and gives
+//! the manifest its name before its bytes are written out: a power cut in between leaves a table that no longer opens, old
+//! rows included, and a sync after the commit comes too late. So here the order is: sync every file that the manifest
+//! names and that no earlier commit synced, with the folders that hold their names; write the manifest under a staging name
+//! and sync it; link it to its final name, which fails if another writer was first; sync the folder. Every writer of every
+//! table commits through this, whatever the change: append, delete, compaction, index.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use lance_io::local::to_local_path;
+use lance_io::object_store::ObjectStore;
+use lance_io::object_writer::get_etag;
+use lance_table::format::{IndexMetadata, Manifest, Transaction};
+use lance_table::io::commit::{CommitError, CommitHandler, ManifestLocation, ManifestNamingScheme, ManifestWriter};
+use object_store::path::Path as ObjectPath;
+
+use crate::version_files::{VersionFiles, check_whole};
+
+/// What stands in the name of a manifest that is being written. Lance does not take such a file for a manifest.
+pub(crate) const STAGING: &str = "manifest.staging-";
+
+/// Commits that are on the disk when they are done.
+#[derive(Clone, Debug)]
+pub(crate) struct DurableCommits {
+    /// Whether to sync; without, a version is merely whole for whoever reads it.
+    syncs: bool,
+    /// Files of each table that a commit of this process has made sure of, among those its newest manifest names.
+    secured: Arc<Mutex<HashMap<PathBuf, HashSet<String>>>>,
+}
+
+/// A sync that failed: what the kernel kept is unknown, so nobody may be told that the commit is safe.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub(crate) struct SyncFailed {
+    pub path: PathBuf,
+    pub source: std::io::Error,
+}
+
+/// A file that a version names is not whole: the version must not come to be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}: a write must have failed (is the disk full?); nothing was committed")]
+struct NotWhole(String);
+
+impl DurableCommits {
+    /// With `syncs` a commit is on the disk when it is done; without, the operating system has it.
+    pub fn new(syncs: bool) -> Self {
+        Self { syncs, secured: Arc::default() }
+    }
+
+    /// Makes sure of every file that the version names and that this process has not made sure of yet: it is whole, and it
+    /// lies on the disk. A write that failed may have gone unheard (Lance hands its writes to another thread, and the error of
+    /// the last one can get lost), so even a file of this process is looked at.
+    fn secure(&self, table: &Path, next: &VersionFiles) -> Result<(), CommitError> {
+        let names = next.names(table).map_err(|error| boxed(NotWhole(format!("{}: {error}", table.display()))))?;
+        let mut all = self.secured.lock().unwrap_or_else(PoisonError::into_inner);
+        let secured = all.entry(table.to_owned()).or_default();
+        let mut folders = HashSet::new();
+        for (name, size) in names.iter().filter(|(name, _)| !secured.contains(*name)) {
+            check_whole(table, name, *size).map_err(|reason| boxed(NotWhole(reason)))?;
+            let path = table.join(name);
+            if self.syncs {
+                sync(&path)?;
+            }
+            let inside = path.ancestors().skip(1).take_while(|folder| folder.starts_with(table));
+            folders.extend(inside.map(Path::to_owned));
+        }
+        if next.manifest.version == 1 {
+            // A new table: its own name has to last too.
+            folders.extend(table.ancestors().take(3).map(Path::to_owned));
+        }
+        if self.syncs {
+            folders.iter().try_for_each(|folder| sync(folder))?;
+        }
+        *secured = names.into_keys().collect();
+        Ok(())
+    }
+
+    /// Writes the manifest under a staging name, then gives it its own.
+    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<std::fs::Metadata, CommitError> {
+        let staging = staging_path(path);
+        let written = self.stage(&staging, bytes).and_then(|metadata| match std::fs::hard_link(&staging, path) {
+            Ok(()) => Ok(metadata),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(CommitError::CommitConflict),
+            Err(error) => Err(other(error)),
+        });
+        // The name is no longer needed either way; one that stays is swept later.
+        let _ = std::fs::remove_file(&staging);
+        let metadata = written?;
+        if self.syncs
+            && let Some(folder) = path.parent()
+        {
+            sync(folder)?;
+        }
+        Ok(metadata)
+    }
+
+    fn stage(&self, staging: &Path, bytes: &[u8]) -> Result<std::fs::Metadata, CommitError> {
+        if let Some(folder) = staging.parent() {
+            std::fs::create_dir_all(folder).map_err(other)?;
+        }
+        let mut file = File::create_new(staging).map_err(other)?;
+        file.write_all(bytes).map_err(other)?;
+        if self.syncs {
+            file.sync_all().map_err(|source| failed(staging, source))?;
+        }
+        file.metadata().map_err(other)
+    }
+}
+
+#[async_trait]
+impl CommitHandler for DurableCommits {
+    fn is_version_not_found_definitive(&self) -> bool {
+        true
+    }
+
+    async fn commit(
+        &self,
+        manifest: &mut Manifest,
+        indices: Option<Vec<IndexMetadata>>,
+        base_path: &ObjectPath,
+        _object_store: &ObjectStore,
+        manifest_writer: ManifestWriter,
+        naming_scheme: ManifestNamingScheme,
+        transaction: Option<Transaction>,
+    ) -> Result<ManifestLocation, CommitError> {
+        let table = PathBuf::from(to_local_path(base_path));
+        let path = naming_scheme.manifest_path(base_path, manifest.version);
+        let local = PathBuf::from(to_local_path(&path));
+        let memory = ObjectStore::memory();
+        let name = ObjectPath::from("manifest");
+        let next = VersionFiles { manifest: manifest.clone(), indices: indices.clone().unwrap_or_default() };
+        manifest_writer(&memory, manifest, indices, &name, transaction).await?;
+        let bytes = memory.read_one_all(&name).await?;
+        let size = Some(bytes.len() as u64);
+        let commits = self.clone();
+        let publishing = tokio::task::spawn_blocking(move || {
+            commits.secure(&table, &next)?;
+            commits.publish(&local, &bytes)
+        });
+        let metadata = publishing.await.map_err(boxed)??;
+        Ok(ManifestLocation {
+            version: manifest.version,
+            path,
+            size,
+            naming_scheme,
+            e_tag: Some(get_etag(&metadata)),
+            identity: None,
+        })
+    }
+}
+
+fn staging_path(manifest: &Path) -> PathBuf {
+    let unique: u64 = rand::random();
+    let name = manifest.file_stem().unwrap_or_default().to_string_lossy();
+    manifest.with_file_name(format!("{name}.{STAGING}{unique:016x}"))
+}
+
+/// Syncs a file, or a folder's names.
+fn sync(path: &Path) -> Result<(), CommitError> {
+    File::open(path).and_then(|opened| opened.sync_all()).map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: std::io::Error) -> CommitError {
+    boxed(SyncFailed { path: path.to_owned(), source })
+}
+
+fn other(error: std::io::Error) -> CommitError {
+    boxed(error)
+}
+
+fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> CommitError {
+    CommitError::OtherError(lance::Error::io_source(Box::new(error)))
+}

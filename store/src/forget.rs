@@ -1,0 +1,264 @@
+//! Forgetting: a person's faces leave every table, version, pin, index and left-over file of the corpus.
+//!
+//! In: ids of faces. Out: a corpus without them, a tombstone that refuses the same bytes later, a row in `erasures`, and the
+//! proof: the whole folder was searched for pieces of the images and for the ids. What it costs is told beforehand: rounds
+//! that saw the faces cannot be looked back at any more. What it cannot do is told as well: weights that were trained on
+//! them stay, and so do the files they came from.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aho_corasick::AhoCorasick;
+use arrow::array::AsArray;
+use futures::TryStreamExt;
+
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::known::is_in;
+use crate::locks::{Lock, Purpose};
+use crate::log::Change;
+use crate::maintenance::{INDICES, target_rows};
+use crate::pins;
+use crate::repair;
+use crate::round::{RoundWriter, planned_rounds};
+use crate::snapshot::Snapshot;
+use crate::table::{TableId, column};
+use crate::tables::erasures::Erasure;
+use crate::tables::sightings::Sighting;
+use crate::tables::tombstones::Tombstone;
+
+/// Ids in one predicate.
+const CHUNK: usize = 256;
+
+/// Length of a piece of an image that is searched for, bytes.
+const PIECE: usize = 64;
+
+/// What forgetting takes with it, and what it leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ForgetCost {
+    /// Faces.
+    pub faces: u64,
+    /// Rows that go, by table.
+    pub rows: Vec<(TableId, u64)>,
+    /// Rounds that can be looked back at now and will not be any more.
+    pub rounds_lost: Vec<u32>,
+    /// A round that was killed and would have been resumed; it is given up.
+    pub unfinished_round: Option<u32>,
+    /// Rounds that may have trained on the faces. Their weights stay as they are.
+    pub rounds_trained: Vec<u32>,
+    /// Files that the faces came from. They are not touched.
+    pub sources: Vec<String>,
+}
+
+/// Tables whose rows name a face.
+fn tables_of_faces() -> impl Iterator<Item = TableId> {
+    let names_face = |table: &TableId| table.columns().iter().any(|column| column.field.name() == "face_id");
+    TableId::ALL.iter().copied().filter(names_face)
+}
+
+impl Corpus {
+    /// What [`Corpus::forget`] would take.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchFace`] for an id that is not stored.
+    pub async fn cost_of_forgetting(&self, face_ids: &[String]) -> Result<ForgetCost> {
+        let snapshot = self.snapshot().await?;
+        for id in face_ids {
+            if snapshot.face_id(id).await? != *id {
+                return Err(Error::NoSuchFace { face_id: id.clone() });
+            }
+        }
+        let mut cost = ForgetCost { faces: face_ids.len() as u64, ..ForgetCost::default() };
+        for table in tables_of_faces() {
+            cost.rows.push((table, count(&snapshot, table, face_ids).await?));
+        }
+        cost.unfinished_round = planned_rounds(self.path(), snapshot.rounds())?;
+        cost.rounds_lost = self.rounds_that_saw(&snapshot, face_ids).await?;
+        let mut first_seen = None;
+        for chunk in chunks(face_ids) {
+            for sighting in snapshot.rows::<Sighting>(Some(&chunk)).await? {
+                first_seen = Some(first_seen.unwrap_or(sighting.seen_at).min(sighting.seen_at));
+                cost.sources.push(sighting.source);
+            }
+        }
+        let rounds = snapshot.rounds().iter().filter(|round| first_seen.is_none_or(|seen| round.started_at >= seen));
+        cost.rounds_trained = rounds.map(|round| round.round).collect();
+        Ok(cost)
+    }
+
+    /// Removes the faces from everything under the corpus and makes sure that they are gone.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while a round runs or maintenance is under way elsewhere; [`Error::NotForgotten`] where something
+    /// was found in the end, with the files that hold it.
+    pub async fn forget(&self, face_ids: &[String], reason: Option<String>) -> Result<ForgetCost> {
+        let cost = self.cost_of_forgetting(face_ids).await?;
+        if let Some(unfinished) = RoundWriter::resume(self).await? {
+            unfinished.abort().await?;
+        }
+        let _no_round = Lock::try_exclusive(self.path(), Purpose::Round)?;
+        let _no_care = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
+        let search = self.search_for(face_ids).await?;
+        // First of all, so that nothing brings them back meanwhile.
+        self.writer::<Tombstone>().append(self.new_tombstones(face_ids)?).await?;
+        for round in &cost.rounds_lost {
+            self.unpin(&pins::round_tag(*round)).await?;
+        }
+        for table in tables_of_faces() {
+            self.forget_in(table, face_ids).await?;
+        }
+        let rows = cost.rows.iter().map(|(_, rows)| rows).sum();
+        let rounds = Some(cost.rounds_lost.clone());
+        let erasure = Erasure { erased_at: self.log().now(), faces: cost.faces, rows, rounds, reason };
+        self.writer::<Erasure>().append(vec![erasure]).await?;
+        let found = search.run(self.path().to_owned()).await?;
+        if found.is_empty() { Ok(cost) } else { Err(Error::NotForgotten { files: found }) }
+    }
+
+    /// Deletes, rewrites what held the rows, and removes every version and file before.
+    async fn forget_in(&self, table: TableId, face_ids: &[String]) -> Result<()> {
+        let mut deleted = false;
+        for predicate in chunks(face_ids) {
+            let dataset = self.log().latest(table).await?;
+            if dataset.count_rows(Some(predicate.clone())).await.map_err(Error::table(table))? > 0 {
+                self.log().commit(table, Change::Delete(predicate)).await?;
+                deleted = true;
+            }
+        }
+        self.log().commit(table, Change::Compact { target_rows: target_rows(table), every_deletion: true }).await?;
+        let rows = self.log().latest(table).await?.count_rows(None).await.map_err(Error::table(table))?;
+        for (_, column, kind) in INDICES.iter().filter(|(of, ..)| *of == table && rows > 0) {
+            self.log().commit(table, Change::Index { column, kind: *kind, rebuild: true }).await?;
+        }
+        if deleted {
+            // The version that deleted quotes the ids; it must not be the newest, which no clean-up removes.
+            let value = self.log().now().0.to_string();
+            self.log().commit(table, Change::Note { key: "marginalia:forgot_at", value }).await?;
+        }
+        self.log().commit(table, Change::CleanUp { older_than: Duration::ZERO }).await?;
+        self.log().commit(table, Change::Sweep).await?;
+        for file in repair::set_aside(self.path(), table)? {
+            std::fs::remove_file(&file).map_err(Error::io(file))?;
+        }
+        Ok(())
+    }
+
+    /// Rounds one of whose pinned versions holds one of the faces.
+    async fn rounds_that_saw(&self, snapshot: &Snapshot, face_ids: &[String]) -> Result<Vec<u32>> {
+        let mut saw = BTreeSet::new();
+        for round in pins::kept_rounds(snapshot.open(TableId::Rounds)?).await? {
+            for table in tables_of_faces() {
+                let latest = snapshot.open(table)?;
+                let Some(version) = pins::version(latest, table, &pins::round_tag(round)).await? else { continue };
+                let pinned = latest.checkout_version(version).await.map_err(Error::table(table))?;
+                let mut rows = 0;
+                for predicate in chunks(face_ids) {
+                    rows += pinned.count_rows(Some(predicate)).await.map_err(Error::table(table))?;
+                }
+                if rows > 0 {
+                    saw.insert(round);
+                    break;
+                }
+            }
+        }
+        Ok(saw.into_iter().collect())
+    }
+
+    /// What to look for in the end: the ids, and pieces of the images that no other image has.
+    async fn search_for(&self, face_ids: &[String]) -> Result<Search> {
+        let snapshot = self.snapshot().await?;
+        let places = snapshot.places(face_ids).await?;
+        let mut pieces: HashSet<Vec<u8>> = HashSet::new();
+        for places in places.chunks(CHUNK) {
+            pieces.extend(snapshot.images(places).await?.iter().flat_map(|image| pieces_of(image)));
+        }
+        // An encoder's tables, or a black border, are in many images: they prove nothing.
+        let pieces: Vec<Vec<u8>> = pieces.into_iter().collect();
+        let finder = finder(&pieces)?;
+        let forgotten: HashSet<&str> = face_ids.iter().map(String::as_str).collect();
+        let mut shared = HashSet::new();
+        let mut scan = snapshot.open(TableId::Faces)?.scan();
+        scan.project(&["face_id", "image"]).map_err(Error::table(TableId::Faces))?;
+        scan.batch_size(256).io_buffer_size(64 << 20).batch_readahead(2).fragment_readahead(1);
+        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
+        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
+            let ids = column(&batch, TableId::Faces, "face_id")?.as_string::<i32>();
+            let images = column(&batch, TableId::Faces, "image")?.as_binary::<i64>();
+            for (id, image) in ids.iter().zip(images) {
+                if !id.is_some_and(|id| forgotten.contains(id)) {
+                    shared.extend(finder.find_overlapping_iter(image.unwrap_or_default()).map(|found| found.pattern()));
+                }
+            }
+        }
+        let own = pieces.into_iter().enumerate().filter(|(i, _)| !shared.iter().any(|found| found.as_usize() == *i));
+        let ids = face_ids.iter().map(|id| id.clone().into_bytes());
+        Ok(Search { patterns: own.map(|(_, piece)| piece).chain(ids).collect() })
+    }
+}
+
+/// Patterns that must be nowhere.
+struct Search {
+    patterns: Vec<Vec<u8>>,
+}
+
+impl Search {
+    /// Files under `folder` that hold one of them.
+    async fn run(self, folder: PathBuf) -> Result<Vec<PathBuf>> {
+        let work = move || {
+            let finder = finder(&self.patterns)?;
+            let mut found = Vec::new();
+            search(&folder, &finder, &mut found)?;
+            Ok(found)
+        };
+        let searched = tokio::task::spawn_blocking(work).await;
+        searched.unwrap_or_else(|join| Err(Error::Internal { what: format!("search: {join}") }))
+    }
+}
+
+fn finder(patterns: &[Vec<u8>]) -> Result<AhoCorasick> {
+    AhoCorasick::new(patterns).map_err(|error| Error::Internal { what: format!("search: {error}") })
+}
+
+fn search(folder: &Path, finder: &AhoCorasick, found: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
+        let entry = entry.map_err(Error::io(folder))?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(Error::io(folder))?);
+        if kind.is_dir() {
+            search(&path, finder, found)?;
+        } else if kind.is_file() {
+            let file = match File::open(&path) {
+                Ok(file) => file,
+                // Somebody else's temporary file, gone by itself.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io(path)(error)),
+            };
+            if finder.stream_find_iter(file).next().transpose().map_err(Error::io(&path))?.is_some() {
+                found.push(path);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Three pieces of an image, from behind its headers; of a small one itself.
+fn pieces_of(image: &[u8]) -> Vec<Vec<u8>> {
+    if image.len() < PIECE {
+        return Vec::new();
+    }
+    let last = image.len() - PIECE;
+    [last / 2, last * 3 / 4, last].iter().map(|start| image[*start..start + PIECE].to_vec()).collect()
+}
+
+fn chunks(face_ids: &[String]) -> impl Iterator<Item = String> {
+    face_ids.chunks(CHUNK).map(|chunk| is_in("face_id", &chunk.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+async fn count(snapshot: &Snapshot, table: TableId, face_ids: &[String]) -> Result<u64> {
+    let mut rows = 0;
+    for predicate in chunks(face_ids) {
+        rows += snapshot.count(table, Some(&predicate)).await?;
+    }
+    Ok(rows)
+}

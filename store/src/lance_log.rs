@@ -1,0 +1,371 @@
+//! The log over Lance tables in a local folder.
+//!
+//! In: changes. Out: versions, each committed through `commit.rs`. One handle per table is kept and brought up to date; a
+//! commit that met another writer's finds the next number with the files it has written; no file is removed while a write
+//! is in flight, here or in another process.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, Schema};
+use async_trait::async_trait;
+use lance::Dataset;
+use lance::dataset::builder::DatasetBuilder;
+use lance::dataset::optimize::{CompactionOptions, compact_files};
+use lance::dataset::transaction::{Operation, Transaction};
+use lance::dataset::{CommitBuilder, InsertBuilder, NewColumnTransform, WriteMode, WriteParams};
+use lance::index::DatasetIndexExt;
+use lance::session::Session;
+use lance_index::IndexType;
+use lance_index::optimize::OptimizeOptions;
+use lance_index::scalar::ScalarIndexParams;
+use rand::Rng;
+use tokio::sync::Mutex;
+
+use crate::columns::Timestamp;
+use crate::commit::{DurableCommits, STAGING};
+use crate::error::{Error, Result};
+use crate::locks::{Lock, Purpose};
+use crate::log::{Change, IndexKind, Log};
+use crate::table::{SCHEMA_VERSION_KEY, TableId};
+
+/// How often a commit that met another writer's is tried again.
+const CONFLICT_RETRIES: u32 = 20;
+
+/// The log over Lance tables in a local folder.
+pub struct LanceLog {
+    corpus: PathBuf,
+    session: Arc<Session>,
+    commits: Arc<DurableCommits>,
+    handles: HashMap<TableId, Mutex<Option<Arc<Dataset>>>>,
+    /// Set by the first failed sync: what the kernel kept is unknown, and a second sync would prove nothing.
+    stopped: AtomicBool,
+}
+
+impl LanceLog {
+    /// A log over the tables of the corpus in this folder.
+    /// Without `syncs` a commit is acknowledged once the operating system has it.
+    pub fn new(corpus: PathBuf, session: Arc<Session>, syncs: bool) -> Self {
+        let handles = TableId::ALL.iter().map(|table| (*table, Mutex::new(None))).collect();
+        Self {
+            corpus,
+            session,
+            commits: Arc::new(DurableCommits::new(syncs)),
+            handles,
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Where a table lies.
+    pub fn table_path(&self, table: TableId) -> PathBuf {
+        table_path(&self.corpus, table)
+    }
+
+    /// Creates a table with no rows.
+    pub async fn create(&self, table: TableId, metadata: HashMap<String, String>) -> Result<()> {
+        let schema = table.schema();
+        let mut all = schema.metadata().clone();
+        all.extend(metadata);
+        let schema = Arc::new(schema.as_ref().clone().with_metadata(all));
+        let params = WriteParams { mode: WriteMode::Create, ..self.write_params(table)? };
+        let empty = RecordBatch::new_empty(schema);
+        let path = self.table_path(table);
+        InsertBuilder::new(uri(&path)?.as_str())
+            .with_params(&params)
+            .execute(vec![empty])
+            .await
+            .map_err(Error::table(table))?;
+        Ok(())
+    }
+
+    fn write_params(&self, table: TableId) -> Result<WriteParams> {
+        // About 1 GB a fragment for images, a million rows for the rest.
+        let max_bytes_per_file = 1 << 30;
+        Ok(WriteParams {
+            mode: WriteMode::Append,
+            max_bytes_per_file,
+            data_storage_version: Some("2.2".parse().map_err(Error::table(table))?),
+            enable_stable_row_ids: false,
+            session: Some(self.session.clone()),
+            skip_auto_cleanup: true,
+            auto_cleanup: None,
+            commit_handler: Some(self.commits.clone()),
+            ..WriteParams::default()
+        })
+    }
+
+    async fn open(&self, table: TableId) -> Result<Arc<Dataset>> {
+        let path = self.table_path(table);
+        let dataset = DatasetBuilder::from_uri(uri(&path)?)
+            .with_session(self.session.clone())
+            .with_commit_handler(self.commits.clone())
+            .load()
+            .await
+            .map_err(Error::table(table))?;
+        Ok(Arc::new(dataset))
+    }
+
+    /// Keeps the newest handle; returns the version of this one.
+    async fn remember(&self, table: TableId, dataset: Dataset) -> u64 {
+        let version = dataset.version().version;
+        let mut held = self.handles[&table].lock().await;
+        if held.as_ref().is_none_or(|old| old.version().version <= version) {
+            *held = Some(Arc::new(dataset));
+        }
+        version
+    }
+
+    async fn make(&self, table: TableId, change: Change) -> Result<u64> {
+        match change {
+            Change::CleanUp { older_than } => return self.clean_up(table, older_than, Unnamed::Keep).await,
+            Change::Sweep => return self.clean_up(table, NEVER, Unnamed::Remove).await,
+            _ => {}
+        }
+        let _writing = Lock::shared_async(&self.corpus, Purpose::Writers).await?;
+        match change {
+            Change::Append(batches) => self.append(table, batches).await,
+            Change::Delete(predicate) => self.delete(table, &predicate).await,
+            Change::Compact { target_rows, every_deletion } => self.compact(table, target_rows, every_deletion).await,
+            Change::Index { column, kind, rebuild } => self.index(table, column, kind, rebuild).await,
+            Change::Note { key, value } => self.note(table, key, &value).await,
+            Change::CleanUp { .. } | Change::Sweep => {
+                Err(Error::Internal { what: "clean-up reached the write path".into() })
+            }
+        }
+    }
+
+    async fn append(&self, table: TableId, batches: Vec<RecordBatch>) -> Result<u64> {
+        let params = self.write_params(table)?;
+        let mut dataset = self.upgraded(table).await?;
+        let transaction = InsertBuilder::new(dataset.clone())
+            .with_params(&params)
+            .execute_uncommitted(batches)
+            .await
+            .map_err(Error::table(table))?;
+        let mut attempt = 0;
+        loop {
+            let commit = CommitBuilder::new(dataset.clone()).with_skip_auto_cleanup(true);
+            match commit.execute(transaction.clone()).await {
+                Ok(new) => return Ok(self.remember(table, new).await),
+                // The files are written; only the manifest has to find its number.
+                Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES => {
+                    attempt += 1;
+                    let wait = rand::rng().random_range(1..=10 * u64::from(attempt));
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                    dataset = self.latest(table).await?;
+                }
+                Err(error) => {
+                    self.remove_uncommitted(table, &transaction).await;
+                    return Err(Error::table(table)(error));
+                }
+            }
+        }
+    }
+
+    /// The newest version; a table of an older schema version first gets the columns that it lacks.
+    async fn upgraded(&self, table: TableId) -> Result<Arc<Dataset>> {
+        let dataset = self.latest(table).await?;
+        let missing = missing_columns(&dataset, table);
+        if missing.is_empty() {
+            return Ok(dataset);
+        }
+        let names: Vec<&str> = missing.iter().map(|field| field.name().as_str()).collect();
+        tracing::info!(
+            "table {table} gets the columns of schema version {}: {}",
+            crate::SCHEMA_VERSION,
+            names.join(", ")
+        );
+        let mut dataset = dataset.as_ref().clone();
+        let nulls = NewColumnTransform::AllNulls(Arc::new(Schema::new(missing)));
+        dataset.add_columns(nulls, None, None).await.map_err(Error::table(table))?;
+        let version = crate::SCHEMA_VERSION.to_string();
+        dataset.update_schema_metadata([(SCHEMA_VERSION_KEY, version.as_str())]).await.map_err(Error::table(table))?;
+        self.remember(table, dataset).await;
+        self.latest(table).await
+    }
+
+    /// Removes the data files of an append that did not come about: on a full disk they would keep it full.
+    async fn remove_uncommitted(&self, table: TableId, transaction: &Transaction) {
+        let Operation::Append { fragments } = &transaction.operation else { return };
+        // Where the newest version cannot be read it may hold them; the sweep of the next start decides then.
+        let Ok(dataset) = self.open(table).await else { return };
+        let held: HashSet<&str> = dataset.fragments().iter().flat_map(|f| &f.files).map(|f| f.path.as_str()).collect();
+        let folder = self.table_path(table).join("data");
+        for file in fragments.iter().flat_map(|f| &f.files).filter(|file| !held.contains(file.path.as_str())) {
+            let _ = std::fs::remove_file(folder.join(&file.path));
+        }
+    }
+
+    async fn delete(&self, table: TableId, predicate: &str) -> Result<u64> {
+        let mut dataset = self.latest(table).await?.as_ref().clone();
+        dataset.delete(predicate).await.map_err(Error::table(table))?;
+        Ok(self.remember(table, dataset).await)
+    }
+
+    async fn compact(&self, table: TableId, target_rows: usize, every_deletion: bool) -> Result<u64> {
+        let mut dataset = self.latest(table).await?.as_ref().clone();
+        let mut options = CompactionOptions {
+            target_rows_per_fragment: target_rows,
+            max_bytes_per_file: Some(1 << 30),
+            num_threads: Some(1),
+            batch_size: Some(256),
+            io_buffer_size: Some(64 << 20),
+            defer_index_remap: false,
+            ..CompactionOptions::default()
+        };
+        if every_deletion {
+            options.materialize_deletions_threshold = 0.0;
+        }
+        compact_files(&mut dataset, options, None).await.map_err(Error::table(table))?;
+        Ok(self.remember(table, dataset).await)
+    }
+
+    async fn index(&self, table: TableId, column: &'static str, kind: IndexKind, rebuild: bool) -> Result<u64> {
+        let mut dataset = self.latest(table).await?.as_ref().clone();
+        let name = kind.index_name(column);
+        let known = dataset.load_indices_by_name(&name).await.map_err(Error::table(table))?;
+        if known.is_empty() || rebuild {
+            let index_type = if kind == IndexKind::BTree { IndexType::BTree } else { IndexType::Bitmap };
+            dataset
+                .create_index(&[column], index_type, Some(name), &ScalarIndexParams::default(), rebuild)
+                .await
+                .map_err(Error::table(table))?;
+        } else {
+            // A few merged segments read faster than many; appending only would pile them up.
+            let options = if known.len() > 4 { OptimizeOptions::merge(known.len()) } else { OptimizeOptions::append() };
+            let options = options.index_names(vec![name]);
+            dataset.optimize_indices(&options).await.map_err(Error::table(table))?;
+        }
+        Ok(self.remember(table, dataset).await)
+    }
+
+    async fn note(&self, table: TableId, key: &str, value: &str) -> Result<u64> {
+        let mut dataset = self.latest(table).await?.as_ref().clone();
+        dataset.update_schema_metadata([(key, value)]).await.map_err(Error::table(table))?;
+        Ok(self.remember(table, dataset).await)
+    }
+
+    async fn clean_up(&self, table: TableId, older_than: Duration, unnamed: Unnamed) -> Result<u64> {
+        // No file goes while a write is in flight, here or in another process: what a commit has written is named by no
+        // version until it lands.
+        let _no_writes = Lock::exclusive_async(&self.corpus, Purpose::Writers).await?;
+        let dataset = self.latest(table).await?;
+        let (age, remove) = (chrono_duration(older_than)?, unnamed == Unnamed::Remove);
+        dataset.cleanup_old_versions(age, Some(remove), Some(false)).await.map_err(Error::table(table))?;
+        if remove {
+            remove_staging(&self.table_path(table))?;
+        }
+        Ok(dataset.version().version)
+    }
+}
+
+#[async_trait]
+impl Log for LanceLog {
+    async fn commit(&self, table: TableId, change: Change) -> Result<u64> {
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(Error::WriterStopped { table });
+        }
+        let made = self.make(table, change).await;
+        if let Err(Error::Sync { .. }) = made {
+            self.stopped.store(true, Ordering::Release);
+        }
+        made
+    }
+
+    async fn latest(&self, table: TableId) -> Result<Arc<Dataset>> {
+        let mut held = self.handles[&table].lock().await;
+        let dataset = match held.as_ref() {
+            None => self.open(table).await?,
+            Some(dataset) => {
+                if !dataset.is_stale().await.map_err(Error::table(table))? {
+                    return Ok(dataset.clone());
+                }
+                let mut newer = dataset.as_ref().clone();
+                newer.checkout_latest().await.map_err(Error::table(table))?;
+                Arc::new(newer)
+            }
+        };
+        *held = Some(dataset.clone());
+        Ok(dataset)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// What clean-up does with young files that no version names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unnamed {
+    /// Leaves them: they may be part of a backup or copy under way.
+    Keep,
+    /// Removes them.
+    Remove,
+}
+
+/// Older than any version: nothing goes by age.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Removes manifests that were being written when their writer died.
+fn remove_staging(table: &Path) -> Result<()> {
+    let folder = table.join("_versions");
+    for entry in std::fs::read_dir(&folder).map_err(Error::io(&folder))? {
+        let path = entry.map_err(Error::io(&folder))?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().contains(STAGING)) {
+            std::fs::remove_file(&path).map_err(Error::io(path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a table of a corpus lies.
+pub(crate) fn table_path(corpus: &Path, table: TableId) -> PathBuf {
+    corpus.join("tables").join(format!("{}.lance", table.name()))
+}
+
+/// Columns of this build's schema that the table does not have.
+pub(crate) fn missing_columns(dataset: &Dataset, table: TableId) -> Vec<Field> {
+    let here = dataset.schema();
+    table.columns().into_iter().map(|column| column.field).filter(|field| here.field(field.name()).is_none()).collect()
+}
+
+/// Whether trying again on a newer version helps.
+fn is_conflict(error: &lance::Error) -> bool {
+    matches!(
+        error,
+        lance::Error::CommitConflict { .. }
+            | lance::Error::RetryableCommitConflict { .. }
+            | lance::Error::TooMuchWriteContention { .. }
+    )
+}
+
+/// The URI of a local path; Lance takes UTF-8 only.
+pub(crate) fn uri(path: &Path) -> Result<String> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Error::FileSystem {
+        path: path.to_owned(),
+        reason: "the path is not UTF-8; put the corpus elsewhere".to_owned(),
+    })
+}
+
+fn chrono_duration(duration: Duration) -> Result<chrono::TimeDelta> {
+    chrono::TimeDelta::from_std(duration).map_err(|_| Error::Internal { what: format!("clean-up age {duration:?}") })
+}
+
+/// Rows that the index on `column` does not cover yet.
+pub(crate) async fn uncovered_rows(
+    dataset: &Arc<Dataset>,
+    table: TableId,
+    column: &str,
+    kind: IndexKind,
+) -> Result<usize> {
+    let segments = dataset.load_indices_by_name(&kind.index_name(column)).await.map_err(Error::table(table))?;
+    let covered = |id: u64| {
+        let id = u32::try_from(id).unwrap_or(u32::MAX);
+        segments.iter().any(|segment| segment.fragment_bitmap.as_ref().is_some_and(|bitmap| bitmap.contains(id)))
+    };
+    Ok(dataset.iter_fragments().filter(|f| !covered(f.id)).map(|f| f.physical_rows.unwrap_or(0)).sum())
+}
