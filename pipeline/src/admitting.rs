@@ -15,7 +15,7 @@ use crate::error::Result;
 pub const BATCH_FACES: usize = 4096;
 
 /// Bytes after which a batch is full, however few faces it has.
-pub const BATCH_BYTES: u64 = 16 << 20;
+pub const BATCH_BYTES: u64 = 8 << 20;
 
 /// A record whose face was let in.
 #[derive(Clone, Debug)]

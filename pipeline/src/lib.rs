@@ -23,6 +23,7 @@ pub mod watch;
 pub mod arrivals;
 pub mod curriculum;
 pub mod maintenance;
+pub mod memory;
 pub mod precision;
 pub mod round;
 pub mod supervisor;

@@ -6,6 +6,7 @@ use clap::Parser;
 use marginalia::cli::Cli;
 use marginalia::console::Console;
 use marginalia::error::exit_code;
+use marginalia::memory;
 use tracing_subscriber::EnvFilter;
 
 /// Training allocates and frees megabytes at every operator; glibc would trim and fault them each time.
@@ -13,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    memory::give_back_soon();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("MARGINALIA_LOG").unwrap_or_else(|_| EnvFilter::new("warn,marginalia=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();

@@ -12,6 +12,7 @@ use marginalia_store::{Feature, Timestamp};
 use marginalia_trainer::{Score, Scorer};
 
 use crate::error::{Error, Result};
+use crate::memory::Computing;
 
 /// A teacher ready to score.
 #[derive(Clone)]
@@ -60,7 +61,9 @@ impl Teacher {
     }
 
     fn score_now(&self, faces: &[(String, Vec<u8>)]) -> Result<Scored> {
+        let computing = Computing::begin();
         let scores = self.scorer.score(faces)?;
+        drop(computing);
         let now = Timestamp::now();
         let mut scored = Scored { predictions: Vec::new(), embeddings: Vec::new(), undecodable: Vec::new() };
         for ((face_id, _), score) in faces.iter().zip(scores) {

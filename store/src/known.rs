@@ -41,6 +41,8 @@ pub struct KnownFaces {
     filter: BloomFilter,
     /// Fragments whose ids are in the filter.
     covered: HashSet<u64>,
+    /// Ids let in last, until they are written.
+    admitted: Vec<String>,
 }
 
 impl KnownFaces {
@@ -54,6 +56,7 @@ impl KnownFaces {
             tombstones: corpus.tombstones().clone(),
             filter,
             covered: HashSet::new(),
+            admitted: Vec::new(),
         }
     }
 
@@ -122,12 +125,13 @@ impl Admit<Face> for KnownFaces {
         if new.contains(&true) {
             room::check(&self.corpus, self.reserve_bytes)?;
         }
+        self.admitted = ids.iter().zip(&new).filter(|(_, new)| **new).map(|(id, _)| (*id).to_owned()).collect();
         Ok((new, Box::new(lock)))
     }
 
-    fn written(&mut self, rows: &[Face], table: &Dataset) {
-        for face in rows {
-            self.filter.insert(face.face_id.as_str());
+    fn written(&mut self, table: &Dataset) {
+        for id in self.admitted.drain(..) {
+            self.filter.insert(id.as_str());
         }
         // Under the lock nobody else adds faces: whatever is new in the table are the rows above.
         self.covered.extend(table.iter_fragments().map(|fragment| fragment.id));

@@ -47,9 +47,9 @@ pub struct Acknowledged {
 pub trait Admit<T: Table>: Send + 'static {
     /// Which rows to write. What the guard holds is held until the commit is done.
     async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)>;
-    /// Called after the commit, with the rows that were written and the table that holds them, while what the guard holds
-    /// is still held.
-    fn written(&mut self, rows: &[T], table: &Dataset);
+    /// Called after the commit of the rows that were let in last, with the table that holds them, while what the guard
+    /// holds is still held.
+    fn written(&mut self, table: &Dataset);
 }
 
 /// Takes every row.
@@ -60,7 +60,7 @@ impl<T: Table> Admit<T> for AdmitAll {
     async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)> {
         Ok((vec![true; rows.len()], Box::new(())))
     }
-    fn written(&mut self, _rows: &[T], _table: &Dataset) {}
+    fn written(&mut self, _table: &Dataset) {}
 }
 
 struct Request<T> {
@@ -173,9 +173,11 @@ impl<T: Table> Task<T> {
             return Ok((version, written));
         }
         let batch = T::to_batch(&rows)?;
+        // They are in the batch now, and may be large.
+        drop(rows);
         let version = self.log.commit(T::ID, Change::Append(vec![batch])).await?;
         let table = self.log.latest(T::ID).await?;
-        self.admit.written(&rows, &table);
+        self.admit.written(&table);
         // Only now: another process must not take a face for known before it lies on the disk.
         drop(guard);
         Ok((version, written))

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::memory::Computing;
 use crate::tables::{percent, table};
 
 /// Faces predicted together.
@@ -38,8 +39,12 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         Some(path) => checkpoint_folder(path),
         None => current_checkpoint(console).await?,
     };
-    let (metrics, classes, left_out) =
-        tokio::task::spawn_blocking(move || evaluate(&args, &folder)).await.map_err(Error::task)??;
+    let (metrics, classes, left_out) = tokio::task::spawn_blocking(move || {
+        let _computing = Computing::begin();
+        evaluate(&args, &folder)
+    })
+    .await
+    .map_err(Error::task)??;
     let value = json!({
         "count": metrics.count,
         "left_out": left_out,

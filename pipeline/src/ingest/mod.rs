@@ -31,7 +31,11 @@ use crate::watch::{Again, FileKey, Found, Taken, WatchSettings, Watcher, take};
 use memory::Memory;
 
 /// Batches that are being read while one is committed.
-const BATCHES_AHEAD: usize = 2;
+const BATCHES_AHEAD: usize = 1;
+
+/// Files of the first batch: small, so that the cores have something to do while the next is gathered; each further one is
+/// twice as large, up to the setting.
+const FIRST_BATCH: usize = 512;
 
 /// How often a stream that waits for room looks for it.
 const ROOM_EVERY: Duration = Duration::from_secs(2);
@@ -124,11 +128,12 @@ impl Gatherer {
     async fn run(mut self) -> Result<()> {
         let window = Duration::from_millis(self.context.config.batch_window_ms);
         let limits = self.context.config.limits();
+        let mut most = FIRST_BATCH;
         while let Some(first) = self.watcher.next().await {
             let mut gathered = Gathered::default();
             self.take_note(first, &mut gathered);
             let end = tokio::time::Instant::now() + window;
-            while !gathered.is_full(self.context.config.batch_faces) {
+            while !gathered.is_full(most.min(self.context.config.batch_faces)) {
                 match tokio::time::timeout_at(end, self.watcher.next()).await {
                     Ok(Some(found)) => self.take_note(found, &mut gathered),
                     Ok(None) | Err(_) => break,
@@ -137,6 +142,7 @@ impl Gatherer {
             if gathered.is_empty() {
                 continue;
             }
+            most = most.saturating_mul(2);
             let (stream, again, now) = (self.stream.clone(), self.watcher.again(), self.context.corpus.log().now());
             let work = tokio::task::spawn_blocking(move || read_batch(gathered, &stream, &again, &limits, now));
             if self.batches.send(work).await.is_err() {

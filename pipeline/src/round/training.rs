@@ -14,6 +14,7 @@ use marginalia_trainer::{Control, EpochReport, LabelledFace, RoundData, Scorer, 
 use super::{PlannedConfig, Prepared, Run, progress};
 use crate::error::{Error, Result};
 use crate::events::{ClassMargin, Event, LossTerm};
+use crate::memory::Computing;
 use crate::report::Reporter;
 
 /// Stack of the training thread: backward and the drop of a graph recurse.
@@ -65,8 +66,11 @@ pub fn on_training_thread<T: Send + 'static>(
 ) -> impl Future<Output = Result<T>> {
     let (done, outcome) = tokio::sync::oneshot::channel();
     let started = std::thread::Builder::new().name("training".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        let computing = Computing::begin();
+        let outcome = work();
+        drop(computing);
         // Whoever asked waits to the end, or has gone and needs no answer.
-        let _ = done.send(work());
+        let _ = done.send(outcome);
     });
     async move {
         started.map_err(Error::io("the training thread"))?;

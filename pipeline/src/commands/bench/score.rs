@@ -11,6 +11,7 @@ use super::step::Faces;
 use crate::commands::evaluate::{checkpoint_folder, current_checkpoint};
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::memory::Computing;
 
 /// Arguments of `bench score`.
 #[derive(Debug, clap::Args)]
@@ -41,6 +42,7 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
             .enumerate()
             .map(|(i, image)| (format!("{i:064x}"), image))
             .collect();
+        let _computing = Computing::begin();
         let started = Instant::now();
         for batch in faces.chunks(256) {
             scorer.score(batch)?;
