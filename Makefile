@@ -2,6 +2,7 @@
 # make test    all tests
 # make check   what CI runs: formatting, lints, tests
 # make fmt     put the formatting right
+# make torture  kills and power cuts by the hundred, SEED=… to repeat a run
 # make bench   our speed beside that of the usual Python tools, on the images in FACES
 # make run     watch, train and serve on the corpus in CORPUS (default: the one this folder lies in)
 #
@@ -10,13 +11,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench run fmt fmt-check clippy tools
+.PHONY: demo test check bench torture run fmt fmt-check clippy tools
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/marginalia/target
 
 MARGINALIA := $(CARGO_TARGET_DIR)/debug/marginalia
 BENCH := $(CARGO_TARGET_DIR)/bench
 CORPUS ?=
+SEED ?= $(shell date +%s)
 FACES ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -48,6 +50,14 @@ clippy: tools
 run: tools
 	cargo build --workspace
 	$(MARGINALIA) run $(if $(CORPUS),--corpus $(CORPUS))
+
+# Minutes: 300 kills of the running system, 200 power cuts of a writer, every call of a commit on ext4 and XFS.
+torture: tools
+	@echo "seed $(SEED): repeat with make torture SEED=$(SEED)"
+	MARGINALIA_TORTURE=1 MARGINALIA_TORTURE_SEED=$(SEED) MARGINALIA_TORTURE_CUTS=200 MARGINALIA_KILL_SEED=$(SEED) \
+	MARGINALIA_KILLS=300 MARGINALIA_MODEL_CASES=60 NEXTEST_SUCCESS_OUTPUT=final \
+		cargo nextest run --workspace --no-fail-fast -E 'test(durability::) | test(kill::) | test(model::)' 2>&1 \
+		| grep -E 'seed|kills|cuts|calls|states|none lost|PASS|FAIL|panicked|SKIPPED|Summary'
 
 # Both sides read the images in FACES, which are read once before so that neither finds them colder than the other.
 bench: tools

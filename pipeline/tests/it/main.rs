@@ -3,9 +3,9 @@
 mod binary;
 mod config;
 mod kill;
-
 mod report;
 mod shutdown;
 mod tidy;
+mod upkeep;
 mod watch;
 mod whole_loop;

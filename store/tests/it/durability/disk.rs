@@ -63,6 +63,19 @@ impl Mount {
         Ok(Self { at: at.to_owned() })
     }
 
+    pub fn remount(&self, options: &str) {
+        run("mount", &["-o", &format!("remount,{options}"), self.at.to_str().unwrap()]).unwrap();
+    }
+
+    /// Lets the loop device write a page at a time. Of a longer write that its file takes only in part it says that all went
+    /// well: a disk that lies, which is not what is to be tried.
+    pub fn write_single_pages(&self) {
+        let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+        let line = mounts.lines().find(|line| line.split(' ').nth(1).is_some_and(|at| Path::new(at) == self.at));
+        let device = line.and_then(|line| line.split(' ').next()).and_then(|device| device.strip_prefix("/dev/"));
+        std::fs::write(format!("/sys/block/{}/queue/max_sectors_kb", device.expect("a device")), "4").unwrap();
+    }
+
     /// Pulls the plug: from here on nothing reaches the disk, as xfstests does it. What the journal must already hold is
     /// forced out first by syncing another file: names are on the disk then, bytes that nobody synced are not.
     pub fn cut(&self) {

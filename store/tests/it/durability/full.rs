@@ -1,9 +1,13 @@
 //! A disk that is really full: of bytes, of files.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use marginalia_store::tables::labels::Label;
 use marginalia_store::{Corpus, Error, Options};
 
-use super::disk::{Mount, obstacle, skip};
+use super::child::{prepare, streamed, streamer};
+use super::disk::{Mount, make, obstacle, skip};
 use crate::commits::{face, label};
 use crate::slt::{CLASSES, new_corpus};
 
@@ -58,6 +62,39 @@ fn a_full_disk_says_so_and_work_goes_on_once_there_is_room() {
             assert_eq!(count(corpus.clone()).await, acknowledged);
         });
     }
+}
+
+/// The disk under the file system runs out while the file system believes that it has room: writes succeed, syncs do not.
+#[test]
+fn a_disk_that_fails_beneath_acknowledges_nothing_that_it_loses() {
+    let name = "a_disk_that_fails_beneath_acknowledges_nothing_that_it_loses";
+    if let Some(why) = obstacle() {
+        return skip(name, &why);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let below = Mount::tmpfs("size=20m", &folder.path().join("below")).unwrap();
+    let image = below.at.join("disk.img");
+    if let Err(why) = make("ext4", &image, 300) {
+        return skip(name, &why);
+    }
+    let at = folder.path().join("mount");
+    let mount = Mount::image(&image, &at).unwrap();
+    mount.write_single_pages();
+    let root = at.join("c");
+    tokio::runtime::Runtime::new().unwrap().block_on(prepare(&root));
+    let mut writer = streamer(&root, true).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+    // It ends by itself: the first sync that fails stops it.
+    let acknowledged: Vec<u32> = lines.map_while(Result::ok).filter_map(|line| line.parse().ok()).collect();
+    writer.wait().unwrap();
+    assert!(acknowledged.len() > 20, "only {} rows before the disk was full", acknowledged.len());
+    drop(mount);
+    below.remount("size=200m");
+    let _mount = Mount::image(&image, &at).unwrap();
+    let found = tokio::runtime::Runtime::new().unwrap().block_on(streamed(&root)).unwrap();
+    let lost: Vec<&u32> = acknowledged.iter().filter(|id| !found.contains(id)).collect();
+    assert!(lost.is_empty(), "of {} acknowledged rows these are gone: {lost:?}", acknowledged.len());
+    println!("{} rows acknowledged before the disk failed beneath the file system, none lost", acknowledged.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -142,7 +142,16 @@ fn random_power_cuts_of_a_writer_lose_nothing_acknowledged() {
                     once.dedup();
                     assert_eq!(once, found, "cut {cut}: a row stands twice");
                 }
-                Err(error) if sync => panic!("cut {cut} after {} acknowledgements: {error}", acked.len()),
+                Err(error) if sync => {
+                    let kept = std::env::temp_dir().join(format!("marginalia-cut-{seed}-{cut}.img"));
+                    drop(mount);
+                    duplicate(&folder.path().join("work.img"), &kept);
+                    panic!(
+                        "cut {cut} after {} acknowledgements: {error}; the disk is in {}",
+                        acked.len(),
+                        kept.display()
+                    );
+                }
                 Err(_) => lost += acked.len(),
             }
             if sync {
