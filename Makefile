@@ -53,6 +53,7 @@ run: tools
 
 # Minutes: 300 kills of the running system, 200 power cuts of a writer, every call of a commit on ext4 and XFS.
 torture: tools
+	@command -v mkfs.xfs >/dev/null || ! command -v apt-get >/dev/null || $(SUDO) apt-get install -y -qq xfsprogs
 	@echo "seed $(SEED): repeat with make torture SEED=$(SEED)"
 	MARGINALIA_TORTURE=1 MARGINALIA_TORTURE_SEED=$(SEED) MARGINALIA_TORTURE_CUTS=200 MARGINALIA_KILL_SEED=$(SEED) \
 	MARGINALIA_KILLS=300 MARGINALIA_MODEL_CASES=60 NEXTEST_SUCCESS_OUTPUT=final \

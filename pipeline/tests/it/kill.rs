@@ -16,6 +16,62 @@ fn kill(mut child: Child) {
     child.wait().expect("the child is waited for");
 }
 
+/// A memory group of its own for a process, under either version of control groups; removed when dropped.
+struct MemoryGroup(std::path::PathBuf);
+
+impl MemoryGroup {
+    fn new(megabytes: u64) -> Option<Self> {
+        let version_one = std::path::Path::new("/sys/fs/cgroup/memory");
+        let (parent, limit) = match version_one.is_dir() {
+            true => (version_one, "memory.limit_in_bytes"),
+            false => (std::path::Path::new("/sys/fs/cgroup"), "memory.max"),
+        };
+        let group = Self(parent.join(format!("marginalia-{}-{megabytes}", std::process::id())));
+        std::fs::create_dir(&group.0).ok()?;
+        std::fs::write(group.0.join(limit), format!("{megabytes}M")).ok()?;
+        Some(group)
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+/// Under `make torture`: the kernel ends the process when its memory is used up, at whatever it is doing.
+#[test]
+fn a_process_killed_for_its_memory_loses_nothing() {
+    if std::env::var_os("MARGINALIA_TORTURE").is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    let inbox = bench.path("inbox");
+    write_faces(&inbox, 3, 0..6000);
+    let mut killed = 0;
+    for megabytes in (40..=120).step_by(4) {
+        let Some(group) = MemoryGroup::new(megabytes) else {
+            println!("SKIPPED (no control group for memory): a_process_killed_for_its_memory_loses_nothing");
+            return;
+        };
+        let script = format!("echo $$ > {}/cgroup.procs && exec \"$0\" ingest \"$1\"", group.0.display());
+        let status = std::process::Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_marginalia"), inbox.to_str().unwrap()])
+            .env("MARGINALIA_CORPUS", bench.corpus())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        killed += u32::from(std::os::unix::process::ExitStatusExt::signal(&status) == Some(9));
+        bench.ok(&["verify"]);
+    }
+    bench.ok(&["ingest", inbox.to_str().unwrap()]);
+    assert_eq!(bench.count("select count(*) from faces"), 6000);
+    assert_eq!(bench.count("select count(distinct source) from sightings"), 6000);
+    assert!(killed > 3, "only {killed} kills: the limits are too high");
+    println!("{killed} kills for memory: 6000 faces, none lost, none twice");
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_by_kill_9() {
     let kills: u64 = std::env::var("MARGINALIA_KILLS").map_or(4, |kills| kills.parse().expect("a number"));

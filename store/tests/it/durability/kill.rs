@@ -6,6 +6,7 @@ use super::supervise::{Act, supervise};
 
 /// Of a round, whose hundreds of calls are many commits one after the other, every so many calls.
 const ROUND_STRIDE: usize = 12;
+const ROUND_STRIDE_TORTURE: usize = 3;
 
 #[test]
 fn a_kill_before_any_call_leaves_the_old_or_the_new_version() {
@@ -16,8 +17,12 @@ fn a_kill_before_any_call_leaves_the_old_or_the_new_version() {
     for kind in Kind::ALL {
         copy(&base, &work);
         let calls = supervise(&mut command(kind, &work, true), &work, |_, _| Act::Go).calls.len();
-        let stride =
-            if kind == Kind::Round && std::env::var_os("MARGINALIA_TORTURE").is_none() { ROUND_STRIDE } else { 1 };
+        let torture = std::env::var_os("MARGINALIA_TORTURE").is_some();
+        let stride = match kind {
+            Kind::Round if torture => ROUND_STRIDE_TORTURE,
+            Kind::Round => ROUND_STRIDE,
+            _ => 1,
+        };
         let mut places = 0;
         for place in (0..calls).step_by(stride) {
             copy(&base, &work);
