@@ -3,6 +3,7 @@
 # make check   what CI runs: formatting, lints, tests
 # make fmt     put the formatting right
 # make torture  kills and power cuts by the hundred, SEED=… to repeat a run
+# make fuzz    every reader of foreign bytes, SECONDS_EACH seconds each; what it finds lies in fuzz/artifacts
 # make bench   our speed beside that of the usual Python tools, on the images in FACES
 # make run     watch, train and serve on the corpus in CORPUS (default: the one this folder lies in)
 #
@@ -11,13 +12,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench torture run fmt fmt-check clippy tools
+.PHONY: demo test check bench torture fuzz run fmt fmt-check clippy tools
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/marginalia/target
 
 MARGINALIA := $(CARGO_TARGET_DIR)/debug/marginalia
 BENCH := $(CARGO_TARGET_DIR)/bench
 CORPUS ?=
+SECONDS_EACH ?= 180
 SEED ?= $(shell date +%s)
 FACES ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -58,7 +60,22 @@ torture: tools
 	MARGINALIA_TORTURE=1 MARGINALIA_TORTURE_SEED=$(SEED) MARGINALIA_TORTURE_CUTS=200 MARGINALIA_KILL_SEED=$(SEED) \
 	MARGINALIA_KILLS=300 MARGINALIA_MODEL_CASES=60 NEXTEST_SUCCESS_OUTPUT=final \
 		cargo nextest run --workspace --no-fail-fast -E 'test(durability::) | test(kill::) | test(model::)' 2>&1 \
-		| grep -E 'seed|kills|cuts|calls|states|none lost|PASS|FAIL|panicked|SKIPPED|Summary'
+		| grep -E '^    .*(seed|kill|cuts|calls|states|lost|panicked)|PASS|FAIL|SKIPPED|Summary' | grep -vE 'durability::child|^    test '
+
+# Coverage-guided on the stable compiler: the passes that cargo-fuzz switches on, in a target folder of their own.
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1
+FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+fuzz: tools
+	cd fuzz && RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --target $(FUZZ_HOST) --target-dir $(CARGO_TARGET_DIR)/fuzz
+	mkdir -p fuzz/artifacts $(CARGO_TARGET_DIR)/fuzz/corpus
+	for target in $(notdir $(basename $(wildcard fuzz/src/bin/*.rs))); do \
+		mkdir -p $(CARGO_TARGET_DIR)/fuzz/corpus/$$target; \
+		$(CARGO_TARGET_DIR)/fuzz/$(FUZZ_HOST)/release/$$target $(CARGO_TARGET_DIR)/fuzz/corpus/$$target fuzz/corpus/$$target \
+			-max_total_time=$(SECONDS_EACH) -timeout=20 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
+			-artifact_prefix=fuzz/artifacts/$$target- 2>&1 | grep -E 'cov:|stat::|SUMMARY|ERROR|panicked' | tail -8; \
+	done
 
 # Both sides read the images in FACES, which are read once before so that neither finds them colder than the other.
 bench: tools

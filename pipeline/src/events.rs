@@ -252,37 +252,10 @@ pub enum Event {
         /// Duration of the pass that did it.
         seconds: f64,
     },
-    /// A label was acknowledged.
-    LabelAdded {
-        /// The label.
-        label_id: String,
-        /// The face.
-        face_id: String,
-        /// Expression or verdict.
-        expression: String,
-        /// Who judged.
-        annotator: String,
-        /// Where the face was shown.
-        lane: String,
-    },
-    /// A label was taken back.
-    LabelRetracted {
-        /// The label.
-        label_id: String,
-        /// The face.
-        face_id: String,
-    },
     /// Something to look at; the work goes on.
     Warning {
         /// What, and what to do.
         message: String,
-    },
-    /// The command is done.
-    Finished {
-        /// Its name.
-        command: String,
-        /// Duration.
-        seconds: f64,
     },
 }
 

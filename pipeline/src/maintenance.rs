@@ -17,8 +17,11 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
     let clean_every = Duration::from_secs(config.cleanup_every_seconds.max(1));
     let keep = Duration::from_secs(60 * config.keep_untagged_minutes);
     let mut cleaned = Instant::now();
-    // What writers left that were killed goes at the first turn.
-    let mut sweep = true;
+    match corpus.sweep().await {
+        // Another process is at it.
+        Ok(()) | Err(marginalia_store::Error::Locked { .. }) => {}
+        Err(error) => reporter.warn(format!("what killed processes left could not be removed: {error}")),
+    }
     loop {
         tokio::select! {
             () = token.cancelled() => return,
@@ -26,7 +29,7 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
         }
         let clean = cleaned.elapsed() >= clean_every;
         let started = Instant::now();
-        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false, sweep }).await {
+        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false }).await {
             Ok(report) => {
                 let work = [("compacted", report.compacted), ("cleaned", report.cleaned)];
                 for (work, table) in
@@ -44,7 +47,6 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
                 if clean {
                     cleaned = Instant::now();
                 }
-                sweep = false;
             }
             // What the disk kept is unknown: nothing more is to be written.
             Err(error) if error.stops_writing() => {

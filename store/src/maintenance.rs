@@ -26,8 +26,6 @@ pub struct Care {
     pub clean_up: Option<Duration>,
     /// Compact and index however little there is to gain.
     pub thorough: bool,
-    /// Remove what killed writers left.
-    pub sweep: bool,
 }
 
 /// What a pass did.
@@ -59,6 +57,18 @@ pub(crate) fn target_rows(table: TableId) -> usize {
 }
 
 impl Corpus {
+    /// Removes what killed writers left: files that no version names, manifests half written.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] while another process is at it.
+    pub async fn sweep(&self) -> Result<()> {
+        let _lock = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
+        for table in TableId::ALL {
+            self.change(*table, Change::Sweep).await?;
+        }
+        Ok(())
+    }
+
     /// One pass over all tables.
     ///
     /// # Errors
@@ -72,9 +82,6 @@ impl Corpus {
             clean_up = clean_up.filter(|_| report.not_cleaned.is_none());
         }
         for table in TableId::ALL {
-            if care.sweep {
-                self.change(*table, Change::Sweep).await?;
-            }
             if let Some(older_than) = clean_up {
                 self.change(*table, Change::CleanUp { older_than }).await?;
                 report.cleaned.push(*table);

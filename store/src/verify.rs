@@ -17,7 +17,6 @@ use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::locks::{Lock, Purpose};
 use crate::log::Change;
-use crate::maintenance::Care;
 use crate::pins;
 use crate::repair;
 use crate::round::planned_rounds;
@@ -210,7 +209,7 @@ impl Corpus {
 
     /// Mends what can be mended: left-over rows and files of the dead, pins that hold nothing.
     async fn mend(&self, report: &mut VerifyReport) -> Result<()> {
-        self.care(Care { clean_up: None, thorough: false, sweep: true }).await?;
+        self.sweep().await?;
         report.repaired.push("files that no version names were removed".to_owned());
         let mut left = Vec::new();
         for finding in std::mem::take(&mut report.findings) {

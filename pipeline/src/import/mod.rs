@@ -20,7 +20,7 @@ use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::rejects::Reject;
 use marginalia_store::tables::sightings::Sighting;
 use marginalia_store::tables::truth::Truth;
-use marginalia_store::{Corpus, FileKey, SeenFiles, Session, SqlLimits, SqlRuntime, Timestamp};
+use marginalia_store::{Corpus, FileKey, SeenFiles, Session, SqlLimits, SqlRuntime, TableId, Timestamp};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -291,13 +291,11 @@ async fn write_rows(
     request: &ImportRequest,
     summary: &mut ImportSummary,
 ) -> Result<()> {
-    let sql = "select face_id, source from current_labels where origin = 'import'";
-    let known: Vec<Known> = session.query_trusted(sql, Vec::new()).await?.rows().await?;
-    let known: HashSet<(String, Option<String>)> = known.into_iter().map(|row| (row.face_id, row.source)).collect();
     let judge = Judge::new(corpus);
     let mut files = SeenFiles::new(corpus);
     for rows in spool.rows()? {
         let mut rows = rows?;
+        let known = known_labels(session, &rows).await?;
         let mut labels = Vec::new();
         for row in &mut rows {
             let Some(face_id) = row.face_id.clone() else { continue };
@@ -333,6 +331,21 @@ async fn write_rows(
         }
     }
     Ok(())
+}
+
+/// Which of these sightings have given their faces a label already.
+async fn known_labels(session: &Session, rows: &[Sighting]) -> Result<HashSet<(String, Option<String>)>> {
+    let labels = session.snapshot().count(TableId::Labels, None).await?;
+    let faces: Vec<String> = rows.iter().filter_map(|row| row.face_id.as_ref()).map(|id| format!("'{id}'")).collect();
+    if labels == 0 || faces.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = format!(
+        "select face_id, source from current_labels where origin = 'import' and face_id in ({})",
+        faces.join(", ")
+    );
+    let known: Vec<Known> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
+    Ok(known.into_iter().map(|row| (row.face_id, row.source)).collect())
 }
 
 fn file_key(row: &Sighting) -> FileKey {

@@ -23,12 +23,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
             format!("imported {}, {} labels in {}", counted(counts), number(*labels), time(*seconds))
         }
         Event::Maintained { table, work, seconds } => format!("{table} {work} in {}", time(*seconds)),
-        Event::LabelAdded { face_id, expression, annotator, lane, .. } => {
-            format!("label: {} is {expression}, says {annotator} ({lane})", short(face_id))
-        }
-        Event::LabelRetracted { face_id, .. } => format!("label of {} taken back", short(face_id)),
         Event::Warning { message } => format!("warning: {message}"),
-        Event::Finished { command, seconds } => format!("{command} done in {}", time(*seconds)),
         Event::RoundStarted { .. }
         | Event::RoundPlanned { .. }
         | Event::EpochStep { .. }
@@ -160,8 +155,4 @@ fn span(margins: &[ClassMargin]) -> String {
         (Some(low), Some(high)) => format!("{low:.2}–{high:.2}"),
         _ => "–".to_owned(),
     }
-}
-
-fn short(face_id: &str) -> &str {
-    face_id.get(..12).unwrap_or(face_id)
 }

@@ -49,7 +49,7 @@ fn a_process_killed_for_its_memory_loses_nothing() {
     let inbox = bench.path("inbox");
     write_faces(&inbox, 3, 0..6000);
     let mut killed = 0;
-    for megabytes in (40..=120).step_by(4) {
+    for megabytes in (16..=56).step_by(2) {
         let Some(group) = MemoryGroup::new(megabytes) else {
             println!("SKIPPED (no control group for memory): a_process_killed_for_its_memory_loses_nothing");
             return;

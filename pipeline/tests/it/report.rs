@@ -24,8 +24,6 @@ fn plain_lines() {
     round 3, epoch 1/2: supervised 1.234, contrastive 0.500, subset I 41.2 %, margins 0.50–0.85, validation accuracy 35.0 %, macro-F1 – (1m 01s)
     round 3: gate passed, macro-F1 34.5 % (before –)
     round 3 committed: 27,473 faces scored, 9,000 pseudo-labels, 18,473 for people, in 1h 02m
-    label: 0123456789ab is fear, says ada (queue)
-    train done in 2m 05s
     ");
 }
 
@@ -50,7 +48,7 @@ fn a_terminal_shows_bars_and_keeps_the_lines() {
     a_day().into_iter().for_each(|event| reporter.emit(event));
     handle.finish();
     let written = screen.out.text();
-    for line in ["watching /faces into stream door", "round 3 started", "round 3 committed", "train done in 2m 05s"] {
+    for line in ["watching /faces into stream door", "round 3 started", "round 3 committed"] {
         assert!(written.contains(line), "no `{line}` in {written}");
     }
     assert!(written.contains("round 3 epoch 1/2") && written.contains("loss 1.500"), "no bar in {written}");
@@ -67,7 +65,7 @@ fn a_slow_reader_misses_ticks_and_nothing_else() {
     (0..3000).for_each(|round| reporter.emit(step(round)));
     let worker = std::thread::spawn(move || {
         reporter.emit(Event::RoundAborted { round: 7, reason: "full disk".to_owned() });
-        reporter.emit(Event::Finished { command: "train".to_owned(), seconds: 1.0 });
+        reporter.emit(Event::ScanFinished { files: 1 });
     });
     drop(gate);
     worker.join().unwrap();
@@ -76,7 +74,7 @@ fn a_slow_reader_misses_ticks_and_nothing_else() {
     let ticks = heard.iter().filter(|event| event.is_tick()).count();
     assert!((1..3000).contains(&ticks), "{ticks} ticks of 3000");
     let others: Vec<_> = heard.iter().filter(|event| !event.is_tick()).collect();
-    assert!(matches!(others[..], [Event::RoundAborted { round: 7, .. }, Event::Finished { .. }]), "{others:?}");
+    assert!(matches!(others[..], [Event::RoundAborted { round: 7, .. }, Event::ScanFinished { .. }]), "{others:?}");
 }
 
 #[test]
@@ -154,14 +152,6 @@ fn a_day() -> Vec<Event> {
             validation_macro_f1: Some(0.345),
             seconds: 3725.0,
         },
-        Event::LabelAdded {
-            label_id: "1".to_owned(),
-            face_id: "0123456789abcdef".to_owned(),
-            expression: "fear".to_owned(),
-            annotator: "ada".to_owned(),
-            lane: "queue".to_owned(),
-        },
-        Event::Finished { command: "train".to_owned(), seconds: 125.0 },
     ]
 }
 

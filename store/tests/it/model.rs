@@ -121,7 +121,8 @@ async fn apply(step: Step, corpus: &mut Corpus, root: &Path, dies_at: &Arc<Atomi
             corpus.care(Care { thorough: true, ..Care::default() }).await.unwrap();
         }
         Step::CleanUp => {
-            corpus.care(Care { clean_up: Some(Duration::ZERO), sweep: true, thorough: false }).await.unwrap();
+            corpus.sweep().await.unwrap();
+            corpus.care(Care { clean_up: Some(Duration::ZERO), thorough: false }).await.unwrap();
         }
         Step::Reopen => *corpus = open(root, dies_at).await,
         Step::Forget(n) => {
