@@ -122,8 +122,9 @@ impl Admit<Face> for KnownFaces {
         let new =
             ids.iter().zip(forgotten).map(|(id, forgotten)| !forgotten && !known.contains(*id) && batch.insert(*id));
         let new: Vec<bool> = new.collect();
-        if new.contains(&true) {
-            room::check(&self.corpus, self.reserve_bytes)?;
+        let bytes = rows.iter().zip(&new).filter(|(_, new)| **new).map(|(face, _)| face.image.len() as u64).sum();
+        if bytes > 0 {
+            room::check(&self.corpus, self.reserve_bytes, bytes)?;
         }
         self.admitted = ids.iter().zip(&new).filter(|(_, new)| **new).map(|(id, _)| (*id).to_owned()).collect();
         Ok((new, Box::new(lock)))

@@ -84,7 +84,7 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
     for file in opened.corpus.set_aside()? {
         status.warnings.push(format!("{} was broken and set aside; see `marginalia verify`", file.display()));
     }
-    if let Err(error) = opened.corpus.check_room() {
+    if let Err(error) = opened.corpus.check_room(0) {
         status.warnings.push(error.to_string());
     }
     console.print(&status, people)

@@ -273,7 +273,7 @@ impl<'a> Committer<'a> {
             sightings.push(sighting_row(refused.record, None, now));
         }
         if !faces.is_empty() {
-            self.wait_for_room().await?;
+            self.wait_for_room(faces.iter().map(|face| face.image.len() as u64).sum()).await?;
             let waiting = self.context.arrivals.as_ref().and_then(|arrivals| arrivals.keep(&faces));
             let acknowledged = corpus.writer::<Face>().append(faces).await?;
             let new = acknowledged.written.iter().filter(|written| **written).count() as u64;
@@ -297,9 +297,9 @@ impl<'a> Committer<'a> {
 
 impl Committer<'_> {
     /// While the disk has no room for faces a stream waits, with its files where they are; a single pass ends.
-    async fn wait_for_room(&self) -> Result<()> {
+    async fn wait_for_room(&self, bytes: u64) -> Result<()> {
         let mut said = false;
-        while let Err(error) = self.context.corpus.check_room() {
+        while let Err(error) = self.context.corpus.check_room(bytes) {
             if !self.watching {
                 return Err(error.into());
             }

@@ -107,6 +107,6 @@ async fn below_the_reserve_faces_wait_and_labels_do_not() {
     let corpus = Corpus::open(&root, options).await.unwrap();
     let refused = corpus.writer().append(vec![face(b"a")]).await.unwrap_err();
     assert!(refused.is_out_of_room(), "{refused}");
-    assert!(matches!(corpus.check_room(), Err(Error::NoRoom { .. })));
+    assert!(matches!(corpus.check_room(0), Err(Error::NoRoom { .. })));
     corpus.writer::<Label>().append(vec![label(1, "a")]).await.unwrap();
 }
