@@ -162,7 +162,14 @@ impl ArrivalScorer {
     /// Scores and stores; returns how many faces there were to score.
     async fn score(&self, faces: Vec<Arrival>) -> Result<usize> {
         let Some(teacher) = self.teacher.as_ref().filter(|_| !faces.is_empty()) else { return Ok(0) };
-        let scored = teacher.score(faces).await?;
+        let mut scored = teacher.score(faces).await?;
+        // A face may have been forgotten while it waited here.
+        let ids: Vec<&str> = scored.predictions.iter().map(|prediction| prediction.face_id.as_str()).collect();
+        let forgotten = self.corpus.forgotten(&ids).await?;
+        let mut kept = forgotten.iter();
+        scored.predictions.retain(|_| kept.next() == Some(&false));
+        let mut kept = forgotten.iter();
+        scored.embeddings.retain(|_| kept.next() == Some(&false));
         for prediction in &scored.predictions {
             self.reporter.emit(Event::FaceScored {
                 face_id: prediction.face_id.clone(),

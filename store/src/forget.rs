@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aho_corasick::AhoCorasick;
-use arrow::array::AsArray;
-use futures::TryStreamExt;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
@@ -24,7 +22,7 @@ use crate::pins;
 use crate::repair;
 use crate::round::{RoundWriter, planned_rounds};
 use crate::snapshot::Snapshot;
-use crate::table::{TableId, column};
+use crate::table::TableId;
 use crate::tables::erasures::Erasure;
 use crate::tables::sightings::Sighting;
 use crate::tables::tombstones::Tombstone;
@@ -75,7 +73,9 @@ impl Corpus {
             cost.rows.push((table, count(&snapshot, table, face_ids).await?));
         }
         cost.unfinished_round = planned_rounds(self.path(), snapshot.rounds())?;
-        cost.rounds_lost = self.rounds_that_saw(&snapshot, face_ids).await?;
+        let tags = self.tags_that_hold(&snapshot, face_ids).await?;
+        cost.rounds_lost = tags.iter().filter_map(|tag| tag.strip_prefix("round-")?.parse().ok()).collect();
+        cost.rounds_lost.sort_unstable();
         let mut first_seen = None;
         for chunk in chunks(face_ids) {
             for sighting in snapshot.rows::<Sighting>(Some(&chunk)).await? {
@@ -94,17 +94,19 @@ impl Corpus {
     /// [`Error::Locked`] while a round runs or maintenance is under way elsewhere; [`Error::NotForgotten`] where something
     /// was found in the end, with the files that hold it.
     pub async fn forget(&self, face_ids: &[String], reason: Option<String>) -> Result<ForgetCost> {
-        let cost = self.cost_of_forgetting(face_ids).await?;
+        let unfinished_round = self.cost_of_forgetting(face_ids).await?.unfinished_round;
+        // A round that was killed is given up, or its pins are finished: what it holds is known then.
         if let Some(unfinished) = RoundWriter::resume(self).await? {
             unfinished.abort().await?;
         }
+        let cost = ForgetCost { unfinished_round, ..self.cost_of_forgetting(face_ids).await? };
         let _no_round = Lock::try_exclusive(self.path(), Purpose::Round)?;
         let _no_care = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
         let search = self.search_for(face_ids).await?;
         // First of all, so that nothing brings them back meanwhile.
         self.writer::<Tombstone>().append(self.new_tombstones(face_ids)?).await?;
-        for round in &cost.rounds_lost {
-            self.unpin(&pins::round_tag(*round)).await?;
+        for tag in self.tags_that_hold(self.snapshot().await?.as_ref(), face_ids).await? {
+            self.unpin(&tag).await?;
         }
         for table in tables_of_faces() {
             self.forget_in(table, face_ids).await?;
@@ -145,25 +147,21 @@ impl Corpus {
         Ok(())
     }
 
-    /// Rounds one of whose pinned versions holds one of the faces.
-    async fn rounds_that_saw(&self, snapshot: &Snapshot, face_ids: &[String]) -> Result<Vec<u32>> {
-        let mut saw = BTreeSet::new();
-        for round in pins::kept_rounds(snapshot.open(TableId::Rounds)?).await? {
-            for table in tables_of_faces() {
-                let latest = snapshot.open(table)?;
-                let Some(version) = pins::version(latest, table, &pins::round_tag(round)).await? else { continue };
+    /// Tags, of whatever table, whose version holds one of the faces.
+    async fn tags_that_hold(&self, snapshot: &Snapshot, face_ids: &[String]) -> Result<BTreeSet<String>> {
+        let mut held = BTreeSet::new();
+        for table in tables_of_faces() {
+            let latest = snapshot.open(table)?;
+            for (tag, version) in pins::all(latest, table).await? {
                 let pinned = latest.checkout_version(version).await.map_err(Error::table(table))?;
-                let mut rows = 0;
                 for predicate in chunks(face_ids) {
-                    rows += pinned.count_rows(Some(predicate)).await.map_err(Error::table(table))?;
-                }
-                if rows > 0 {
-                    saw.insert(round);
-                    break;
+                    if pinned.count_rows(Some(predicate)).await.map_err(Error::table(table))? > 0 {
+                        held.insert(tag.clone());
+                    }
                 }
             }
         }
-        Ok(saw.into_iter().collect())
+        Ok(held)
     }
 
     /// What to look for in the end: the ids, and pieces of the images that no other image has.
@@ -179,19 +177,12 @@ impl Corpus {
         let finder = finder(&pieces)?;
         let forgotten: HashSet<&str> = face_ids.iter().map(String::as_str).collect();
         let mut shared = HashSet::new();
-        let mut scan = snapshot.open(TableId::Faces)?.scan();
-        scan.project(&["face_id", "image"]).map_err(Error::table(TableId::Faces))?;
-        scan.batch_size(256).io_buffer_size(64 << 20).batch_readahead(2).fragment_readahead(1);
-        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
-        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
-            let ids = column(&batch, TableId::Faces, "face_id")?.as_string::<i32>();
-            let images = column(&batch, TableId::Faces, "image")?.as_binary::<i64>();
-            for (id, image) in ids.iter().zip(images) {
-                if !id.is_some_and(|id| forgotten.contains(id)) {
-                    shared.extend(finder.find_overlapping_iter(image.unwrap_or_default()).map(|found| found.pattern()));
-                }
+        let look = |id: &str, image: &[u8]| {
+            if !forgotten.contains(id) {
+                shared.extend(finder.find_overlapping_iter(image).map(|found| found.pattern()));
             }
-        }
+        };
+        snapshot.for_each_image(None, look).await?;
         let own = pieces.into_iter().enumerate().filter(|(i, _)| !shared.iter().any(|found| found.as_usize() == *i));
         let ids = face_ids.iter().map(|id| id.clone().into_bytes());
         Ok(Search { patterns: own.map(|(_, piece)| piece).chain(ids).collect() })

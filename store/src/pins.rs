@@ -27,6 +27,12 @@ pub(crate) async fn version(dataset: &Arc<Dataset>, table: TableId, tag: &str) -
     Ok(tags.get(tag).map(|contents| contents.version))
 }
 
+/// Every tag of a table and the version it names.
+pub(crate) async fn all(dataset: &Arc<Dataset>, table: TableId) -> Result<Vec<(String, u64)>> {
+    let tags = dataset.tags().list().await.map_err(Error::table(table))?;
+    Ok(tags.into_iter().map(|(tag, contents)| (tag, contents.version)).collect())
+}
+
 /// Rounds whose state is pinned, in order.
 pub(crate) async fn kept_rounds(rounds: &Arc<Dataset>) -> Result<Vec<u32>> {
     let tags = rounds.tags().list().await.map_err(Error::table(TableId::Rounds))?;

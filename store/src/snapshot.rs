@@ -210,6 +210,25 @@ impl Snapshot {
         places.iter().map(image).collect()
     }
 
+    /// Every face's id and image, a few at a time, in no order; `filter` is a Lance predicate.
+    pub(crate) async fn for_each_image(&self, filter: Option<&str>, mut look: impl FnMut(&str, &[u8])) -> Result<()> {
+        let mut scan = self.open(TableId::Faces)?.scan();
+        if let Some(filter) = filter {
+            scan.filter(filter).map_err(Error::table(TableId::Faces))?;
+        }
+        scan.project(&["face_id", "image"]).map_err(Error::table(TableId::Faces))?;
+        scan.batch_size(256).io_buffer_size(64 << 20).batch_readahead(2).fragment_readahead(1);
+        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
+        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
+            let ids = column(&batch, TableId::Faces, "face_id")?.as_string::<i32>();
+            let images = column(&batch, TableId::Faces, "image")?.as_binary::<i64>();
+            for (id, image) in ids.iter().zip(images) {
+                look(id.unwrap_or_default(), image.unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
     /// The one face whose id starts with `prefix`.
     pub async fn face_id(&self, prefix: &str) -> Result<String> {
         let missing = || Error::NoSuchFace { face_id: prefix.to_owned() };

@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
 use futures::TryStreamExt;
 use lance::Dataset;
 
@@ -22,7 +21,7 @@ use crate::repair;
 use crate::round::planned_rounds;
 use crate::session::{Session, SqlLimits, SqlRuntime};
 use crate::snapshot::Snapshot;
-use crate::table::{TableId, column};
+use crate::table::TableId;
 use crate::tables::rounds::Round;
 
 /// What to verify, and what to do about it.
@@ -365,25 +364,15 @@ async fn check_images(
 ) -> Result<()> {
     let filter = (sample < 1.0).then(|| drawn(sample, rand::random()));
     let total = snapshot.count(TableId::Faces, filter.as_deref()).await?;
-    let mut scan = snapshot.open(TableId::Faces)?.scan();
-    if let Some(filter) = &filter {
-        scan.filter(filter).map_err(Error::table(TableId::Faces))?;
-    }
-    scan.project(&["face_id", "image"]).map_err(Error::table(TableId::Faces))?;
-    scan.batch_size(256).io_buffer_size(64 << 20).batch_readahead(2).fragment_readahead(1);
-    let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
-    while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
-        let ids = column(&batch, TableId::Faces, "face_id")?.as_string::<i32>();
-        let images = column(&batch, TableId::Faces, "image")?.as_binary::<i64>();
-        for (id, image) in ids.iter().zip(images.iter()) {
-            let (id, image) = (id.unwrap_or_default(), image.unwrap_or_default());
-            report.faces += 1;
-            report.bytes += image.len() as u64;
-            if blake3::hash(image).to_hex().as_str() != id {
-                report.found("hash_differs", TableId::Faces, format!("the image of face {id} was changed on disk"));
-            }
+    let look = |id: &str, image: &[u8]| {
+        report.faces += 1;
+        report.bytes += image.len() as u64;
+        if blake3::hash(image).to_hex().as_str() != id {
+            report.found("hash_differs", TableId::Faces, format!("the image of face {id} was changed on disk"));
         }
-        progress(report.faces, total);
-    }
-    Ok(())
+        if report.faces.is_multiple_of(256) || report.faces == total {
+            progress(report.faces, total);
+        }
+    };
+    snapshot.for_each_image(filter.as_deref(), look).await
 }
