@@ -20,6 +20,7 @@ MARGINALIA := $(CARGO_TARGET_DIR)/debug/marginalia
 BENCH := $(CARGO_TARGET_DIR)/bench
 CORPUS ?=
 SECONDS_EACH ?= 180
+S3 := $(CARGO_TARGET_DIR)/s3
 SEED ?= $(shell date +%s)
 FACES ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -62,17 +63,25 @@ torture: tools
 		cargo nextest run --workspace --no-fail-fast -E 'test(durability::) | test(kill::) | test(model::)' 2>&1 \
 		| grep -E '^    .*(seed|kill|cuts|calls|states|lost|panicked)|PASS|FAIL|SKIPPED|Summary' | grep -vE 'durability::child|^    test '
 
-# Coverage-guided on the stable compiler: the passes that cargo-fuzz switches on, in a target folder of their own.
-FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+# Coverage-guided on the stable compiler: the passes that cargo-fuzz switches on. fuzz/Cargo.toml says why there are two builds.
+export FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-	-Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+FUZZ := $(CARGO_TARGET_DIR)/fuzz
 FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_BYTES := $(notdir $(basename $(wildcard fuzz/src/bytes/*.rs)))
+FUZZ_TEXTS := $(notdir $(basename $(wildcard fuzz/src/texts/*.rs)))
 fuzz: tools
-	cd fuzz && RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --target $(FUZZ_HOST) --target-dir $(CARGO_TARGET_DIR)/fuzz
-	mkdir -p fuzz/artifacts $(CARGO_TARGET_DIR)/fuzz/corpus
-	for target in $(notdir $(basename $(wildcard fuzz/src/bin/*.rs))); do \
-		mkdir -p $(CARGO_TARGET_DIR)/fuzz/corpus/$$target; \
-		$(CARGO_TARGET_DIR)/fuzz/$(FUZZ_HOST)/release/$$target $(CARGO_TARGET_DIR)/fuzz/corpus/$$target fuzz/corpus/$$target \
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build -p marginalia-fuzz --features bytes --target $(FUZZ_HOST) --target-dir $(FUZZ)
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument cargo build --workspace --features marginalia-fuzz/texts \
+		$(FUZZ_TEXTS:%=--bin fuzz-%)
+	mkdir -p fuzz/artifacts
+	for target in $(FUZZ_BYTES) $(FUZZ_TEXTS); do \
+		mkdir -p $(FUZZ)/corpus/$$target; \
+		binary=$(FUZZ)/$(FUZZ_HOST)/debug/fuzz-$$target; \
+		[ -x $$binary ] || binary=$(CARGO_TARGET_DIR)/debug/fuzz-$$target; \
+		echo "$$target: $$(basename $$binary), $(SECONDS_EACH) s"; \
+		$$binary $(FUZZ)/corpus/$$target fuzz/corpus/$$target \
 			-max_total_time=$(SECONDS_EACH) -timeout=20 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
 			-artifact_prefix=fuzz/artifacts/$$target- 2>&1 | grep -E 'cov:|stat::|SUMMARY|ERROR|panicked' | tail -8; \
 	done
@@ -88,8 +97,8 @@ bench: tools
 	rm -rf $(BENCH)/faces.lance
 	$(BENCH)/venv/bin/python bench/peers/ingest.py $(FACES) $(BENCH)/faces.lance
 
-# The build needs the protobuf compiler and the files it imports.
-tools:
+# The build needs the protobuf compiler and the files it imports; tests of corpora on s3:// need a server, moto.
+tools: $(S3)/ready
 	@command -v cargo >/dev/null || { echo 'Rust is missing: https://rustup.rs installs it' >&2; exit 1; }
 	@include=; for folder in $${PROTOC_INCLUDE:-/usr/include /usr/local/include /opt/homebrew/include}; do \
 		[ ! -f "$$folder/google/protobuf/empty.proto" ] || include=$$folder; \
@@ -105,3 +114,8 @@ tools:
 			exit 1; \
 		fi; \
 	fi
+
+$(S3)/ready: store/tests/requirements.txt
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || ! command -v apt-get >/dev/null \
+		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
+	@python3 -m venv $(S3)/venv && $(S3)/venv/bin/pip install --quiet --requirement $< && touch $@

@@ -1,5 +1,8 @@
 //! What the targets share: limits that keep an input cheap, and a reading of a whole data set.
 
+#[cfg(feature = "texts")]
+pub mod table;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 

@@ -151,7 +151,7 @@ impl ArrivalScorer {
         if self.teacher.as_ref().is_some_and(|teacher| teacher.round() == round.round) {
             return Ok(false);
         }
-        let folder = self.corpus.path().join(&round.checkpoint);
+        let folder = self.corpus.checkpoint(round).await?;
         let (number, classes, temperature) = (round.round, self.corpus.classes().to_vec(), round.temperature);
         let load = move || Teacher::load(&folder, number, &classes, temperature);
         self.teacher = Some(tokio::task::spawn_blocking(load).await.map_err(crate::error::Error::task)??);

@@ -12,8 +12,8 @@ use crate::error::Result;
 #[derive(Debug, Parser)]
 #[command(name = "marginalia", version, about, max_term_width = 120)]
 pub struct Cli {
-    /// Folder of the corpus [default: MARGINALIA_CORPUS, or the folder at or above this one with a marginalia.toml]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder or URI of the corpus [default: MARGINALIA_CORPUS, or the folder at or above this one with a marginalia.toml]
+    #[arg(long, global = true, value_name = "DIR|URI")]
     pub corpus: Option<PathBuf>,
     /// Print one JSON document (a line per event for long work) on stdout
     #[arg(long, global = true)]

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use marginalia_store::{Audit, Corpus, Options, Session, SqlLimits, SqlRuntime};
+use marginalia_store::{Audit, Corpus, Home, Options, Session, SqlLimits, SqlRuntime};
 use serde::Serialize;
 
 use crate::config::{Config, Durability, SqlConfig, find_corpus};
@@ -65,10 +65,11 @@ pub fn write_out(text: &str) -> Result<()> {
 }
 
 impl Opened {
-    /// Opens the corpus in a folder.
-    pub async fn at(folder: &Path) -> Result<Self> {
-        let config = Config::load(folder)?;
-        let corpus = Corpus::open(folder, store_options(&config)).await?;
+    /// Opens the corpus in a folder or at a URI.
+    pub async fn at(root: &Path) -> Result<Self> {
+        let home = Home::attach(root).await?;
+        let config = Config::load(home.folder())?;
+        let corpus = Corpus::open_in(home, store_options(&config)).await?;
         if corpus.classes() != config.classes {
             return Err(Error::ClassesChanged {
                 config: config.classes.join(", "),

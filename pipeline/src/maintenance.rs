@@ -19,7 +19,8 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
     let mut cleaned = Instant::now();
     match corpus.sweep().await {
         // Another process is at it.
-        Ok(()) | Err(marginalia_store::Error::Locked { .. }) => {}
+        Ok(()) => {}
+        Err(error) if error.is_locked() => {}
         Err(error) => reporter.warn(format!("what killed processes left could not be removed: {error}")),
     }
     loop {
@@ -54,7 +55,7 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
                 token.cancel();
             }
             // Another process is at it.
-            Err(marginalia_store::Error::Locked { .. }) => {}
+            Err(error) if error.is_locked() => {}
             Err(error) => reporter.warn(format!("maintenance failed and is tried again: {error}")),
         }
     }

@@ -46,7 +46,7 @@ pub async fn train_when_due(
         match outcome {
             Ok(_) => {}
             // Another process runs the round.
-            Err(Error::Store(marginalia_store::Error::Locked { .. })) => {}
+            Err(Error::Store(error)) if error.is_locked() => {}
             Err(Error::Store(error)) if error.stops_writing() => return Err(error.into()),
             // The stream goes on; the next change of faces or labels tries again, at the earliest after a pause.
             Err(error) => {

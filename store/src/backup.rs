@@ -1,38 +1,43 @@
 //! Backup and restore: a corpus at one vector of versions, copied file by file.
 //!
-//! In: a corpus and a folder. Out: in the folder, a corpus that opens by itself: the current version of every table, those
+//! In: a corpus and a folder or URI. Out: there, a corpus that opens by itself: the current version of every table, those
 //! that rounds pin, checkpoints, settings, curriculum. Files of tables are written once, so what is there already is not
 //! copied again, and what no version names any more goes: after `forget` the next backup has forgotten too. Data comes
 //! before the manifests that name it, and `faces` before what names faces, so that a backup that was killed is still whole;
 //! it is finished by the next one.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use lance::index::DatasetIndexExt;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Timestamp;
 use crate::corpus::{Corpus, Options};
 use crate::error::{Error, Result};
-use crate::lance_log::table_path;
 use crate::locks::{Lock, Purpose};
+use crate::objects::{Objects, scheme};
 use crate::pins;
-use crate::round::{planned_rounds, write_whole};
 use crate::session::SqlRuntime;
 use crate::snapshot::{Snapshot, Versions};
 use crate::table::TableId;
 use crate::verify::VerifyOptions;
-use crate::version_files::{VersionFiles, files, versions};
+use crate::version_files::VersionFiles;
 
 /// Says what a backup is; the last thing written, the first removed.
 const RECORD: &str = "backup.json";
 
+/// Says whose backup it is going to be, as long as it is not finished.
+const UNFINISHED: &str = "backup.json.unfinished";
+
 /// Tag of what is being copied.
 const PIN: &str = "backup";
 
-/// Of the corpus's folder, what a copy does without.
-const LEFT_OUT: [&str; 4] = ["tables", "locks", "tmp", RECORD];
+/// Of the corpus's folder, what a copy does without; `tables` are chosen one by one.
+const LEFT_OUT: [&str; 3] = ["tables/", "locks/", "tmp/"];
+
+/// Bytes up to which two files are compared instead of their sizes and times.
+const COMPARED: u64 = 1 << 16;
 
 /// What a backup did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +45,10 @@ pub struct BackupReport {
     /// When it was taken.
     pub taken_at: Timestamp,
     /// Where from.
-    pub source: PathBuf,
+    pub source: String,
+    /// Of which corpus.
+    #[serde(default)]
+    pub corpus: String,
     /// Version of every table.
     pub versions: Versions,
     /// Rounds that can be looked back at in it.
@@ -58,41 +66,47 @@ pub struct BackupReport {
 }
 
 impl Corpus {
-    /// Copies the corpus as it is now into `to`: a folder that does not exist, is empty, or holds an earlier backup of it.
+    /// Copies the corpus to `to`: a folder or URI that is new, empty, or holds an earlier backup of this corpus. The copy is
+    /// then read back.
     ///
     /// # Errors
-    /// [`Error::NotABackup`] for a folder that holds something else; [`Error::BackupDiffers`] where the copy does not verify.
+    /// [`Error::NotABackup`] where something else is there; [`Error::BackupDiffers`] where the copy does not verify, with
+    /// the first finding; [`Error::Locked`] while another backup runs.
     pub async fn backup(&self, to: &Path, sql: &SqlRuntime) -> Result<BackupReport> {
-        let _lock = Lock::try_exclusive(self.path(), Purpose::Backup)?;
-        make_ready(self.path(), to)?;
+        let lock = Lock::take(self.home(), Purpose::Backup).await?;
+        let here = self.objects().await?;
+        refuse_inside(&here, to)?;
+        let there = Objects::at(to).await?;
+        let corpus = self.identity().await?;
+        make_ready(&there, to, &corpus, &self.home().place()).await?;
         let snapshot = self.snapshot().await?;
         self.pin(PIN, &snapshot.versions()).await?;
-        let copied = self.copy(&snapshot, to).await;
+        let mut copy = Copy { from: here, to: there, report: BackupReport { corpus, ..BackupReport::default() } };
+        let copied = self.copy(&snapshot, &mut copy).await;
         self.unpin(PIN).await?;
-        let mut report = copied?;
+        copied?;
+        let Copy { to: there, mut report, .. } = copy;
         report.verified = verified(to, sql).await?;
         let record = serde_json::to_vec_pretty(&report)
             .map_err(|source| Error::Unreadable { what: "the record of the backup".into(), source })?;
-        write_whole(&to.join(RECORD), &record)?;
+        there.put(RECORD, &record).await?;
+        there.remove(UNFINISHED).await?;
+        lock.release().await;
         Ok(report)
     }
 
-    async fn copy(&self, snapshot: &Snapshot, to: &Path) -> Result<BackupReport> {
-        let mut report = BackupReport {
-            taken_at: self.log().now(),
-            source: self.path().to_owned(),
-            versions: snapshot.versions(),
-            rounds: pins::kept_rounds(snapshot.open(TableId::Rounds)?).await?,
-            ..BackupReport::default()
-        };
-        let unfinished = planned_rounds(self.path(), snapshot.rounds())?;
+    async fn copy(&self, snapshot: &Snapshot, copy: &mut Copy) -> Result<()> {
+        copy.report.taken_at = self.log().now();
+        copy.report.source = self.home().place();
+        copy.report.versions = snapshot.versions();
+        copy.report.rounds = pins::kept_rounds(snapshot.open(TableId::Rounds)?).await?;
+        let unfinished = self.planned_round(snapshot.rounds()).await?;
         let mut wanted = Vec::new();
-        for (table, version) in &report.versions {
-            let pinned = self.pinned(snapshot, *table, &report.rounds).await?;
-            wanted.push(Wanted::new(&table_path(self.path(), *table), *table, *version, pinned).await?);
+        for table in TableId::ALL {
+            wanted.push(Wanted::new(snapshot, *table, &copy.report.rounds, &copy.from).await?);
         }
         for table in &wanted {
-            table.copy_files(to, &mut report)?;
+            copy.once(&table.files).await?;
         }
         // Whoever names a face comes after the faces, `rounds`, which makes rows visible, last.
         wanted.sort_by_key(|wanted| match wanted.table {
@@ -101,110 +115,190 @@ impl Corpus {
             _ => 1,
         });
         for table in &wanted {
-            table.copy_manifests(to, &mut report)?;
+            copy.newest(&table.manifests).await?;
         }
-        for entry in std::fs::read_dir(self.path()).map_err(Error::io(self.path()))? {
-            let name = entry.map_err(Error::io(self.path()))?.file_name();
-            if !LEFT_OUT.iter().any(|left_out| name == **left_out) {
-                mirror(&self.path().join(&name), &to.join(&name), unfinished, &mut report)?;
-            }
-        }
-        Ok(report)
+        let rest = copy.rest(unfinished).await?;
+        copy.newest(&rest).await?;
+        let keep: BTreeSet<&String> =
+            wanted.iter().flat_map(|table| table.files.iter().chain(&table.manifests)).chain(&rest).collect();
+        copy.remove_others(&keep).await
     }
 
-    /// Pins of finished rounds, by version.
-    async fn pinned(&self, snapshot: &Snapshot, table: TableId, rounds: &[u32]) -> Result<Vec<(String, u64)>> {
-        let mut pinned = Vec::new();
-        for round in rounds {
-            let tag = pins::round_tag(*round);
-            if let Some(version) = pins::version(snapshot.open(table)?, table, &tag).await? {
-                pinned.push((tag, version));
-            }
+    /// The files of this corpus.
+    async fn objects(&self) -> Result<Objects> {
+        match self.home().remote() {
+            Some(remote) => Ok(remote.as_ref().clone()),
+            None => Objects::of_folder(self.path()),
         }
-        Ok(pinned)
     }
 }
 
-/// Makes a corpus in `to` (which must not exist, or be empty) out of a backup, and verifies it.
+/// Makes a corpus in `to` (a path that must not exist, or be empty, or a URI) out of a backup, and verifies it.
 pub async fn restore(from: &Path, to: &Path, sql: &SqlRuntime) -> Result<BackupReport> {
-    let record = from.join(RECORD);
-    let text = std::fs::read(&record).map_err(|_| Error::NotABackup { path: from.to_owned() })?;
-    let mut report: BackupReport = serde_json::from_slice(&text)
-        .map_err(|source| Error::Unreadable { what: record.display().to_string(), source })?;
-    if to.exists() && !is_empty(to)? {
+    let not_a_backup = || Error::NotABackup { path: from.to_owned() };
+    if scheme(from).is_none() && !from.is_dir() {
+        return Err(not_a_backup());
+    }
+    let (from, to_objects) = (Objects::at(from).await?, Objects::at(to).await?);
+    let text = from.get(RECORD).await?.ok_or_else(not_a_backup)?;
+    let mut report: BackupReport =
+        serde_json::from_slice(&text).map_err(|source| Error::Unreadable { what: from.full_name(RECORD), source })?;
+    if !to_objects.list("").await?.is_empty() {
         return Err(Error::NotEmpty { path: to.to_owned() });
     }
-    (report.copied, report.bytes, report.kept, report.removed) = (0, 0, 0, 0);
-    std::fs::create_dir_all(to).map_err(Error::io(to))?;
-    for entry in std::fs::read_dir(from).map_err(Error::io(from))? {
-        let name = entry.map_err(Error::io(from))?.file_name();
-        if name != RECORD {
-            mirror(&from.join(&name), &to.join(&name), None, &mut report)?;
-        }
+    if scheme(to).is_some() {
+        to_objects.probe().await?;
     }
-    report.verified = verified(to, sql).await?;
-    Ok(report)
+    (report.copied, report.bytes, report.kept, report.removed) = (0, 0, 0, 0);
+    let names: BTreeSet<String> = from.list("").await?.into_iter().map(|(name, _)| name).collect();
+    let mut copy = Copy { from, to: to_objects, report };
+    copy.once(&names.into_iter().filter(|name| name != RECORD).collect()).await?;
+    copy.report.verified = verified(to, sql).await?;
+    Ok(copy.report)
+}
+
+/// A copy under way.
+struct Copy {
+    from: Objects,
+    to: Objects,
+    report: BackupReport,
+}
+
+impl Copy {
+    /// Copies files that are written once, where they are not there.
+    async fn once(&mut self, names: &BTreeSet<String>) -> Result<()> {
+        for name in names {
+            let here = self.from.head(name).await?;
+            match (here, self.to.head(name).await?) {
+                (Some(here), Some(there)) if here.size == there.size => self.report.kept += 1,
+                _ => self.copy(name).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies files that may have changed since the last copy.
+    async fn newest(&mut self, names: &BTreeSet<String>) -> Result<()> {
+        for name in names {
+            match self.is_current(name).await? {
+                true => self.report.kept += 1,
+                false => self.copy(name).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_current(&self, name: &str) -> Result<bool> {
+        let (Some(here), Some(there)) = (self.from.head(name).await?, self.to.head(name).await?) else {
+            return Ok(false);
+        };
+        if here.size != there.size {
+            return Ok(false);
+        }
+        if here.size > COMPARED {
+            return Ok(here.last_modified <= there.last_modified);
+        }
+        Ok(self.from.get(name).await? == self.to.get(name).await?)
+    }
+
+    async fn copy(&mut self, name: &str) -> Result<()> {
+        self.report.bytes += self.to.copy(&self.from, name).await?;
+        self.report.copied += 1;
+        Ok(())
+    }
+
+    /// What is no table: checkpoints, settings, curriculum, keys. Not the round under way, whose files change.
+    async fn rest(&self, unfinished: Option<u32>) -> Result<BTreeSet<String>> {
+        let unfinished = unfinished.map(|round| format!("checkpoints/round-{round:05}/"));
+        let is_left_out = |name: &String| {
+            LEFT_OUT.iter().any(|left_out| name.starts_with(left_out))
+                || [RECORD, UNFINISHED].contains(&name.as_str())
+                || unfinished.as_ref().is_some_and(|folder| name.starts_with(folder))
+        };
+        let (mut rest, folders) = self.from.top().await?;
+        for folder in folders.iter().filter(|folder| !LEFT_OUT.contains(&format!("{folder}/").as_str())) {
+            rest.extend(self.from.list(folder).await?.into_iter().map(|(name, _)| name));
+        }
+        Ok(rest.into_iter().filter(|name| !is_left_out(name)).collect())
+    }
+
+    async fn remove_others(&mut self, keep: &BTreeSet<&String>) -> Result<()> {
+        for (name, _) in self.to.list("").await? {
+            if !keep.contains(&name) && name != UNFINISHED {
+                self.to.remove(&name).await?;
+                self.report.removed += 1;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Files of one table that the copy is to have.
 struct Wanted {
     table: TableId,
-    folder: PathBuf,
     files: BTreeSet<String>,
     manifests: BTreeSet<String>,
 }
 
 impl Wanted {
-    async fn new(folder: &Path, table: TableId, version: u64, pinned: Vec<(String, u64)>) -> Result<Self> {
-        let mut wanted = Self { table, folder: folder.to_owned(), files: BTreeSet::new(), manifests: BTreeSet::new() };
-        wanted.files.extend(pinned.iter().map(|(tag, _)| format!("_refs/tags/{tag}.json")));
-        let keep: BTreeSet<u64> = pinned.into_iter().map(|(_, version)| version).chain([version]).collect();
-        let all = versions(folder).map_err(Error::io(folder))?;
-        for (version, manifest) in all.into_iter().filter(|(version, _)| keep.contains(version)) {
-            let files = VersionFiles::read(version, &manifest).await.map_err(Error::table(table))?;
-            wanted.files.extend(files.names(folder).map_err(Error::io(folder))?.into_keys());
-            let name = manifest.file_name().unwrap_or_default().to_string_lossy();
-            wanted.manifests.insert(format!("_versions/{name}"));
+    async fn new(snapshot: &Snapshot, table: TableId, rounds: &[u32], from: &Objects) -> Result<Self> {
+        let mut wanted = Self { table, files: BTreeSet::new(), manifests: BTreeSet::new() };
+        let folder = format!("tables/{}.lance", table.name());
+        let latest = snapshot.open(table)?;
+        let mut versions = BTreeSet::from([latest.version().version]);
+        for round in rounds {
+            let tag = pins::round_tag(*round);
+            if let Some(version) = pins::version(latest, table, &tag).await? {
+                wanted.manifests.insert(format!("{folder}/_refs/tags/{tag}.json"));
+                versions.insert(version);
+            }
+        }
+        for version in versions {
+            let dataset = latest.checkout_version(version).await.map_err(Error::table(table))?;
+            let indices = dataset.load_indices().await.map_err(Error::table(table))?;
+            let files = VersionFiles { manifest: dataset.manifest().clone(), indices: indices.as_ref().clone() };
+            wanted.files.extend(files.named().into_keys().map(|name| format!("{folder}/{name}")));
+            for index in files.index_folders() {
+                let names = from.list(&format!("{folder}/{index}")).await?;
+                wanted.files.extend(names.into_iter().map(|(name, _)| name));
+            }
+            let manifest = dataset.manifest_location().path.filename().unwrap_or_default().to_owned();
+            wanted.manifests.insert(format!("{folder}/_versions/{manifest}"));
         }
         Ok(wanted)
     }
-
-    fn copy_files(&self, to: &Path, report: &mut BackupReport) -> Result<()> {
-        let there = table_path(to, self.table);
-        self.files.iter().try_for_each(|name| copy_file(&self.folder.join(name), &there.join(name), report))
-    }
-
-    /// Copies the manifests, then removes what none of them names.
-    fn copy_manifests(&self, to: &Path, report: &mut BackupReport) -> Result<()> {
-        let there = table_path(to, self.table);
-        for name in &self.manifests {
-            copy_file(&self.folder.join(name), &there.join(name), report)?;
-        }
-        remove_others(&there, &there, &|name| self.files.contains(name) || self.manifests.contains(name), report)
-    }
 }
 
-/// A folder that may become a backup of this corpus.
-fn make_ready(corpus: &Path, to: &Path) -> Result<()> {
-    if to.starts_with(corpus) {
+/// A backup inside its corpus would be part of the next one.
+fn refuse_inside(corpus: &Objects, to: &Path) -> Result<()> {
+    let inside = match scheme(to) {
+        Some(_) => to.to_string_lossy().trim_end_matches('/').starts_with(corpus.uri()),
+        None => std::path::absolute(to).is_ok_and(|to| to.starts_with(corpus.uri())),
+    };
+    if inside { Err(Error::NotABackup { path: to.to_owned() }) } else { Ok(()) }
+}
+
+/// Makes sure that the place may become a backup of this corpus, and says so there.
+async fn make_ready(there: &Objects, to: &Path, corpus: &str, source: &str) -> Result<()> {
+    let mut known = there.get(UNFINISHED).await?.map(|text| String::from_utf8_lossy(&text).into_owned());
+    if let Some(record) = there.get(RECORD).await? {
+        let record: BackupReport =
+            serde_json::from_slice(&record).map_err(|_| Error::NotABackup { path: to.to_owned() })?;
+        // Records of older builds know the place only.
+        known = Some(match record.corpus.is_empty() {
+            true if record.source == source => corpus.to_owned(),
+            true => record.source,
+            false => record.corpus,
+        });
+    } else if known.is_none() && !there.list("").await?.is_empty() {
         return Err(Error::NotABackup { path: to.to_owned() });
     }
-    std::fs::create_dir_all(to).map_err(Error::io(to))?;
-    let record = to.join(RECORD);
-    let unfinished = to.join(format!("{RECORD}.unfinished"));
-    if record.exists() {
-        std::fs::rename(&record, &unfinished).map_err(Error::io(&record))?;
-    } else if !unfinished.exists() {
-        if !is_empty(to)? {
-            return Err(Error::NotABackup { path: to.to_owned() });
-        }
-        File::create(&unfinished).map_err(Error::io(&unfinished))?;
+    // One that an older build did not finish does not say whose it is.
+    if let Some(other) = known.filter(|known| !known.is_empty() && !known.starts_with('{') && known != corpus) {
+        return Err(Error::AnotherBackup { path: to.to_owned(), corpus: other });
     }
-    Ok(())
-}
-
-fn is_empty(folder: &Path) -> Result<bool> {
-    Ok(std::fs::read_dir(folder).map_err(Error::io(folder))?.next().is_none())
+    there.put(UNFINISHED, corpus.as_bytes()).await?;
+    there.remove(RECORD).await
 }
 
 /// Opens the copy and reads everything back.
@@ -218,68 +312,4 @@ async fn verified(copy: &Path, sql: &SqlRuntime) -> Result<u64> {
             finding: format!("{} in {}: {}", first.code, first.table, first.detail),
         }),
     }
-}
-
-/// Copies a file or folder; of the rounds not the one under way, whose files change.
-fn mirror(from: &Path, to: &Path, unfinished: Option<u32>, report: &mut BackupReport) -> Result<()> {
-    if !from.is_dir() {
-        return copy_file(from, to, report);
-    }
-    std::fs::create_dir_all(to).map_err(Error::io(to))?;
-    let mut names = BTreeSet::new();
-    for file in files(from).map_err(Error::io(from))? {
-        let name = file.file_name().unwrap_or_default().to_owned();
-        let is_unfinished = unfinished.is_some_and(|round| name == *format!("round-{round:05}"));
-        if !is_unfinished {
-            mirror(&file, &to.join(&name), unfinished, report)?;
-            names.insert(name);
-        }
-    }
-    for file in files(to).map_err(Error::io(to))? {
-        if !names.contains(file.file_name().unwrap_or_default()) {
-            let removed = if file.is_dir() { std::fs::remove_dir_all(&file) } else { std::fs::remove_file(&file) };
-            removed.map_err(Error::io(&file))?;
-            report.removed += 1;
-        }
-    }
-    Ok(())
-}
-
-/// Copies one file whole, synced; one that is there with the same size and time is left.
-fn copy_file(from: &Path, to: &Path, report: &mut BackupReport) -> Result<()> {
-    let source = std::fs::metadata(from).map_err(Error::io(from))?;
-    let modified = source.modified().map_err(Error::io(from))?;
-    let same = |there: std::fs::Metadata| there.len() == source.len() && there.modified().is_ok_and(|m| m == modified);
-    if std::fs::metadata(to).is_ok_and(same) {
-        report.kept += 1;
-        return Ok(());
-    }
-    let folder = to.parent().unwrap_or(to);
-    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    let mut part = to.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    report.bytes += std::fs::copy(from, &part).map_err(Error::io(from))?;
-    let finish = || {
-        let file = File::options().write(true).open(&part)?;
-        file.set_modified(modified)?;
-        file.sync_all()?;
-        std::fs::rename(&part, to)?;
-        File::open(folder)?.sync_all()
-    };
-    finish().map_err(Error::io(to))?;
-    report.copied += 1;
-    Ok(())
-}
-
-fn remove_others(root: &Path, folder: &Path, keep: &dyn Fn(&str) -> bool, report: &mut BackupReport) -> Result<()> {
-    for file in files(folder).map_err(Error::io(folder))? {
-        if file.is_dir() {
-            remove_others(root, &file, keep, report)?;
-        } else if !file.strip_prefix(root).is_ok_and(|name| keep(&name.to_string_lossy())) {
-            std::fs::remove_file(&file).map_err(Error::io(&file))?;
-            report.removed += 1;
-        }
-    }
-    Ok(())
 }

@@ -5,7 +5,8 @@
 //! rows included, and a sync after the commit comes too late. So here the order is: sync every file that the manifest
 //! names and that no earlier commit synced, with the folders that hold their names; write the manifest under a staging name
 //! and sync it; link it to its final name, which fails if another writer was first; sync the folder. Every writer of every
-//! table commits through this, whatever the change: append, delete, compaction, index.
+//! table commits through this, whatever the change: append, delete, compaction, index. In an object store, where an object is
+//! there as a whole or not at all, Lance's own commit does.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -153,6 +154,44 @@ impl CommitHandler for DurableCommits {
             e_tag: Some(get_etag(&metadata)),
             identity: None,
         })
+    }
+}
+
+/// Commits one version and no other: whoever looked at the table before is told where it has moved on.
+#[derive(Debug)]
+pub(crate) struct OnlyVersion {
+    /// The version.
+    pub version: u64,
+    /// What makes it.
+    pub commits: Arc<dyn CommitHandler>,
+}
+
+#[async_trait]
+impl CommitHandler for OnlyVersion {
+    fn is_version_not_found_definitive(&self) -> bool {
+        self.commits.is_version_not_found_definitive()
+    }
+
+    fn propagate_commit_error_after_success(&self) -> bool {
+        self.commits.propagate_commit_error_after_success()
+    }
+
+    async fn commit(
+        &self,
+        manifest: &mut Manifest,
+        indices: Option<Vec<IndexMetadata>>,
+        base_path: &ObjectPath,
+        object_store: &ObjectStore,
+        manifest_writer: ManifestWriter,
+        naming_scheme: ManifestNamingScheme,
+        transaction: Option<Transaction>,
+    ) -> Result<ManifestLocation, CommitError> {
+        if manifest.version != self.version {
+            return Err(CommitError::CommitConflict);
+        }
+        self.commits
+            .commit(manifest, indices, base_path, object_store, manifest_writer, naming_scheme, transaction)
+            .await
     }
 }
 

@@ -1,6 +1,6 @@
-//! A corpus: a folder of Lance tables, checkpoints and locks.
+//! A corpus: Lance tables, checkpoints and locks, in a folder or an object store.
 //!
-//! In: a path. Out: snapshots to read from, one writer per table to append through, rounds to commit. Processes keep no
+//! In: a path or URI. Out: snapshots to read from, one writer per table to append through, rounds to commit. Processes keep no
 //! other state, so any number of them may have the same corpus open.
 
 use std::any::{Any, TypeId};
@@ -9,23 +9,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lance::io::ObjectStoreRegistry;
 use lance::session::Session;
 
 use crate::clock::ClockGuard;
 use crate::error::{Error, Result};
 use crate::failpoint::FailPoints;
+use crate::home::Home;
 use crate::known::KnownFaces;
-use crate::lance_log::{LanceLog, table_path};
+use crate::lance_log::LanceLog;
 use crate::log::Log;
 use crate::repair::{self, Depth, SetAside};
 use crate::table::{SCHEMA_VERSION_KEY, Table, TableId};
 use crate::tables::faces::Face;
+use crate::tables::rounds::Round;
 use crate::tombstones::Tombstones;
 use crate::writer::{AdmitAll, Gather, Writer};
 
 /// Key of the class names, a JSON list, in every table's schema metadata.
 const CLASSES_KEY: &str = "marginalia:classes";
+
+/// Key of the corpus's own id, in the metadata of table `faces`.
+const IDENTITY_KEY: &str = "marginalia:corpus";
 
 /// When a class loses its pseudo-labels to the judgement of people.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +89,7 @@ pub struct Corpus {
 }
 
 struct Inner {
-    root: PathBuf,
+    home: Home,
     classes: Vec<String>,
     log: Arc<dyn Log>,
     options: Options,
@@ -96,66 +100,79 @@ struct Inner {
 }
 
 impl Corpus {
-    /// Makes an empty corpus in `root` (which may exist, without a corpus in it) and opens it.
+    /// Makes an empty corpus in `root` (a path that may exist, without a corpus in it, or a URI) and opens it.
     ///
-    /// A trial commit comes first, so that a file system that cannot hold a corpus is refused before anything is in it.
+    /// A trial comes first, so that a file system or object store that cannot hold a corpus is refused before anything is in
+    /// it.
     pub async fn init(root: &Path, classes: &[String], options: Options) -> Result<Self> {
-        refuse_scheme(root)?;
-        let is_made = |root: &Path, table: TableId| repair::has_versions(&table_path(root, table));
-        let is_whole = |root: &Path| TableId::ALL.iter().all(|table| is_made(root, *table));
-        if is_whole(root) {
+        let home = Home::make(root).await?;
+        let mut missing = Vec::new();
+        for table in TableId::ALL {
+            if !home.has_table(*table).await? {
+                missing.push(*table);
+            }
+        }
+        if missing.is_empty() {
             return Err(Error::CorpusExists { path: root.to_owned() });
         }
-        for folder in ["tables", "checkpoints", "locks"] {
-            let folder = root.join(folder);
-            std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        match home.remote() {
+            None => crate::trial::commit(home.folder()).await?,
+            Some(remote) => remote.probe().await?,
         }
-        let root = root.canonicalize().map_err(Error::io(root))?;
-        crate::trial::commit(&root).await?;
         let classes_json = serde_json::to_string(classes)
             .map_err(|source| Error::Unreadable { what: "the list of classes".into(), source })?;
-        let log = LanceLog::new(root.clone(), session(&options), options.sync);
+        let log = LanceLog::new(home.clone(), session(&home, &options), options.sync);
         // An `init` that was cut short left some of them; they are as empty as new ones.
-        for table in TableId::ALL.iter().filter(|table| !is_made(&root, **table)) {
-            log.create(*table, HashMap::from([(CLASSES_KEY.to_owned(), classes_json.clone())])).await?;
+        for table in missing {
+            let mut metadata = HashMap::from([(CLASSES_KEY.to_owned(), classes_json.clone())]);
+            if table == TableId::Faces {
+                metadata.insert(IDENTITY_KEY.to_owned(), format!("{:032x}", rand::random::<u128>()));
+            }
+            log.create(table, metadata).await?;
         }
-        Self::open(&root, options).await
+        Self::open_in(home, options).await
     }
 
-    /// Opens the corpus in `root`.
+    /// Opens the corpus at this path or URI.
     pub async fn open(root: &Path, options: Options) -> Result<Self> {
-        refuse_scheme(root)?;
-        if !root.join("tables").is_dir() {
-            return Err(Error::NoCorpus { path: root.to_owned() });
-        }
-        let root = root.canonicalize().map_err(Error::io(root))?;
-        repair::repair(&root, Depth::AbovePins).await?;
-        let log = LanceLog::new(root.clone(), session(&options), options.sync);
-        add_tables(&root, &log).await?;
-        Self::open_over(&root, options, Arc::new(log)).await
+        Self::open_in(Home::attach(root).await?, options).await
     }
 
-    /// Opens the corpus in `root` and goes back past what rounds pin, where that is all that is whole: see
+    /// Opens the corpus that lives here.
+    pub async fn open_in(home: Home, options: Options) -> Result<Self> {
+        if home.remote().is_none() {
+            repair::repair(home.folder(), Depth::AbovePins).await?;
+        }
+        let log = LanceLog::new(home.clone(), session(&home, &options), options.sync);
+        add_tables(&home, &log).await?;
+        Self::open_over(home, options, Arc::new(log)).await
+    }
+
+    /// Opens the corpus and goes back past what rounds pin, where that is all that is whole: see
     /// [`Error::PinnedVersionBroken`]. Says what was set aside.
-    pub async fn open_past_pins(root: &Path, options: Options) -> Result<(Self, Vec<SetAside>)> {
-        let set_aside = repair::repair(root, Depth::PastPins).await?;
-        Ok((Self::open(root, options).await?, set_aside))
+    pub async fn open_past_pins(home: Home, options: Options) -> Result<(Self, Vec<SetAside>)> {
+        // In an object store a version is there as a whole or not at all.
+        let set_aside = match home.remote() {
+            None => repair::repair(home.folder(), Depth::PastPins).await?,
+            Some(_) => Vec::new(),
+        };
+        Ok((Self::open_in(home, options).await?, set_aside))
     }
 
     /// Manifests and tags that repair has set aside at some time.
     pub fn set_aside(&self) -> Result<Vec<PathBuf>> {
         let mut all = Vec::new();
-        for table in TableId::ALL {
-            all.extend(repair::set_aside(self.path(), *table)?);
+        for folder in TableId::ALL.iter().filter_map(|table| self.home().local_table(*table)) {
+            all.extend(repair::set_aside(&folder)?);
         }
         Ok(all)
     }
 
     /// Opens the corpus over another log: a failing disk or another clock, in tests.
-    pub async fn open_over(root: &Path, options: Options, log: Arc<dyn Log>) -> Result<Self> {
+    pub async fn open_over(home: Home, options: Options, log: Arc<dyn Log>) -> Result<Self> {
         let classes = check_schemas(log.as_ref()).await?;
         let inner = Inner {
-            root: root.to_owned(),
+            home,
             classes,
             clock: ClockGuard::new(log.now()),
             tombstones: Arc::default(),
@@ -166,9 +183,26 @@ impl Corpus {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The corpus's folder.
+    /// The corpus's folder, or the working folder of one in an object store.
     pub fn path(&self) -> &Path {
-        &self.inner.root
+        self.inner.home.folder()
+    }
+
+    /// Where it lives.
+    pub fn home(&self) -> &Home {
+        &self.inner.home
+    }
+
+    /// The folder of a round's checkpoint, brought here where it was not.
+    pub async fn checkpoint(&self, round: &Round) -> Result<PathBuf> {
+        self.home().pull(&round.checkpoint).await?;
+        Ok(self.path().join(&round.checkpoint))
+    }
+
+    /// What tells this corpus, wherever it lies, from all others; one of an older build is told by its place.
+    pub(crate) async fn identity(&self) -> Result<String> {
+        let faces = self.log().latest(TableId::Faces).await?;
+        Ok(faces.schema().metadata.get(IDENTITY_KEY).cloned().unwrap_or_else(|| self.home().place()))
     }
 
     /// Class names in order; the order of every `probabilities` column.
@@ -221,28 +255,17 @@ impl Corpus {
 }
 
 /// One Lance session for the process: its caches would otherwise be 7 GB a table.
-fn session(options: &Options) -> Arc<Session> {
-    let registry = Arc::new(ObjectStoreRegistry::default());
-    Arc::new(Session::new(options.index_cache_bytes, options.metadata_cache_bytes, registry))
-}
-
-/// Only local folders; an unknown scheme would give Lance's unsafe commit, where the last writer wins.
-fn refuse_scheme(root: &Path) -> Result<()> {
-    let text = root.to_string_lossy();
-    match text.split_once("://") {
-        Some((scheme, _)) if !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || c == '+') => {
-            Err(Error::UnsupportedScheme { uri: text.clone().into_owned(), scheme: scheme.to_owned() })
-        }
-        _ => Ok(()),
-    }
+fn session(home: &Home, options: &Options) -> Arc<Session> {
+    Arc::new(Session::new(options.index_cache_bytes, options.metadata_cache_bytes, home.registry()))
 }
 
 /// Makes the tables that a corpus of an older schema version does not have yet.
-async fn add_tables(root: &Path, log: &LanceLog) -> Result<()> {
-    let is_made = |table: &TableId| repair::has_versions(&table_path(root, *table));
+async fn add_tables(home: &Home, log: &LanceLog) -> Result<()> {
     // Whatever else is missing was not made by a version of ours, and opening it says so.
-    let added = [TableId::Erasures, TableId::Tombstones];
-    for table in added.into_iter().filter(|table| !is_made(table)) {
+    for table in [TableId::Erasures, TableId::Tombstones] {
+        if home.has_table(table).await? {
+            continue;
+        }
         let faces = log.latest(TableId::Faces).await?;
         let classes = faces.schema().metadata.get(CLASSES_KEY).cloned();
         log.create(table, classes.map(|json| (CLASSES_KEY.to_owned(), json)).into_iter().collect()).await?;

@@ -31,6 +31,14 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// The backup of another corpus.
+    #[error("{path} holds the backup of another corpus ({corpus}); name another folder")]
+    AnotherBackup {
+        /// Which.
+        path: PathBuf,
+        /// The corpus it belongs to.
+        corpus: String,
+    },
     /// A restored corpus goes into a folder of its own.
     #[error("{path} is not empty; name a folder that does not exist")]
     NotEmpty {
@@ -44,7 +52,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// A URI whose scheme is not on the allow-list.
-    #[error("{uri}: a corpus lives in a local folder; the scheme {scheme}:// is not supported by this build")]
+    #[error(
+        "{uri}: a corpus lives in a local folder or on s3://; {scheme}:// is not supported{}", if cfg!(feature = "s3") { "" } else { ", \
+         and this build was made without the feature s3" }
+    )]
     UnsupportedScheme {
         /// As given.
         uri: String,
@@ -209,6 +220,55 @@ pub enum Error {
         /// What failed, and what to do.
         reason: String,
     },
+    /// An object store that lets two writers create one object.
+    #[error(
+        "{uri}: this store ignores conditional writes (If-None-Match), so commits of two processes would overwrite each other \
+         without a word; choose a store that has them, or a local folder"
+    )]
+    NoConditionalPut {
+        /// The corpus.
+        uri: String,
+    },
+    /// An object store did not answer as it should.
+    #[error("{uri}: {source}; is the store reachable, and do AWS_ENDPOINT, AWS_REGION and the credentials fit it?")]
+    RemoteStore {
+        /// Which object.
+        uri: String,
+        /// Why.
+        source: Box<lance::Error>,
+    },
+    /// No folder for the working copy of a corpus in an object store.
+    #[error(
+        "neither HOME nor {variable} is set: name a folder for the working copy of a corpus on s3:// with {variable}"
+    )]
+    NoCache {
+        /// The variable that names one.
+        variable: &'static str,
+    },
+    /// Another machine has a role that only one can have.
+    #[error("{uri}: {what} is held by {who}; wait for it or stop it")]
+    Leased {
+        /// What the lease is for.
+        what: &'static str,
+        /// The corpus.
+        uri: String,
+        /// Its holder.
+        who: String,
+    },
+    /// This process had a role and has it no more.
+    #[error("{uri}: {what} was lost: this machine slept or the store could not be reached for too long; start again")]
+    LeaseLost {
+        /// What the lease was for.
+        what: &'static str,
+        /// The corpus.
+        uri: String,
+    },
+    /// Other processes added rows between the look at a table and the commit, and some of them are the same.
+    #[error("table {table}: other processes kept adding the same rows; try again")]
+    Overtaken {
+        /// Table.
+        table: TableId,
+    },
     /// Reading or writing failed.
     #[error("{path}: {source}")]
     Io {
@@ -308,6 +368,11 @@ impl Error {
             Self::Commit { source, .. } => source.stops_writing(),
             _ => false,
         }
+    }
+
+    /// Whether another process or machine has the role that was asked for.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Self::Locked { .. } | Self::Leased { .. })
     }
 
     /// Whether there is no room: the same will work once there is.

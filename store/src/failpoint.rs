@@ -1,10 +1,11 @@
-//! Named places where a round can die, so that a test can make it die at each of them.
+//! Named places where a round or a forgetting can die, so that a test can make it die at each of them.
 
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::table::TableId;
 
-/// A place in the life of a round.
+/// A place where a process may die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailPoint {
     /// The plan is written, nothing else.
@@ -23,11 +24,13 @@ pub enum FailPoint {
     BeforeMarker,
     /// The marker stands, the written versions are not pinned yet.
     AfterMarker,
+    /// A table was rewritten without the faces that are forgotten; its old versions are still there.
+    ForgottenIn(TableId),
 }
 
 impl FailPoint {
-    /// All of them, in the order a round passes them.
-    pub const ALL: &'static [FailPoint] = &[
+    /// Those of a round, in the order it passes them.
+    pub const ROUND: &'static [FailPoint] = &[
         FailPoint::AfterPlan,
         FailPoint::AfterPin,
         FailPoint::AfterEpochs,

@@ -8,19 +8,22 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aho_corasick::AhoCorasick;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::known::is_in;
+use crate::failpoint::FailPoint;
+use crate::home::Home;
+use crate::known::{self, is_in};
 use crate::locks::{Lock, Purpose};
 use crate::log::Change;
 use crate::maintenance::{INDICES, target_rows};
 use crate::pins;
 use crate::repair;
-use crate::round::{RoundWriter, planned_rounds};
+use crate::round::RoundWriter;
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
 use crate::tables::erasures::Erasure;
@@ -50,13 +53,26 @@ pub struct ForgetCost {
     pub sources: Vec<String>,
 }
 
-/// Tables whose rows name a face.
+/// Tables whose rows name a face; `faces` last, so that what was broken off still knows the image.
 fn tables_of_faces() -> impl Iterator<Item = TableId> {
     let names_face = |table: &TableId| table.columns().iter().any(|column| column.field.name() == "face_id");
-    TableId::ALL.iter().copied().filter(names_face)
+    let others = TableId::ALL.iter().copied().filter(|table| *table != TableId::Faces);
+    others.filter(names_face).chain([TableId::Faces])
 }
 
 impl Corpus {
+    /// The one face whose id starts with `prefix`, also where forgetting it was broken off.
+    ///
+    /// # Errors
+    /// As [`Snapshot::face_id`].
+    pub async fn forgettable(&self, prefix: &str) -> Result<String> {
+        let stored = self.snapshot().await?.face_id(prefix).await;
+        match stored {
+            Err(Error::NoSuchFace { .. }) if self.forgotten(&[prefix]).await? == [true] => Ok(prefix.to_owned()),
+            stored => stored,
+        }
+    }
+
     /// What [`Corpus::forget`] would take.
     ///
     /// # Errors
@@ -64,7 +80,7 @@ impl Corpus {
     pub async fn cost_of_forgetting(&self, face_ids: &[String]) -> Result<ForgetCost> {
         let snapshot = self.snapshot().await?;
         for id in face_ids {
-            if snapshot.face_id(id).await? != *id {
+            if self.forgettable(id).await? != *id {
                 return Err(Error::NoSuchFace { face_id: id.clone() });
             }
         }
@@ -72,7 +88,7 @@ impl Corpus {
         for table in tables_of_faces() {
             cost.rows.push((table, count(&snapshot, table, face_ids).await?));
         }
-        cost.unfinished_round = planned_rounds(self.path(), snapshot.rounds())?;
+        cost.unfinished_round = self.planned_round(snapshot.rounds()).await?;
         let tags = self.tags_that_hold(&snapshot, face_ids).await?;
         cost.rounds_lost = tags.iter().filter_map(|tag| tag.strip_prefix("round-")?.parse().ok()).collect();
         cost.rounds_lost.sort_unstable();
@@ -88,7 +104,8 @@ impl Corpus {
         Ok(cost)
     }
 
-    /// Removes the faces from everything under the corpus and makes sure that they are gone.
+    /// Removes the faces from everything under the corpus and makes sure that they are gone. One that was broken off is
+    /// finished by doing it again.
     ///
     /// # Errors
     /// [`Error::Locked`] while a round runs or maintenance is under way elsewhere; [`Error::NotForgotten`] where something
@@ -100,23 +117,41 @@ impl Corpus {
             unfinished.abort().await?;
         }
         let cost = ForgetCost { unfinished_round, ..self.cost_of_forgetting(face_ids).await? };
-        let _no_round = Lock::try_exclusive(self.path(), Purpose::Round)?;
-        let _no_care = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
+        let no_round = Lock::take(self.home(), Purpose::Round).await?;
+        let no_care = Lock::take(self.home(), Purpose::Maintenance).await?;
         let search = self.search_for(face_ids).await?;
         // First of all, so that nothing brings them back meanwhile.
-        self.writer::<Tombstone>().append(self.new_tombstones(face_ids)?).await?;
+        let known = self.forgotten(&face_ids.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        let new: Vec<String> =
+            face_ids.iter().zip(known).filter(|(_, known)| !known).map(|(id, _)| id.clone()).collect();
+        if !new.is_empty() {
+            self.writer::<Tombstone>().append(self.new_tombstones(&new).await?).await?;
+        }
         for tag in self.tags_that_hold(self.snapshot().await?.as_ref(), face_ids).await? {
             self.unpin(&tag).await?;
         }
         for table in tables_of_faces() {
             self.forget_in(table, face_ids).await?;
         }
+        self.record_erasure(&cost, reason).await?;
+        no_round.release().await;
+        no_care.release().await;
+        let found = search.run(self.home()).await?;
+        if found.is_empty() { Ok(cost) } else { Err(Error::NotForgotten { files: found }) }
+    }
+
+    /// Says that faces were forgotten, unless all that have a tombstone are accounted for: then it was said before.
+    async fn record_erasure(&self, cost: &ForgetCost, reason: Option<String>) -> Result<()> {
+        let snapshot = self.snapshot().await?;
+        let accounted: u64 = snapshot.rows::<Erasure>(None).await?.iter().map(|erasure| erasure.faces).sum();
+        let faces = snapshot.count(TableId::Tombstones, None).await?.saturating_sub(accounted);
+        if faces == 0 {
+            return Ok(());
+        }
         let rows = cost.rows.iter().map(|(_, rows)| rows).sum();
         let rounds = Some(cost.rounds_lost.clone());
-        let erasure = Erasure { erased_at: self.log().now(), faces: cost.faces, rows, rounds, reason };
-        self.writer::<Erasure>().append(vec![erasure]).await?;
-        let found = search.run(self.path().to_owned()).await?;
-        if found.is_empty() { Ok(cost) } else { Err(Error::NotForgotten { files: found }) }
+        let erasure = Erasure { erased_at: self.log().now(), faces, rows, rounds, reason };
+        self.writer::<Erasure>().append(vec![erasure]).await.map(drop)
     }
 
     /// Deletes, rewrites what held the rows, and removes every version and file before.
@@ -139,10 +174,13 @@ impl Corpus {
             let value = self.log().now().0.to_string();
             self.log().commit(table, Change::Note { key: "marginalia:forgot_at", value }).await?;
         }
+        self.options().fail_points.pass(FailPoint::ForgottenIn(table))?;
         self.log().commit(table, Change::CleanUp { older_than: Duration::ZERO }).await?;
         self.log().commit(table, Change::Sweep).await?;
-        for file in repair::set_aside(self.path(), table)? {
-            std::fs::remove_file(&file).map_err(Error::io(file))?;
+        if let Some(folder) = self.home().local_table(table) {
+            for file in repair::set_aside(&folder)? {
+                std::fs::remove_file(&file).map_err(Error::io(file))?;
+            }
         }
         Ok(())
     }
@@ -167,7 +205,12 @@ impl Corpus {
     /// What to look for in the end: the ids, and pieces of the images that no other image has.
     async fn search_for(&self, face_ids: &[String]) -> Result<Search> {
         let snapshot = self.snapshot().await?;
-        let places = snapshot.places(face_ids).await?;
+        let mut stored = Vec::new();
+        for chunk in face_ids.chunks(CHUNK) {
+            let ids: Vec<&str> = chunk.iter().map(String::as_str).collect();
+            stored.extend(known::stored(snapshot.open(TableId::Faces)?, &ids).await?);
+        }
+        let places = snapshot.places(&stored).await?;
         let mut pieces: HashSet<Vec<u8>> = HashSet::new();
         for places in places.chunks(CHUNK) {
             pieces.extend(snapshot.images(places).await?.iter().flat_map(|image| pieces_of(image)));
@@ -195,17 +238,35 @@ struct Search {
 }
 
 impl Search {
-    /// Files under `folder` that hold one of them.
-    async fn run(self, folder: PathBuf) -> Result<Vec<PathBuf>> {
-        let work = move || {
-            let finder = finder(&self.patterns)?;
-            let mut found = Vec::new();
-            search(&folder, &finder, &mut found)?;
-            Ok(found)
-        };
-        let searched = tokio::task::spawn_blocking(work).await;
-        searched.unwrap_or_else(|join| Err(Error::Internal { what: format!("search: {join}") }))
+    /// Files of the corpus that hold one of them.
+    async fn run(self, home: &Home) -> Result<Vec<PathBuf>> {
+        let finder = Arc::new(finder(&self.patterns)?);
+        let mut found = search_folder(home.folder().to_owned(), finder.clone()).await?;
+        if let Some(remote) = home.remote() {
+            // An object at a time, through a file: an object may be a gigabyte.
+            let folder = home.folder().join("tmp").join("forget");
+            for (name, _) in remote.list("").await? {
+                remote.download(&name, &folder.join("object")).await?;
+                if !search_folder(folder.clone(), finder.clone()).await?.is_empty() {
+                    found.push(PathBuf::from(remote.full_name(&name)));
+                }
+            }
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder).map_err(Error::io(folder))?;
+            }
+        }
+        Ok(found)
     }
+}
+
+async fn search_folder(folder: PathBuf, finder: Arc<AhoCorasick>) -> Result<Vec<PathBuf>> {
+    let work = move || {
+        let mut found = Vec::new();
+        search(&folder, &finder, &mut found)?;
+        Ok(found)
+    };
+    let searched = tokio::task::spawn_blocking(work).await;
+    searched.unwrap_or_else(|join| Err(Error::Internal { what: format!("search: {join}") }))
 }
 
 fn finder(patterns: &[Vec<u8>]) -> Result<AhoCorasick> {

@@ -2,11 +2,10 @@
 //!
 //! In: rows about to be written. Out: for each whether it is new. A Bloom filter of fixed size over all stored ids says
 //! "certainly new" for most; for the rest the `face_id` index (and a scan of what it does not cover yet) decides. The
-//! look and the commit happen under one file lock, so that two processes on one corpus cannot both be first.
+//! look and the commit happen under one file lock, so that two processes on one corpus cannot both be first; in an object
+//! store, where a lock would cost more than the commit, the commit itself fails if the same face came in between.
 
-use std::any::Any;
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,13 +15,14 @@ use lance::Dataset;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::locks::{Lock, Purpose};
 use crate::log::Log;
 use crate::room;
 use crate::table::TableId;
 use crate::tables::faces::Face;
 use crate::tombstones::Tombstones;
-use crate::writer::Admit;
+use crate::writer::{Admit, Admitted};
 
 /// Bits of the filter: 16 MiB, one false alarm in a hundred at 14 million faces; beyond that more look-ups, never a
 /// wrong answer.
@@ -34,7 +34,7 @@ const LOOKUP: usize = 1024;
 
 /// Refuses faces that the corpus holds.
 pub struct KnownFaces {
-    corpus: PathBuf,
+    home: Home,
     log: Arc<dyn Log>,
     reserve_bytes: u64,
     tombstones: Arc<Tombstones>,
@@ -50,7 +50,7 @@ impl KnownFaces {
     pub fn new(corpus: &Corpus, log: Arc<dyn Log>) -> Self {
         let filter = BloomFilter::with_num_bits(FILTER_BITS).seed(&0x6d61_7267_696e).hashes(FILTER_HASHES);
         Self {
-            corpus: corpus.path().to_owned(),
+            home: corpus.home().clone(),
             log,
             reserve_bytes: corpus.options().reserve_bytes,
             tombstones: corpus.tombstones().clone(),
@@ -109,32 +109,36 @@ pub(crate) fn is_in(column: &str, values: &[&str]) -> String {
 
 #[async_trait]
 impl Admit<Face> for KnownFaces {
-    async fn admit(&mut self, rows: &[Face]) -> Result<(Vec<bool>, Box<dyn Any + Send>)> {
-        let lock = Lock::exclusive_async(&self.corpus, Purpose::Faces).await?;
+    async fn admit(&mut self, rows: &[Face]) -> Result<Admitted> {
+        let lock = Lock::exclusive_async(self.home.folder(), Purpose::Faces).await?;
         let faces = self.log.latest(TableId::Faces).await?;
         self.catch_up(&faces).await?;
         let suspects: Vec<&str> =
             rows.iter().map(|face| face.face_id.as_str()).filter(|id| self.filter.contains(id)).collect();
         let known = stored(&faces, &suspects).await?;
         let ids: Vec<&str> = rows.iter().map(|face| face.face_id.as_str()).collect();
-        let forgotten = self.tombstones.hold(&self.corpus, self.log.as_ref(), &ids).await?;
+        let forgotten = self.tombstones.hold(&self.home, self.log.as_ref(), &ids).await?;
         let mut batch = HashSet::new();
         let new =
             ids.iter().zip(forgotten).map(|(id, forgotten)| !forgotten && !known.contains(*id) && batch.insert(*id));
         let new: Vec<bool> = new.collect();
         let bytes = rows.iter().zip(&new).filter(|(_, new)| **new).map(|(face, _)| face.image.len() as u64).sum();
-        if bytes > 0 {
-            room::check(&self.corpus, self.reserve_bytes, bytes)?;
+        if bytes > 0 && self.home.remote().is_none() {
+            room::check(self.home.folder(), self.reserve_bytes, bytes)?;
         }
         self.admitted = ids.iter().zip(&new).filter(|(_, new)| **new).map(|(id, _)| (*id).to_owned()).collect();
-        Ok((new, Box::new(lock)))
+        let since = self.home.remote().map(|_| ("face_id", faces));
+        Ok(Admitted { written: new, guard: Some(lock), since })
     }
 
     fn written(&mut self, table: &Dataset) {
         for id in self.admitted.drain(..) {
             self.filter.insert(id.as_str());
         }
-        // Under the lock nobody else adds faces: whatever is new in the table are the rows above.
-        self.covered.extend(table.iter_fragments().map(|fragment| fragment.id));
+        // Under the lock nobody else adds faces: whatever is new in the table are the rows above. In an object store there
+        // is no such lock, and the next look reads what is new.
+        if self.home.remote().is_none() {
+            self.covered.extend(table.iter_fragments().map(|fragment| fragment.id));
+        }
     }
 }

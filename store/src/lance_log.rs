@@ -1,11 +1,11 @@
-//! The log over Lance tables in a local folder.
+//! The log over Lance tables, in a local folder or an object store.
 //!
-//! In: changes. Out: versions, each committed through `commit.rs`. One handle per table is kept and brought up to date; a
-//! commit that met another writer's finds the next number with the files it has written; no file is removed while a write
-//! is in flight, here or in another process.
+//! In: changes. Out: versions, those of a folder committed through `commit.rs`. One handle per table is kept and brought up
+//! to date; a commit that met another writer's finds the next number with the files it has written; no file is removed while
+//! a write is in flight, here or in another process: in a folder a lock sees to that, in an object store age does.
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -23,46 +23,40 @@ use lance::session::Session;
 use lance_index::IndexType;
 use lance_index::optimize::OptimizeOptions;
 use lance_index::scalar::ScalarIndexParams;
-use rand::Rng;
-use tokio::sync::Mutex;
+use lance_table::io::commit::{CommitHandler, ConditionalPutCommitHandler};
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::columns::Timestamp;
-use crate::commit::{DurableCommits, STAGING};
+use crate::commit::{DurableCommits, OnlyVersion, STAGING};
+use crate::contention::{Contention, added_since, is_conflict, keys};
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::locks::{Lock, Purpose};
 use crate::log::{Change, IndexKind, Log};
 use crate::table::{SCHEMA_VERSION_KEY, TableId};
 
-/// How often a commit that met another writer's is tried again.
-const CONFLICT_RETRIES: u32 = 20;
-
-/// The log over Lance tables in a local folder.
+/// The log over Lance tables.
 pub struct LanceLog {
-    corpus: PathBuf,
+    home: Home,
     session: Arc<Session>,
-    commits: Arc<DurableCommits>,
+    commits: Arc<dyn CommitHandler>,
+    /// Passed once by the object store, before the first commit.
+    probed: OnceCell<()>,
     handles: HashMap<TableId, Mutex<Option<Arc<Dataset>>>>,
     /// Set by the first failed sync: what the kernel kept is unknown, and a second sync would prove nothing.
     stopped: AtomicBool,
 }
 
 impl LanceLog {
-    /// A log over the tables of the corpus in this folder.
-    /// Without `syncs` a commit is acknowledged once the operating system has it.
-    pub fn new(corpus: PathBuf, session: Arc<Session>, syncs: bool) -> Self {
+    /// A log over the tables of the corpus that lives here.
+    /// Without `syncs` a commit in a folder is acknowledged once the operating system has it.
+    pub fn new(home: Home, session: Arc<Session>, syncs: bool) -> Self {
         let handles = TableId::ALL.iter().map(|table| (*table, Mutex::new(None))).collect();
-        Self {
-            corpus,
-            session,
-            commits: Arc::new(DurableCommits::new(syncs)),
-            handles,
-            stopped: AtomicBool::new(false),
-        }
-    }
-
-    /// Where a table lies.
-    pub fn table_path(&self, table: TableId) -> PathBuf {
-        table_path(&self.corpus, table)
+        let commits: Arc<dyn CommitHandler> = match home.remote() {
+            None => Arc::new(DurableCommits::new(syncs)),
+            Some(_) => Arc::new(ConditionalPutCommitHandler),
+        };
+        Self { home, session, commits, probed: OnceCell::new(), handles, stopped: AtomicBool::new(false) }
     }
 
     /// Creates a table with no rows.
@@ -73,8 +67,7 @@ impl LanceLog {
         let schema = Arc::new(schema.as_ref().clone().with_metadata(all));
         let params = WriteParams { mode: WriteMode::Create, ..self.write_params(table)? };
         let empty = RecordBatch::new_empty(schema);
-        let path = self.table_path(table);
-        InsertBuilder::new(uri(&path)?.as_str())
+        InsertBuilder::new(self.home.table_uri(table)?.as_str())
             .with_params(&params)
             .execute(vec![empty])
             .await
@@ -99,8 +92,7 @@ impl LanceLog {
     }
 
     async fn open(&self, table: TableId) -> Result<Arc<Dataset>> {
-        let path = self.table_path(table);
-        let dataset = DatasetBuilder::from_uri(uri(&path)?)
+        let dataset = DatasetBuilder::from_uri(self.home.table_uri(table)?)
             .with_session(self.session.clone())
             .with_commit_handler(self.commits.clone())
             .load()
@@ -125,9 +117,13 @@ impl LanceLog {
             Change::Sweep => return self.clean_up(table, NEVER, Unnamed::Remove).await,
             _ => {}
         }
-        let _writing = Lock::shared_async(&self.corpus, Purpose::Writers).await?;
+        if let Some(remote) = self.home.remote() {
+            self.probed.get_or_try_init(|| remote.probe()).await?;
+        }
+        let _writing = Lock::shared_async(self.home.folder(), Purpose::Writers).await?;
         match change {
             Change::Append(batches) => self.append(table, batches).await,
+            Change::AppendNew { batches, key, since } => self.append_new(table, batches, key, since).await,
             Change::Delete(predicate) => self.delete(table, &predicate).await,
             Change::Compact { target_rows, every_deletion } => self.compact(table, target_rows, every_deletion).await,
             Change::Index { column, kind, rebuild } => self.index(table, column, kind, rebuild).await,
@@ -146,16 +142,14 @@ impl LanceLog {
             .execute_uncommitted(batches)
             .await
             .map_err(Error::table(table))?;
-        let mut attempt = 0;
+        let mut contention = Contention::start();
         loop {
             let commit = CommitBuilder::new(dataset.clone()).with_skip_auto_cleanup(true);
             match commit.execute(transaction.clone()).await {
                 Ok(new) => return Ok(self.remember(table, new).await),
                 // The files are written; only the manifest has to find its number.
-                Err(error) if is_conflict(&error) && attempt < CONFLICT_RETRIES => {
-                    attempt += 1;
-                    let wait = rand::rng().random_range(1..=10 * u64::from(attempt));
-                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                Err(error) if is_conflict(&error) && contention.goes_on() => {
+                    contention.wait().await;
                     dataset = self.latest(table).await?;
                 }
                 Err(error) => {
@@ -164,6 +158,43 @@ impl LanceLog {
                 }
             }
         }
+    }
+
+    /// Appends only to the version that was looked at: the commit of any other fails, the rows that came in between are
+    /// looked at, and the same files are tried at the next.
+    async fn append_new(
+        &self,
+        table: TableId,
+        batches: Vec<RecordBatch>,
+        key: &'static str,
+        since: Arc<Dataset>,
+    ) -> Result<u64> {
+        let params = self.write_params(table)?;
+        let keys = keys(&batches, table, key)?;
+        let writing =
+            InsertBuilder::new(self.upgraded(table).await?).with_params(&params).execute_uncommitted(batches).await;
+        let transaction = writing.map_err(Error::table(table))?;
+        let mut seen: HashSet<u64> = since.iter_fragments().map(|fragment| fragment.id).collect();
+        let mut contention = Contention::start();
+        let failed = loop {
+            let latest = self.latest(table).await?;
+            if added_since(&latest, &seen, table, key, &keys).await? {
+                break Error::Overtaken { table };
+            }
+            seen = latest.iter_fragments().map(|fragment| fragment.id).collect();
+            let version = latest.version().version + 1;
+            let only = Arc::new(OnlyVersion { version, commits: self.commits.clone() });
+            let commit =
+                CommitBuilder::new(latest).with_commit_handler(only).with_max_retries(1).with_skip_auto_cleanup(true);
+            match commit.execute(transaction.clone()).await {
+                // Not kept: it would commit this one version for ever.
+                Ok(new) => return Ok(new.version().version),
+                Err(error) if is_conflict(&error) && contention.goes_on() => contention.wait().await,
+                Err(error) => break Error::table(table)(error),
+            }
+        };
+        self.remove_uncommitted(table, &transaction).await;
+        Err(failed)
     }
 
     /// The newest version; a table of an older schema version first gets the columns that it lacks.
@@ -194,9 +225,14 @@ impl LanceLog {
         // Where the newest version cannot be read it may hold them; the sweep of the next start decides then.
         let Ok(dataset) = self.open(table).await else { return };
         let held: HashSet<&str> = dataset.fragments().iter().flat_map(|f| &f.files).map(|f| f.path.as_str()).collect();
-        let folder = self.table_path(table).join("data");
         for file in fragments.iter().flat_map(|f| &f.files).filter(|file| !held.contains(file.path.as_str())) {
-            let _ = std::fs::remove_file(folder.join(&file.path));
+            match (self.home.local_table(table), self.home.remote()) {
+                (Some(folder), _) => drop(std::fs::remove_file(folder.join("data").join(&file.path))),
+                (None, Some(remote)) => {
+                    drop(remote.remove(&format!("tables/{}.lance/data/{}", table.name(), file.path)).await);
+                }
+                (None, None) => {}
+            }
         }
     }
 
@@ -251,13 +287,14 @@ impl LanceLog {
 
     async fn clean_up(&self, table: TableId, older_than: Duration, unnamed: Unnamed) -> Result<u64> {
         // No file goes while a write is in flight, here or in another process: what a commit has written is named by no
-        // version until it lands.
-        let _no_writes = Lock::exclusive_async(&self.corpus, Purpose::Writers).await?;
+        // version until it lands. In an object store no such file goes before it is a week old.
+        let _no_writes = Lock::exclusive_async(self.home.folder(), Purpose::Writers).await?;
         let dataset = self.latest(table).await?;
-        let (age, remove) = (chrono_duration(older_than)?, unnamed == Unnamed::Remove);
+        let local = self.home.local_table(table);
+        let (age, remove) = (chrono_duration(older_than)?, unnamed == Unnamed::Remove && local.is_some());
         dataset.cleanup_old_versions(age, Some(remove), Some(false)).await.map_err(Error::table(table))?;
-        if remove {
-            remove_staging(&self.table_path(table))?;
+        if let Some(folder) = local.filter(|_| remove) {
+            remove_staging(&folder)?;
         }
         Ok(dataset.version().version)
     }
@@ -322,33 +359,10 @@ fn remove_staging(table: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where a table of a corpus lies.
-pub(crate) fn table_path(corpus: &Path, table: TableId) -> PathBuf {
-    corpus.join("tables").join(format!("{}.lance", table.name()))
-}
-
 /// Columns of this build's schema that the table does not have.
 pub(crate) fn missing_columns(dataset: &Dataset, table: TableId) -> Vec<Field> {
     let here = dataset.schema();
     table.columns().into_iter().map(|column| column.field).filter(|field| here.field(field.name()).is_none()).collect()
-}
-
-/// Whether trying again on a newer version helps.
-fn is_conflict(error: &lance::Error) -> bool {
-    matches!(
-        error,
-        lance::Error::CommitConflict { .. }
-            | lance::Error::RetryableCommitConflict { .. }
-            | lance::Error::TooMuchWriteContention { .. }
-    )
-}
-
-/// The URI of a local path; Lance takes UTF-8 only.
-pub(crate) fn uri(path: &Path) -> Result<String> {
-    path.to_str().map(str::to_owned).ok_or_else(|| Error::FileSystem {
-        path: path.to_owned(),
-        reason: "the path is not UTF-8; put the corpus elsewhere".to_owned(),
-    })
 }
 
 fn chrono_duration(duration: Duration) -> Result<chrono::TimeDelta> {

@@ -1,6 +1,6 @@
 //! Where everything lasts.
 //!
-//! A corpus is a folder of Lance tables. Rows come in through one writer per table ([`Corpus::writer`]) and are
+//! A corpus is a folder of Lance tables, or the same in an object store. Rows come in through one writer per table ([`Corpus::writer`]) and are
 //! acknowledged after they lie on the disk; a round comes in through a [`RoundWriter`] and shows once its marker stands;
 //! answers go out through a [`Snapshot`] and the read-only SQL [`Session`] over it. Modules in the order data flows:
 //! what a table is, how rows get in, how rounds commit, how readers look, how the whole is kept in order.
@@ -9,16 +9,20 @@ mod backup;
 mod clock;
 pub mod columns;
 mod commit;
+mod contention;
 mod corpus;
 mod error;
 mod failpoint;
 mod forget;
 mod guard;
+mod home;
 mod known;
 mod lance_log;
+mod lease;
 pub mod locks;
 pub mod log;
 mod maintenance;
+mod objects;
 mod pins;
 mod repair;
 mod room;
@@ -41,9 +45,10 @@ pub use corpus::{Audit, Corpus, Options};
 pub use error::{Error, Result};
 pub use failpoint::{FailPoint, FailPoints};
 pub use forget::ForgetCost;
+pub use home::Home;
 pub use maintenance::{Care, CareReport};
 pub use repair::SetAside;
-pub use round::{RoundPlan, RoundWriter, planned_rounds, write_whole};
+pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
 pub use session::{Answer, Session, SqlLimits, SqlRuntime};
 pub use snapshot::{Snapshot, Versions};

@@ -1,9 +1,10 @@
-//! File locks under the corpus: who writes, who cleans up, who runs the round, who owns the queue.
+//! Locks under the corpus: who writes, who cleans up, who runs the round, who owns the queue.
 //!
-//! In: a corpus folder and a purpose. Out: a guard that lets go when it is dropped, or when its process dies, which is
+//! In: a corpus and a purpose. Out: a guard that lets go when it is dropped, or when its process dies, which is
 //! why these are `flock`s and not files with a process number in them. Every commit holds `writers` shared, from before its
 //! files are written until they are committed; clean-up, orphan sweep and repair take it exclusively: they never meet a
-//! half-written commit, of this process or another.
+//! half-written commit, of this process or another. In an object store the roles that one process has at a time are leases
+//! besides; nothing that a living writer there may need is ever removed, so writers need none.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::lease::Lease;
 
 /// What a lock protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +35,15 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn file(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
-            Purpose::Writers => "writers.lock",
-            Purpose::Maintenance => "maintenance.lock",
-            Purpose::Faces => "faces.lock",
-            Purpose::Round => "round.lock",
-            Purpose::Queue => "queue.lock",
-            Purpose::Backup => "backup.lock",
-            Purpose::Verify => "verify.lock",
+            Purpose::Writers => "writers",
+            Purpose::Maintenance => "maintenance",
+            Purpose::Faces => "faces",
+            Purpose::Round => "round",
+            Purpose::Queue => "queue",
+            Purpose::Backup => "backup",
+            Purpose::Verify => "verify",
         }
     }
 
@@ -63,9 +66,38 @@ pub struct Lock {
     file: File,
     path: PathBuf,
     purpose: Purpose,
+    lease: Option<Lease>,
 }
 
 impl Lock {
+    /// Takes a role that one process has at a time, on all machines.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] or [`Error::Leased`] while another has it.
+    pub async fn take(home: &Home, purpose: Purpose) -> Result<Self> {
+        let mut lock = Self::try_exclusive(home.folder(), purpose)?;
+        if let Some(remote) = home.remote() {
+            let machine = home.machine()?;
+            lock.lease = Some(Lease::take(remote, purpose.name(), purpose.what(), &machine).await?);
+        }
+        Ok(lock)
+    }
+
+    /// Makes sure that the role is still this process's, before what only it may do.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] where it slept for too long.
+    pub fn check(&self) -> Result<()> {
+        self.lease.as_ref().map_or(Ok(()), Lease::check)
+    }
+
+    /// Lets go. Dropping it does the same, but on another machine the role may then stay taken until its lease runs out.
+    pub async fn release(self) {
+        if let Some(lease) = self.lease {
+            lease.release().await;
+        }
+    }
+
     /// Waits for a shared lock. Blocking: call it off the async threads, or where the wait is known to be short.
     pub fn shared(corpus: &Path, purpose: Purpose) -> Result<Self> {
         let lock = Self::open(corpus, purpose)?;
@@ -102,7 +134,7 @@ impl Lock {
     fn open(corpus: &Path, purpose: Purpose) -> Result<Self> {
         let folder = corpus.join("locks");
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
-        let path = folder.join(purpose.file());
+        let path = folder.join(format!("{}.lock", purpose.name()));
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -110,7 +142,7 @@ impl Lock {
             .write(true)
             .open(&path)
             .map_err(Error::io(&path))?;
-        Ok(Self { file, path, purpose })
+        Ok(Self { file, path, purpose, lease: None })
     }
 
     fn operate(&self, operation: FlockOperation) -> Result<()> {

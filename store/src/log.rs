@@ -21,6 +21,16 @@ use crate::table::TableId;
 pub enum Change {
     /// Rows added; one version however many batches.
     Append(Vec<RecordBatch>),
+    /// Rows added whose key is in no row that was added since; otherwise [`Error::Overtaken`](crate::Error::Overtaken), and
+    /// nothing is added.
+    AppendNew {
+        /// The rows.
+        batches: Vec<RecordBatch>,
+        /// The key, a column of text or numbers.
+        key: &'static str,
+        /// The table in which the keys were looked for.
+        since: Arc<Dataset>,
+    },
     /// Rows that match the predicate marked as deleted.
     Delete(String),
     /// Small fragments merged into fragments of about this many rows.

@@ -60,21 +60,22 @@ impl Corpus {
     /// Removes what killed writers left: files that no version names, manifests half written.
     ///
     /// # Errors
-    /// [`Error::Locked`] while another process is at it.
+    /// [`Error::Locked`] or [`Error::Leased`] while another process is at it.
     pub async fn sweep(&self) -> Result<()> {
-        let _lock = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
+        let lock = Lock::take(self.home(), Purpose::Maintenance).await?;
         for table in TableId::ALL {
             self.change(*table, Change::Sweep).await?;
         }
+        lock.release().await;
         Ok(())
     }
 
     /// One pass over all tables.
     ///
     /// # Errors
-    /// [`Error::Locked`] while another process is at it; nothing is lost by trying later.
+    /// [`Error::Locked`] or [`Error::Leased`] while another process is at it; nothing is lost by trying later.
     pub async fn care(&self, care: Care) -> Result<CareReport> {
-        let _lock = Lock::try_exclusive(self.path(), Purpose::Maintenance)?;
+        let lock = Lock::take(self.home(), Purpose::Maintenance).await?;
         let mut report = CareReport::default();
         let mut clean_up = care.clean_up;
         if clean_up.is_some() {
@@ -95,6 +96,7 @@ impl Corpus {
                 }
             }
         }
+        lock.release().await;
         Ok(report)
     }
 

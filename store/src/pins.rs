@@ -7,7 +7,6 @@ use lance::Dataset;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::lance_log::table_path;
 use crate::snapshot::Versions;
 use crate::table::TableId;
 
@@ -69,8 +68,8 @@ impl Corpus {
                 Some(_) => tags.update(tag, *version).await.map_err(Error::table(*table))?,
                 None => tags.create(tag, *version).await.map_err(Error::table(*table))?,
             }
-            if self.options().sync {
-                sync(&table_path(self.path(), *table), tag)?;
+            if let Some(folder) = self.home().local_table(*table).filter(|_| self.options().sync) {
+                sync(&folder, tag)?;
             }
         }
         Ok(())
@@ -83,8 +82,8 @@ impl Corpus {
             let known = dataset.tags().list().await.map_err(Error::table(*table))?;
             if known.contains_key(tag) {
                 dataset.tags().delete(tag).await.map_err(Error::table(*table))?;
-                if self.options().sync {
-                    sync_folders(&table_path(self.path(), *table))?;
+                if let Some(folder) = self.home().local_table(*table).filter(|_| self.options().sync) {
+                    sync_folders(&folder)?;
                 }
             }
         }

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::lance_log::table_path;
 use crate::locks::{Lock, Purpose};
 use crate::table::{SCHEMA_VERSION_KEY, TableId};
 use crate::version_files::{LANCE_END, VersionFiles, check_whole, ends_with, files, versions};
@@ -48,7 +47,7 @@ pub struct SetAside {
 pub(crate) async fn repair(corpus: &Path, depth: Depth) -> Result<Vec<SetAside>> {
     let mut all = Vec::new();
     for table in TableId::ALL {
-        let folder = table_path(corpus, *table);
+        let folder = corpus.join("tables").join(format!("{}.lance", table.name()));
         // Not there: a corpus of an older build, or none; opening says so.
         if !folder.exists() {
             continue;
@@ -71,11 +70,10 @@ pub(crate) fn has_versions(folder: &Path) -> bool {
     versions(folder).is_ok_and(|versions| !versions.is_empty())
 }
 
-/// Files that repair has set aside, now or ever.
-pub(crate) fn set_aside(corpus: &Path, table: TableId) -> Result<Vec<PathBuf>> {
-    let root = table_path(corpus, table);
+/// Files of a table that repair has set aside, now or ever.
+pub(crate) fn set_aside(table: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for folder in [root.join("_versions"), tags_folder(&root)] {
+    for folder in [table.join("_versions"), tags_folder(table)] {
         let files = files(&folder).map_err(Error::io(&folder))?;
         found.extend(files.into_iter().filter(|file| file.extension().is_some_and(|e| e == BROKEN)));
     }

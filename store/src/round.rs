@@ -56,7 +56,7 @@ pub struct RoundWriter {
     corpus: Corpus,
     plan: RoundPlan,
     snapshot: Arc<Snapshot>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl RoundWriter {
@@ -67,16 +67,17 @@ impl RoundWriter {
     /// # Errors
     /// [`Error::Locked`] while another process runs a round.
     pub async fn begin(corpus: &Corpus, mut plan: RoundPlan) -> Result<Self> {
-        let lock = Lock::try_exclusive(corpus.path(), Purpose::Round)?;
+        let lock = Lock::take(corpus.home(), Purpose::Round).await?;
         let snapshot = corpus.snapshot().await?;
         plan.round = snapshot.rounds().last().map_or(1, |last| last.round + 1);
         plan.read_versions = snapshot.versions();
         plan.started_at = corpus.log().now();
-        let writer = Self { corpus: corpus.clone(), plan, snapshot, _lock: lock };
+        let writer = Self { corpus: corpus.clone(), plan, snapshot, lock };
         writer.remove_rows().await?;
         // What a round given up may have left: its training state must not be taken for this one's.
         remove_folder(&writer.folder())?;
-        writer.write_plan()?;
+        corpus.home().remove_remote(&name(writer.plan.round)).await?;
+        writer.write_plan().await?;
         writer.pass(FailPoint::AfterPlan)?;
         writer.pin().await?;
         writer.pass(FailPoint::AfterPin)?;
@@ -85,7 +86,7 @@ impl RoundWriter {
 
     /// Takes up the round that was killed before its marker, if there is one.
     pub async fn resume(corpus: &Corpus) -> Result<Option<Self>> {
-        let lock = Lock::try_exclusive(corpus.path(), Purpose::Round)?;
+        let lock = Lock::take(corpus.home(), Purpose::Round).await?;
         let now = corpus.snapshot().await?;
         let next = now.rounds().last().map_or(1, |last| last.round + 1);
         if let Some(last) = now.rounds().last() {
@@ -95,17 +96,18 @@ impl RoundWriter {
                 tracing::warn!("round {} cannot be looked back at: {error}", last.round);
             }
         }
-        let Some(plan) = read_plan(corpus.path(), next)? else { return Ok(None) };
+        let Some(plan) = corpus.read_plan(next).await? else { return Ok(None) };
         let snapshot = match corpus.snapshot_at(&plan.read_versions).await {
             Ok(snapshot) => snapshot,
             Err(Error::Table { source, .. }) if is_gone(&source) => {
                 // It was killed before its versions were pinned and they are gone: nothing was trained on them either.
-                remove_folder(&folder(corpus.path(), next))?;
+                corpus.home().remove_remote(&name(next)).await?;
+                remove_folder(&corpus.path().join(name(next)))?;
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
-        let writer = Self { corpus: corpus.clone(), plan, snapshot, _lock: lock };
+        let writer = Self { corpus: corpus.clone(), plan, snapshot, lock };
         writer.pin().await?;
         Ok(Some(writer))
     }
@@ -122,7 +124,7 @@ impl RoundWriter {
 
     /// Folder for the round's checkpoint and progress.
     pub fn folder(&self) -> PathBuf {
-        folder(self.corpus.path(), self.plan.round)
+        self.corpus.path().join(name(self.plan.round))
     }
 
     /// Writes what every epoch measured; what a killed run may have written before is replaced.
@@ -194,7 +196,13 @@ impl RoundWriter {
         // Pinned before the marker stands, so that no clean-up comes between; `rounds` itself follows it.
         written.remove(&TableId::Rounds);
         self.corpus.pin(&pins::round_tag(plan.round), &written).await?;
-        self.corpus.writer::<Round>().append(vec![marker.clone()]).await?;
+        self.corpus.home().push(&name(plan.round)).await?;
+        self.lock.check()?;
+        // Whatever happened to the lock: a round has one marker.
+        let batches = vec![Round::to_batch(std::slice::from_ref(&marker))?];
+        let since = self.snapshot.open(TableId::Rounds)?.clone();
+        let change = Change::AppendNew { batches, key: "round", since };
+        self.corpus.log().commit(TableId::Rounds, change).await?;
         self.pass(FailPoint::AfterMarker)?;
         Self::finish_pins(&self.corpus, &marker).await?;
         if marker.accepted {
@@ -202,6 +210,7 @@ impl RoundWriter {
             let older = format!("round < {}", marker.round);
             self.delete(TableId::Embeddings, &older).await?;
         }
+        self.lock.release().await;
         Ok(marker)
     }
 
@@ -210,7 +219,10 @@ impl RoundWriter {
         self.remove_rows().await?;
         self.corpus.unpin(&pins::running_tag(self.plan.round)).await?;
         self.corpus.unpin(&pins::round_tag(self.plan.round)).await?;
-        remove_folder(&self.folder())
+        self.corpus.home().remove_remote(&name(self.plan.round)).await?;
+        remove_folder(&self.folder())?;
+        self.lock.release().await;
+        Ok(())
     }
 
     /// Pins the state of a committed marker, and lets go of the rounds beyond `keep_rounds`.
@@ -274,7 +286,7 @@ impl RoundWriter {
         format!("round = {}", self.plan.round)
     }
 
-    fn write_plan(&self) -> Result<()> {
+    async fn write_plan(&self) -> Result<()> {
         let folder = self.folder();
         std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         if let Some(parent) = folder.parent() {
@@ -282,10 +294,12 @@ impl RoundWriter {
             std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(Error::io(parent))?;
         }
         let text = to_json(&self.plan)?;
-        write_whole(&folder.join(PLAN), text.as_bytes())
+        write_whole(&folder.join(PLAN), text.as_bytes())?;
+        self.corpus.home().push(&format!("{}/{PLAN}", name(self.plan.round))).await
     }
 
     fn pass(&self, place: FailPoint) -> Result<()> {
+        self.lock.check()?;
         self.corpus.options().fail_points.pass(place)
     }
 }
@@ -311,10 +325,30 @@ fn is_gone(error: &lance::Error) -> bool {
     matches!(error, lance::Error::NotFound { .. } | lance::Error::DatasetNotFound { .. })
 }
 
-/// Rounds that have a plan but no marker and whose process may still resume them.
-pub fn planned_rounds(corpus: &Path, finished: &[Round]) -> Result<Option<u32>> {
-    let next = finished.last().map_or(1, |last| last.round + 1);
-    Ok(read_plan(corpus, next)?.map(|plan| plan.round))
+impl Corpus {
+    /// A round that has a plan but no marker, and may still be resumed.
+    pub async fn planned_round(&self, finished: &[Round]) -> Result<Option<u32>> {
+        let next = finished.last().map_or(1, |last| last.round + 1);
+        Ok(self.read_plan(next).await?.map(|plan| plan.round))
+    }
+
+    /// The plan of a round. In an object store it is another machine's where the one in the working folder differs: what that
+    /// had trained belongs to a round that was given up.
+    async fn read_plan(&self, round: u32) -> Result<Option<RoundPlan>> {
+        let folder = self.path().join(name(round));
+        let before = read_plan(&folder)?;
+        if self.home().remote().is_none() {
+            return Ok(before);
+        }
+        let file = format!("{}/{PLAN}", name(round));
+        let is_planned = self.home().fetch(&file).await?;
+        let plan = if is_planned { read_plan(&folder)? } else { None };
+        if before.is_some() && before != plan {
+            remove_folder(&folder)?;
+            self.home().fetch(&file).await?;
+        }
+        Ok(plan)
+    }
 }
 
 /// Replaces a file by whole new contents, synced: a reader sees the old or the new, never a part.
@@ -334,12 +368,13 @@ pub fn write_whole(path: &Path, contents: &[u8]) -> Result<()> {
     write().map_err(Error::io(path))
 }
 
-fn folder(corpus: &Path, round: u32) -> PathBuf {
-    corpus.join("checkpoints").join(format!("round-{round:05}"))
+/// Name of a round's folder in the corpus.
+fn name(round: u32) -> String {
+    format!("checkpoints/round-{round:05}")
 }
 
-fn read_plan(corpus: &Path, round: u32) -> Result<Option<RoundPlan>> {
-    let path = folder(corpus, round).join(PLAN);
+fn read_plan(folder: &Path) -> Result<Option<RoundPlan>> {
+    let path = folder.join(PLAN);
     match std::fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text)
             .map(Some)

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
+use crate::home::Home;
 use crate::log::Log;
 use crate::round::write_whole;
 use crate::snapshot::read_all;
@@ -33,7 +34,7 @@ struct Read {
 
 impl Tombstones {
     /// For each id whether it was forgotten.
-    pub async fn hold(&self, corpus: &Path, log: &dyn Log, face_ids: &[&str]) -> Result<Vec<bool>> {
+    pub async fn hold(&self, home: &Home, log: &dyn Log, face_ids: &[&str]) -> Result<Vec<bool>> {
         let table = log.latest(TableId::Tombstones).await?;
         let version = table.version().version;
         let mut read = self.read.lock().await;
@@ -41,7 +42,7 @@ impl Tombstones {
             let rows = read_all::<Tombstone>(&table, None).await?;
             let hashes: HashSet<String> = rows.into_iter().map(|row| row.hash).collect();
             // Nobody forgotten: no key is needed, and none is made.
-            let key = if hashes.is_empty() { [0; 32] } else { read_key(corpus)? };
+            let key = if hashes.is_empty() { [0; 32] } else { read_key(home).await? };
             *read = Some(Read { version, key, hashes });
         }
         let held = |id: &&str| match &*read {
@@ -55,17 +56,23 @@ impl Tombstones {
 impl Corpus {
     /// For each face whether it was forgotten and must not be stored again.
     pub async fn forgotten(&self, face_ids: &[&str]) -> Result<Vec<bool>> {
-        self.tombstones().hold(self.path(), self.log().as_ref(), face_ids).await
+        self.tombstones().hold(self.home(), self.log().as_ref(), face_ids).await
     }
 
     /// Tombstones for these faces; the key is made with the first.
-    pub(crate) fn new_tombstones(&self, face_ids: &[String]) -> Result<Vec<Tombstone>> {
+    pub(crate) async fn new_tombstones(&self, face_ids: &[String]) -> Result<Vec<Tombstone>> {
+        let key = rand::random::<[u8; 32]>();
         let path = self.path().join(KEY);
-        if !path.exists() {
-            write_whole(&path, &rand::random::<[u8; 32]>())?;
-            restrict(&path)?;
+        match self.home().remote() {
+            // Another machine's key, if there is one already, stands.
+            Some(remote) => drop(remote.create(KEY, &key).await?),
+            None if path.exists() => {}
+            None => {
+                write_whole(&path, &key)?;
+                restrict(&path)?;
+            }
         }
-        let (key, erased_at) = (read_key(self.path())?, self.log().now());
+        let (key, erased_at) = (read_key(self.home()).await?, self.log().now());
         Ok(face_ids.iter().map(|id| Tombstone { hash: hash(&key, id), erased_at }).collect())
     }
 }
@@ -74,8 +81,9 @@ fn hash(key: &[u8; 32], face_id: &str) -> String {
     blake3::keyed_hash(key, face_id.as_bytes()).to_hex().to_string()
 }
 
-fn read_key(corpus: &Path) -> Result<[u8; 32]> {
-    let path = corpus.join(KEY);
+async fn read_key(home: &Home) -> Result<[u8; 32]> {
+    home.fetch(KEY).await?;
+    let path = home.folder().join(KEY);
     let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
     let length = bytes.len();
     bytes.try_into().map_err(|_| Error::BadKey { path, length })

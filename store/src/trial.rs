@@ -11,7 +11,7 @@ use lance_table::io::commit::CommitHandler;
 
 use crate::commit::DurableCommits;
 use crate::error::{Error, Result};
-use crate::lance_log::uri;
+use crate::home::utf8;
 
 /// Creates a small table, appends to it, reads it back, and removes it.
 ///
@@ -40,7 +40,7 @@ async fn run(folder: &Path) -> std::result::Result<(), String> {
     }
     let schema = Arc::new(Schema::new(vec![Field::new("trial", DataType::Int32, false)]));
     let batch = RecordBatch::try_new(schema, vec![Arc::new(Int32Array::from(vec![1]))]).map_err(|e| e.to_string())?;
-    let table = uri(&folder.join("trial.lance")).map_err(|e| e.to_string())?;
+    let table = utf8(&folder.join("trial.lance")).map_err(|e| e.to_string())?;
     for mode in [WriteMode::Create, WriteMode::Append] {
         let commit_handler: Arc<dyn CommitHandler> = Arc::new(DurableCommits::new(true));
         let params = WriteParams { mode, commit_handler: Some(commit_handler), ..WriteParams::default() };

@@ -17,8 +17,6 @@ use crate::error::{Error, Result};
 use crate::locks::{Lock, Purpose};
 use crate::log::Change;
 use crate::pins;
-use crate::repair;
-use crate::round::planned_rounds;
 use crate::session::{Session, SqlLimits, SqlRuntime};
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
@@ -169,7 +167,7 @@ impl Corpus {
         options: VerifyOptions,
         progress: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<VerifyReport> {
-        let _lock = Lock::try_exclusive(self.path(), Purpose::Verify)?;
+        let lock = Lock::take(self.home(), Purpose::Verify).await?;
         let snapshot = self.snapshot().await?;
         self.pin(PIN, &snapshot.versions()).await?;
         let checked = self.check(&snapshot, sql, options, progress).await;
@@ -178,6 +176,7 @@ impl Corpus {
         if options.repair {
             self.mend(&mut report).await?;
         }
+        lock.release().await;
         Ok(report)
     }
 
@@ -191,8 +190,8 @@ impl Corpus {
         let mut report = VerifyReport::default();
         for table in TableId::ALL {
             self.check_table(snapshot, *table, &mut report).await?;
-            report.set_aside.extend(repair::set_aside(self.path(), *table)?);
         }
+        report.set_aside = self.set_aside()?;
         check_images(snapshot, options.sample, &mut report, progress).await?;
         let session = Session::open(sql, snapshot.clone(), SqlLimits::default()).await?;
         for (code, table, what, query) in CHECKS {
@@ -231,11 +230,12 @@ impl Corpus {
 
     /// Removes rows of rounds that never finished, if no round is under way.
     async fn remove_orphans(&self, table: TableId) -> Result<bool> {
-        let Ok(_lock) = Lock::try_exclusive(self.path(), Purpose::Round) else { return Ok(false) };
+        let Ok(lock) = Lock::take(self.home(), Purpose::Round).await else { return Ok(false) };
         let now = self.snapshot().await?;
-        if let Some(filter) = orphans(now.rounds(), planned_rounds(self.path(), now.rounds())?) {
+        if let Some(filter) = orphans(now.rounds(), self.planned_round(now.rounds()).await?) {
             self.log().commit(table, Change::Delete(filter)).await?;
         }
+        lock.release().await;
         Ok(true)
     }
 
@@ -266,7 +266,7 @@ impl Corpus {
     async fn check_rounds(&self, snapshot: &Snapshot, report: &mut VerifyReport) -> Result<()> {
         let rounds = snapshot.rounds();
         report.rounds = rounds.len();
-        report.unfinished_round = planned_rounds(self.path(), rounds)?;
+        report.unfinished_round = self.planned_round(rounds).await?;
         for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
             let orphans = snapshot.count(*table, orphans(rounds, report.unfinished_round).as_deref()).await?;
             if orphans > 0 {
@@ -278,7 +278,7 @@ impl Corpus {
             if kept.contains(&round.round) {
                 self.check_pins(snapshot, round, report).await?;
             }
-            self.check_checkpoint(round, report)?;
+            self.check_checkpoint(round, report).await?;
         }
         Ok(())
     }
@@ -300,8 +300,8 @@ impl Corpus {
         Ok(())
     }
 
-    fn check_checkpoint(&self, round: &Round, report: &mut VerifyReport) -> Result<()> {
-        let file = self.path().join(&round.checkpoint).join("teacher.safetensors");
+    async fn check_checkpoint(&self, round: &Round, report: &mut VerifyReport) -> Result<()> {
+        let file = self.checkpoint(round).await?.join("teacher.safetensors");
         let mut hasher = blake3::Hasher::new();
         match std::fs::File::open(&file).and_then(|mut opened| std::io::copy(&mut opened, &mut hasher)) {
             Ok(_) if hasher.finalize().to_hex().as_str() == round.checkpoint_hash => {}

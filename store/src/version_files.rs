@@ -61,6 +61,23 @@ impl VersionFiles {
 
     /// Every file that the version is made of but the manifest itself, with its size where the manifest knows it.
     pub fn names(&self, table: &Path) -> std::io::Result<BTreeMap<String, Option<u64>>> {
+        let mut names = self.named();
+        for folder in self.index_folders() {
+            // A folder that is missing must not pass for an index without files.
+            for entry in std::fs::read_dir(table.join(&folder))? {
+                names.insert(format!("{folder}/{}", entry?.file_name().to_string_lossy()), None);
+            }
+        }
+        Ok(names)
+    }
+
+    /// Folders whose files belong to the version, all of them.
+    pub fn index_folders(&self) -> impl Iterator<Item = String> {
+        self.indices.iter().map(|index| format!("_indices/{}", index.uuid))
+    }
+
+    /// The files that the manifest itself names.
+    pub fn named(&self) -> BTreeMap<String, Option<u64>> {
         let mut names = BTreeMap::new();
         for fragment in self.manifest.fragments.iter() {
             for file in &fragment.files {
@@ -74,14 +91,7 @@ impl VersionFiles {
         if let Some(transaction) = &self.manifest.transaction_file {
             names.insert(format!("_transactions/{transaction}"), None);
         }
-        for index in &self.indices {
-            // A folder that is missing must not pass for an index without files.
-            let folder = format!("_indices/{}", index.uuid);
-            for entry in std::fs::read_dir(table.join(&folder))? {
-                names.insert(format!("{folder}/{}", entry?.file_name().to_string_lossy()), None);
-            }
-        }
-        Ok(names)
+        names
     }
 }
 

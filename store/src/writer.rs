@@ -12,6 +12,7 @@ use lance::Dataset;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
+use crate::locks::Lock;
 use crate::log::{Change, Log};
 use crate::table::Table;
 
@@ -45,11 +46,22 @@ pub struct Acknowledged {
 /// Looks at rows just before they are committed. Most tables take all; `faces` refuses known ones.
 #[async_trait]
 pub trait Admit<T: Table>: Send + 'static {
-    /// Which rows to write. What the guard holds is held until the commit is done.
-    async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)>;
+    /// Which rows to write.
+    async fn admit(&mut self, rows: &[T]) -> Result<Admitted>;
     /// Called after the commit of the rows that were let in last, with the table that holds them, while what the guard
     /// holds is still held.
     fn written(&mut self, table: &Dataset);
+}
+
+/// What [`Admit::admit`] decided, and what makes it hold until the commit.
+pub struct Admitted {
+    /// For each row whether it is written.
+    pub written: Vec<bool>,
+    /// What keeps other processes out until the commit is done.
+    pub guard: Option<Lock>,
+    /// Where nothing keeps them out: the key, and the table that was looked at. Rows of the same key that came since make
+    /// the commit fail, and it is decided anew.
+    pub since: Option<(&'static str, Arc<Dataset>)>,
 }
 
 /// Takes every row.
@@ -57,8 +69,8 @@ pub struct AdmitAll;
 
 #[async_trait]
 impl<T: Table> Admit<T> for AdmitAll {
-    async fn admit(&mut self, rows: &[T]) -> Result<(Vec<bool>, Box<dyn std::any::Any + Send>)> {
-        Ok((vec![true; rows.len()], Box::new(())))
+    async fn admit(&mut self, rows: &[T]) -> Result<Admitted> {
+        Ok(Admitted { written: vec![true; rows.len()], guard: None, since: None })
     }
     fn written(&mut self, _table: &Dataset) {}
 }
@@ -165,21 +177,39 @@ impl<T: Table> Task<T> {
     }
 
     async fn commit(&mut self, rows: Vec<T>) -> Result<(u64, Vec<bool>)> {
-        let (written, guard) = self.admit.admit(&rows).await?;
-        let mut keep = written.iter();
-        let rows: Vec<T> = rows.into_iter().filter(|_| *keep.next().unwrap_or(&false)).collect();
-        if rows.is_empty() {
-            let version = self.log.latest(T::ID).await?.version().version;
-            return Ok((version, written));
+        let mut rows = rows;
+        let mut written = vec![true; rows.len()];
+        loop {
+            let admitted = self.admit.admit(&rows).await?;
+            let mut now = admitted.written.iter();
+            for row in written.iter_mut().filter(|row| **row) {
+                *row = *now.next().unwrap_or(&false);
+            }
+            let mut now = admitted.written.iter();
+            rows.retain(|_| *now.next().unwrap_or(&false));
+            if rows.is_empty() {
+                return Ok((self.log.latest(T::ID).await?.version().version, written));
+            }
+            let batches = vec![T::to_batch(&rows)?];
+            let change = match admitted.since {
+                None => {
+                    // They are in the batch now, and may be large.
+                    rows = Vec::new();
+                    Change::Append(batches)
+                }
+                Some((key, since)) => Change::AppendNew { batches, key, since },
+            };
+            match self.log.commit(T::ID, change).await {
+                Ok(version) => {
+                    self.admit.written(self.log.latest(T::ID).await?.as_ref());
+                    // Only now: another process must not take a face for known before it lies on the disk.
+                    drop(admitted.guard);
+                    return Ok((version, written));
+                }
+                // Others were first with some of them: which are left?
+                Err(Error::Overtaken { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        let batch = T::to_batch(&rows)?;
-        // They are in the batch now, and may be large.
-        drop(rows);
-        let version = self.log.commit(T::ID, Change::Append(vec![batch])).await?;
-        let table = self.log.latest(T::ID).await?;
-        self.admit.written(&table);
-        // Only now: another process must not take a face for known before it lies on the disk.
-        drop(guard);
-        Ok((version, written))
     }
 }

@@ -10,8 +10,8 @@ use crate::error::Result;
 /// Arguments of `backup`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder: new, empty, or with an earlier backup of this corpus
-    #[arg(value_name = "DIR")]
+    /// Folder or URI: new, empty, or with an earlier backup of this corpus
+    #[arg(value_name = "DIR|URI")]
     pub to: PathBuf,
 }
 

@@ -76,7 +76,7 @@ pub async fn current_checkpoint(console: &Console) -> Result<PathBuf> {
     let opened = console.open().await?;
     let snapshot = opened.corpus.snapshot().await?;
     let round = snapshot.current().ok_or(Error::NoTeacher)?;
-    Ok(opened.corpus.path().join(&round.checkpoint))
+    Ok(opened.corpus.checkpoint(round).await?)
 }
 
 fn evaluate(args: &Args, folder: &Path) -> Result<(Metrics, Vec<String>, u64)> {

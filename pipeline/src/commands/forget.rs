@@ -27,14 +27,12 @@ pub struct Args {
 /// Runs `forget`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     let opened = console.open().await?;
-    let snapshot = opened.corpus.snapshot().await?;
     let mut faces = Vec::new();
     for prefix in &args.face_id {
-        faces.push(snapshot.face_id(prefix).await?);
+        faces.push(opened.corpus.forgettable(prefix).await?);
     }
     faces.sort();
     faces.dedup();
-    drop(snapshot);
     let cost = opened.corpus.cost_of_forgetting(&faces).await?;
     if args.dry_run {
         return console.print(&cost, |cost| format!("{}\nnothing was changed", told(cost, "would go")));

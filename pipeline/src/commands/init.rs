@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder to make the corpus in
+    /// Folder to make the corpus in, or s3://BUCKET/NAME
+    #[arg(value_name = "DIR|URI")]
     pub dir: PathBuf,
     /// Class names in order [default: neutral,happiness,sadness,surprise,fear,disgust,anger]
     #[arg(long, value_delimiter = ',', value_name = "A,B,…")]
@@ -41,13 +42,17 @@ pub async fn create(dir: &Path, classes: Option<Vec<String>>) -> Result<Vec<Stri
     let names = Classes::new(classes.unwrap_or_else(|| Config::default().classes))?.names().to_vec();
     let text = config_text(&names);
     let config = Config::parse(&text)?;
-    Corpus::init(dir, &names, store_options(&config)).await?;
-    curriculum::write_defaults(dir, &config.curriculum)?;
-    let path = dir.join(FILE_NAME);
+    let corpus = Corpus::init(dir, &names, store_options(&config)).await?;
+    curriculum::write_defaults(corpus.path(), &config.curriculum)?;
+    for file in [&config.curriculum.labelled, &config.curriculum.unlabelled, &config.curriculum.queue] {
+        corpus.home().push(file).await?;
+    }
+    let path = corpus.path().join(FILE_NAME);
     // The config comes last: it is what makes the folder a corpus to every other command.
     if !path.exists() {
         std::fs::write(&path, text).map_err(Error::io(&path))?;
     }
+    corpus.home().push(FILE_NAME).await?;
     Ok(names)
 }
 

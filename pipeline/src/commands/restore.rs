@@ -11,16 +11,16 @@ use crate::error::Result;
 /// Arguments of `restore`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The backup
+    /// The backup, a folder or URI
     #[arg(value_name = "SOURCE")]
     pub from: PathBuf,
-    /// Folder of the new corpus
-    #[arg(value_name = "DIR")]
+    /// Folder or URI of the new corpus
+    #[arg(value_name = "DIR|URI")]
     pub to: PathBuf,
 }
 
 /// Runs `restore`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     let report = restore(&args.from, &args.to, &SqlRuntime::new()?).await?;
-    console.print(&report, |report| format!("{}; the corpus is in {}", people(report), args.to.display()))
+    console.print(&report, |report| format!("{}; the corpus is at {}", people(report), args.to.display()))
 }

@@ -1,6 +1,6 @@
 //! `status`: what the corpus holds, how far the loop is, what to look at.
 
-use marginalia_store::{Session, TableId, planned_rounds};
+use marginalia_store::{Session, TableId};
 use serde::{Deserialize, Serialize};
 
 use crate::console::Console;
@@ -58,7 +58,7 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
     let session = opened.session().await?;
     let snapshot = session.snapshot().clone();
     let mut status = Status {
-        corpus: opened.corpus.path().display().to_string(),
+        corpus: opened.corpus.home().place(),
         faces: snapshot.count(TableId::Faces, None).await?,
         sightings: snapshot.count(TableId::Sightings, None).await?,
         rejects: snapshot.count(TableId::Rejects, None).await?,
@@ -67,7 +67,7 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
         unlabelled: number(&session, "select count(*) as n from unlabelled").await?,
         rounds: snapshot.rounds().len(),
         current_round: snapshot.current_round(),
-        unfinished_round: planned_rounds(opened.corpus.path(), snapshot.rounds())?,
+        unfinished_round: opened.corpus.planned_round(snapshot.rounds()).await?,
         ..Status::default()
     };
     let sql = "select expression, human, imported, simulated, pseudo, total from class_balance";

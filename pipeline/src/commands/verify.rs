@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use marginalia_store::{Corpus, VerifyOptions, VerifyReport};
+use marginalia_store::{Corpus, Home, VerifyOptions, VerifyReport};
 
 use crate::config::{Config, find_corpus};
 use crate::console::{Console, Opened, store_options};
@@ -30,13 +30,14 @@ fn percentage(text: &str) -> std::result::Result<f64, String> {
 
 /// Runs `verify`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let folder = find_corpus(console.corpus.as_deref())?;
+    let root = find_corpus(console.corpus.as_deref())?;
     let mut set_aside = Vec::new();
     if args.repair {
-        let config = Config::load(&folder)?;
-        set_aside = Corpus::open_past_pins(&folder, store_options(&config)).await?.1;
+        let home = Home::attach(&root).await?;
+        let config = Config::load(home.folder())?;
+        set_aside = Corpus::open_past_pins(home, store_options(&config)).await?.1;
     }
-    let opened = Opened::at(&folder).await?;
+    let opened = Opened::at(&root).await?;
     let started = Instant::now();
     let bar = ProgressBar::new(0).with_message("hashing images");
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec}") {

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 pub const CORPUS_VARIABLE: &str = "MARGINALIA_CORPUS";
 
 /// Finds the corpus: `explicit` (`--corpus`), else `MARGINALIA_CORPUS`, else the folder at or above the current one that
-/// holds `marginalia.toml`. The path is absolute.
+/// holds `marginalia.toml`. A path is absolute, a URI as given.
 pub fn find_corpus(explicit: Option<&Path>) -> Result<PathBuf> {
     let here = std::env::current_dir().map_err(Error::io("."))?;
     locate_corpus(explicit, std::env::var_os(CORPUS_VARIABLE), &here)
@@ -32,9 +32,9 @@ pub fn locate_corpus(explicit: Option<&Path>, variable: Option<OsString>, here: 
 }
 
 fn named_corpus(origin: &'static str, path: PathBuf, here: &Path) -> Result<PathBuf> {
-    if let Some((scheme, _)) = path.to_str().and_then(|text| text.split_once("://")) {
-        let (uri, scheme) = (path.display().to_string(), scheme.to_owned());
-        return Err(marginalia_store::Error::UnsupportedScheme { uri, scheme }.into());
+    // Whether a URI holds a corpus is asked of its store.
+    if path.to_str().is_some_and(|text| text.contains("://")) {
+        return Ok(path);
     }
     let folder = here.join(&path);
     let problem = if folder.join(FILE_NAME).is_file() {

@@ -128,6 +128,9 @@ fn would_fail_again(error: &Error) -> bool {
 
 async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWriter> {
     let Config { train, round, curriculum, .. } = &context.config;
+    for file in [&curriculum.labelled, &curriculum.unlabelled, &curriculum.queue] {
+        context.corpus.home().fetch(file).await?;
+    }
     let texts = Curriculum::load(context.corpus.path(), curriculum)?;
     let snapshot = context.corpus.snapshot().await?;
     let continues = match request.init {

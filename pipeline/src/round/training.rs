@@ -41,6 +41,9 @@ impl Run<'_> {
                 control.cancel();
             }
         });
+        if let Some(continues) = &self.planned.continues {
+            self.context.corpus.home().pull(&continues.to_string_lossy()).await?;
+        }
         let job = Job {
             planned: self.planned.clone(),
             classes: Classes::new(self.context.corpus.classes().to_vec())?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use marginalia_store::{Corpus, Session, Snapshot, SqlLimits, SqlRuntime, TableId, Timestamp, planned_rounds};
+use marginalia_store::{Corpus, Session, Snapshot, SqlLimits, SqlRuntime, TableId, Timestamp};
 use serde::Deserialize;
 
 use crate::config::RoundConfig;
@@ -33,7 +33,7 @@ impl Triggers {
     /// Why a round is due now, if it is.
     pub async fn due(&mut self) -> Result<Option<&'static str>> {
         let snapshot = self.corpus.snapshot().await?;
-        if planned_rounds(self.corpus.path(), snapshot.rounds())?.is_some() {
+        if self.corpus.planned_round(snapshot.rounds()).await?.is_some() {
             return Ok(Some("resume"));
         }
         let last = snapshot.rounds().last().map(|round| (round.started_at, round.finished_at));

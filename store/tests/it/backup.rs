@@ -90,3 +90,32 @@ async fn a_copy_that_was_changed_on_disk_is_found() {
     let refused = restore(&copy, &folder.path().join("new"), &sql).await.unwrap_err();
     assert!(matches!(refused, Error::NotABackup { .. }), "a broken copy was restored: {refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_backup_of_another_corpus_is_left_alone() {
+    let sql = SqlRuntime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("backup");
+    let one = new_corpus(&folder.path().join("one")).await;
+    one.writer().append(vec![face(b"a")]).await.unwrap();
+    one.backup(&copy, &sql).await.unwrap();
+    let two = new_corpus(&folder.path().join("two")).await;
+    for is_finished in [true, false] {
+        let refused = two.backup(&copy, &sql).await.unwrap_err();
+        assert!(matches!(refused, Error::AnotherBackup { .. }), "{refused}");
+        let before = Corpus::open(&copy, Options::default()).await.unwrap().snapshot().await.unwrap();
+        assert_eq!(before.count(TableId::Faces, None).await.unwrap(), 1);
+        if is_finished {
+            // As a backup leaves it that was killed.
+            std::fs::rename(copy.join("backup.json"), folder.path().join("record")).unwrap();
+            let record = std::fs::read(folder.path().join("record")).unwrap();
+            let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+            std::fs::write(copy.join("backup.json.unfinished"), record["corpus"].as_str().unwrap()).unwrap();
+        }
+    }
+    // The same corpus is known wherever it lies.
+    drop(one);
+    std::fs::rename(folder.path().join("one"), folder.path().join("moved")).unwrap();
+    let moved = Corpus::open(&folder.path().join("moved"), Options::default()).await.unwrap();
+    assert_eq!(moved.backup(&copy, &sql).await.unwrap().verified, 1);
+}

@@ -174,10 +174,10 @@ impl Log for FailingSync {
 async fn a_failed_sync_acknowledges_nobody_and_ends_writing() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("c");
-    drop(new_corpus(&root).await);
-    let real: Arc<dyn Log> = Arc::new(LanceLog::new(root.clone(), Arc::default(), true));
+    let home = new_corpus(&root).await.home().clone();
+    let real: Arc<dyn Log> = Arc::new(LanceLog::new(home.clone(), Arc::default(), true));
     let log = Arc::new(FailingSync { inner: real, fails: AtomicBool::new(false) });
-    let corpus = Corpus::open_over(&root, Options::default(), log.clone()).await.unwrap();
+    let corpus = Corpus::open_over(home, Options::default(), log.clone()).await.unwrap();
     let writer = corpus.writer::<Label>();
     writer.append(vec![label(1, "a")]).await.unwrap();
     log.fails.store(true, Ordering::Relaxed);

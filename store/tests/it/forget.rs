@@ -5,7 +5,9 @@ use std::path::Path;
 use marginalia_store::tables::erasures::Erasure;
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
-use marginalia_store::{Care, Corpus, Error, Options, RoundWriter, SqlRuntime, TableId, VerifyOptions};
+use marginalia_store::{
+    Care, Corpus, Error, FailPoint, FailPoints, Options, RoundWriter, SqlRuntime, TableId, VerifyOptions,
+};
 
 use crate::commits::{face, label};
 use crate::rounds;
@@ -93,4 +95,33 @@ async fn an_unknown_face_is_named_and_nothing_changes() {
     let refused = corpus.forget(std::slice::from_ref(&unknown), None).await.unwrap_err();
     assert!(refused.to_string().contains(&unknown), "{refused}");
     assert_eq!(corpus.snapshot().await.unwrap().versions(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgetting_that_was_killed_is_finished_by_repeating_it() {
+    for place in [TableId::Sightings, TableId::Labels, TableId::Embeddings, TableId::Faces] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("c");
+        drop(filled(&root).await);
+        let fail_points = FailPoints::new(move |at| at == FailPoint::ForgottenIn(place));
+        let options = Options { fail_points, ..Options::default() };
+        let gone = [noise(7), noise(103)];
+        let ids: Vec<String> = gone.iter().map(|image| face(image).face_id).collect();
+        let dying = Corpus::open(&root, options).await.unwrap();
+        let died = dying.forget(&ids, Some("asked to".into())).await.unwrap_err();
+        assert!(died.to_string().contains("died"), "{died}");
+        drop(dying);
+        let corpus = Corpus::open(&root, Options::default()).await.unwrap();
+        for id in &ids {
+            assert_eq!(corpus.forgettable(id).await.unwrap(), *id);
+        }
+        corpus.forget(&ids, Some("asked to".into())).await.unwrap();
+        for (image, id) in gone.iter().zip(&ids) {
+            assert!(!holds(&root, &image[1500..1564]) && !holds(&root, id.as_bytes()), "killed at {place}");
+        }
+        // Once more, by somebody who is not sure: nothing is counted twice.
+        corpus.forget(&ids, None).await.unwrap();
+        let erasures = corpus.snapshot().await.unwrap().rows::<Erasure>(None).await.unwrap();
+        assert_eq!(erasures.iter().map(|erasure| erasure.faces).collect::<Vec<_>>(), [2], "killed at {place}");
+    }
 }

@@ -6,6 +6,7 @@ mod durability;
 mod forget;
 mod model;
 mod opening;
+mod remote;
 mod rounds;
 mod slt;
 mod sql;

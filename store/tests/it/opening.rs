@@ -18,9 +18,9 @@ async fn init_and_open_say_what_is_wrong() {
     let classes = CLASSES.map(str::to_owned);
     let again = Corpus::init(&root, &classes, Options::default()).await.err().unwrap();
     assert!(matches!(again, Error::CorpusExists { .. }), "{again}");
-    let foreign = Corpus::init(Path::new("s3://bucket/c"), &classes, Options::default()).await.err().unwrap();
+    let foreign = Corpus::init(Path::new("gs://bucket/c"), &classes, Options::default()).await.err().unwrap();
     assert!(matches!(foreign, Error::UnsupportedScheme { .. }), "{foreign}");
-    assert!(!Path::new("s3:").exists());
+    assert!(!Path::new("gs:").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -35,12 +35,12 @@ impl Log for Shifted {
 async fn clean_up_waits_while_the_clock_cannot_be_trusted() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("c");
-    drop(new_corpus(&root).await);
+    let home = new_corpus(&root).await.home().clone();
     let month = 30 * 86_400 * 1_000_000;
     for jump in [month, -month] {
-        let inner = LanceLog::new(root.clone(), Arc::default(), true);
+        let inner = LanceLog::new(home.clone(), Arc::default(), true);
         let log = Arc::new(Shifted { inner, micros: AtomicI64::new(0) });
-        let corpus = Corpus::open_over(&root, Options::default(), log.clone()).await.unwrap();
+        let corpus = Corpus::open_over(home.clone(), Options::default(), log.clone()).await.unwrap();
         for i in 0..4 {
             corpus.writer().append(vec![label(i, "a")]).await.unwrap();
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use marginalia_store::tables::labels::Label;
-use marginalia_store::{Corpus, Error, Options, SqlRuntime, TableId, VerifyOptions};
+use marginalia_store::{Corpus, Error, Home, Options, SqlRuntime, TableId, VerifyOptions};
 
 use super::copy;
 use crate::commits::{face, label};
@@ -133,7 +133,7 @@ async fn a_pinned_version_is_not_passed_by_unless_a_person_says_so() {
     assert!(matches!(refused, Error::PinnedVersionBroken { table: TableId::Predictions, .. }), "{refused}");
     assert!(refused.to_string().contains("verify --repair"), "{refused}");
     assert!(newest.exists(), "it was set aside before anybody agreed");
-    let (corpus, aside) = Corpus::open_past_pins(&root, Options::default()).await.unwrap();
+    let (corpus, aside) = Corpus::open_past_pins(Home::attach(&root).await.unwrap(), Options::default()).await.unwrap();
     assert_eq!(aside.len(), 1, "{aside:?}");
     let options = VerifyOptions { repair: true, ..VerifyOptions::default() };
     let report = corpus.verify(&SqlRuntime::new().unwrap(), options, &mut |_, _| {}).await.unwrap();

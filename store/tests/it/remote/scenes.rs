@@ -1,0 +1,226 @@
+//! What the processes do that share a corpus in an object store.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use marginalia_store::tables::faces::Face;
+use marginalia_store::tables::labels::Label;
+use marginalia_store::{Care, Corpus, Error, Options, RoundWriter, SqlRuntime, TableId, VerifyOptions, restore};
+use serde::{Deserialize, Serialize};
+
+use crate::commits::{face, label};
+use crate::rounds;
+use crate::slt::CLASSES;
+
+/// The variable that names the scene.
+pub const SCENE: &str = "MARGINALIA_TEST_SCENE";
+
+const URI: &str = "s3://faces/corpora/one";
+
+/// What a process is to do.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Scene {
+    Init,
+    InitAnother,
+    Append,
+    Write { first: u32, seconds: u64 },
+    Compact,
+    Count,
+    MoveHouse,
+    Round,
+    HoldRound,
+    TakeRound,
+    Look,
+    Forget,
+}
+
+/// Not a test of its own: what a server's processes play.
+#[test]
+fn plays_when_asked() {
+    let Ok(scene) = std::env::var(SCENE) else { return };
+    // The runner has begun a line.
+    println!();
+    let scene: Scene = serde_json::from_str(&scene).expect("a scene");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    if let Err(error) = runtime.block_on(play(scene)) {
+        panic!("{error}");
+    }
+}
+
+async fn play(scene: Scene) -> Result<(), Error> {
+    match scene {
+        Scene::Init => init(URI).await.map(drop),
+        Scene::InitAnother => init("s3://faces/corpora/another").await.map(drop),
+        Scene::Append => open().await?.writer().append(vec![face(b"late")]).await.map(drop),
+        Scene::Write { first, seconds } => write(first, Duration::from_secs(seconds)).await,
+        Scene::Compact => compact().await,
+        Scene::Count => count().await,
+        Scene::MoveHouse => move_house().await,
+        Scene::Round => round(&open().await?).await,
+        Scene::HoldRound => {
+            let writer = RoundWriter::begin(&open().await?, rounds::plan()).await?;
+            hold(writer).await
+        }
+        Scene::TakeRound => match RoundWriter::resume(&open().await?).await? {
+            Some(writer) => hold(writer).await,
+            None => panic!("the round is not known any more"),
+        },
+        Scene::Look => look().await,
+        Scene::Forget => forget().await,
+    }
+}
+
+async fn init(uri: &str) -> Result<Corpus, Error> {
+    Corpus::init(Path::new(uri), &CLASSES.map(str::to_owned), Options::default()).await
+}
+
+async fn open() -> Result<Corpus, Error> {
+    Corpus::open(Path::new(URI), Options::default()).await
+}
+
+/// The image of a number.
+fn image(number: u32) -> Vec<u8> {
+    let mut image = number.to_le_bytes().to_vec();
+    image.resize(1500, 0);
+    blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut image[4..]);
+    image
+}
+
+/// Appends until the time is up: each second face also comes from a neighbour at about the same time.
+async fn write(first: u32, time: Duration) -> Result<(), Error> {
+    let corpus = open().await?;
+    let (faces, labels) = (corpus.writer::<Face>(), corpus.writer::<Label>());
+    let started = Instant::now();
+    let mut commits = 0;
+    for turn in 0.. {
+        if started.elapsed() > time {
+            break;
+        }
+        // 20 of its own, 20 shared with the neighbour.
+        let shared = 1_000_000 * (1 + first / 2) + turn * 20;
+        let own = 10_000_000 * (1 + first) + turn * 20;
+        let numbers: Vec<u32> = (own..own + 20).chain(shared..shared + 20).collect();
+        let rows = numbers.iter().map(|number| face(&image(*number))).collect();
+        let judged = label(own, &face(&image(own)).face_id);
+        let (face, label) = tokio::join!(faces.append(rows), labels.append(vec![judged]));
+        commits += face?.written.contains(&true) as u32 + 1;
+        label?;
+        // Also what another process wrote is there once this one is told so.
+        for number in numbers {
+            println!("face {number}");
+        }
+        println!("label {own}");
+    }
+    println!("commits {commits}");
+    Ok(())
+}
+
+async fn compact() -> Result<(), Error> {
+    let corpus = open().await?;
+    loop {
+        corpus.care(Care { clean_up: Some(Duration::from_secs(10)), thorough: true }).await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+async fn count() -> Result<(), Error> {
+    let corpus = open().await?;
+    let snapshot = corpus.snapshot().await?;
+    let mut faces = Vec::new();
+    for face in snapshot.rows::<Face>(None).await? {
+        let number = face.image.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        assert_eq!(face.image, image(number), "an image is not what was written");
+        faces.push(number);
+    }
+    faces.sort_unstable();
+    for number in faces {
+        println!("face {number}");
+    }
+    let number = |label: &Label| label.label_id.rsplit('-').next().and_then(|n| n.parse::<u32>().ok());
+    let mut labels: Vec<u32> = snapshot.rows::<Label>(None).await?.iter().filter_map(number).collect();
+    labels.sort_unstable();
+    for number in labels {
+        println!("label {number}");
+    }
+    is_clean(&corpus).await
+}
+
+async fn is_clean(corpus: &Corpus) -> Result<(), Error> {
+    let report = corpus.verify(&SqlRuntime::new()?, VerifyOptions::default(), &mut |_, _| {}).await?;
+    assert!(report.is_clean(), "{:?}", report.findings);
+    Ok(())
+}
+
+async fn ids(corpus: &Corpus) -> Result<Vec<String>, Error> {
+    let mut ids: Vec<String> =
+        corpus.snapshot().await?.rows::<Face>(None).await?.into_iter().map(|face| face.face_id).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+/// A folder, backed up to the store, restored in the store, backed up to a folder, restored in a folder: the same.
+async fn move_house() -> Result<(), Error> {
+    let (sql, folder) = (SqlRuntime::new()?, tempfile::tempdir().expect("a folder"));
+    let root = folder.path().join("c");
+    let corpus = Corpus::init(&root, &CLASSES.map(str::to_owned), Options::default()).await?;
+    std::fs::write(root.join("marginalia.toml"), "# settings").expect("a file");
+    corpus.writer().append((0..200).map(|i| face(&image(i))).collect()).await?;
+    round(&corpus).await?;
+    let copy = Path::new("s3://faces/backup");
+    let first = corpus.backup(copy, &sql).await?;
+    corpus.writer().append(vec![label(1, &face(&image(1)).face_id)]).await?;
+    let second = corpus.backup(copy, &sql).await?;
+    assert!(second.copied <= 4 && second.kept > first.copied / 2 && second.verified == 200 + 3, "{second:?}");
+    restore(copy, Path::new(URI), &sql).await?;
+    let moved = open().await?;
+    assert_eq!(ids(&moved).await?, ids(&corpus).await?);
+    assert_eq!(std::fs::read_to_string(moved.path().join("marginalia.toml")).expect("settings"), "# settings");
+    moved.writer().append(vec![label(2, &face(&image(2)).face_id)]).await?;
+    let back = folder.path().join("back");
+    moved.backup(&back, &sql).await?;
+    let home = folder.path().join("home");
+    restore(&back, &home, &sql).await?;
+    let home = Corpus::open(&home, Options::default()).await?;
+    assert_eq!(ids(&home).await?, ids(&corpus).await?);
+    assert_eq!(home.snapshot().await?.rows::<Label>(None).await?.len(), 2);
+    assert_eq!(home.snapshot_at_round(1).await?.count(TableId::Labels, None).await?, 0);
+    Ok(())
+}
+
+async fn round(corpus: &Corpus) -> Result<(), Error> {
+    let writer = match RoundWriter::resume(corpus).await? {
+        Some(writer) => writer,
+        None => {
+            corpus.writer().append(vec![face(b"a"), face(b"b"), face(b"c")]).await?;
+            RoundWriter::begin(corpus, rounds::plan()).await?
+        }
+    };
+    rounds::write(writer, true).await.map(drop)
+}
+
+async fn hold(writer: RoundWriter) -> Result<(), Error> {
+    println!("held");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    writer.abort().await
+}
+
+async fn look() -> Result<(), Error> {
+    let corpus = open().await?;
+    let snapshot = corpus.snapshot_at_round(1).await?;
+    let checkpoint = corpus.checkpoint(snapshot.round(1)?).await?;
+    assert_eq!(std::fs::read(checkpoint.join("teacher.safetensors")).expect("the teacher"), b"weights");
+    is_clean(&corpus).await
+}
+
+async fn forget() -> Result<(), Error> {
+    let corpus = open().await?;
+    corpus.writer().append((0..30).map(|i| face(&image(i))).collect()).await?;
+    let gone = [face(&image(7)).face_id, face(b"a").face_id];
+    let cost = corpus.forget(&gone, None).await?;
+    assert_eq!(cost.rounds_lost, [1]);
+    assert_eq!(corpus.snapshot().await?.count(TableId::Faces, None).await?, 31);
+    let again = corpus.writer().append(vec![face(&image(7)), face(&image(40))]).await?;
+    assert_eq!(again.written, [false, true]);
+    is_clean(&corpus).await
+}
