@@ -27,6 +27,7 @@ pub mod learner;
 pub mod report;
 pub mod training;
 
+pub mod calibration;
 pub mod evaluation;
 pub mod inference;
 pub mod metrics;
@@ -36,6 +37,7 @@ pub mod state_dict;
 
 pub mod scoring;
 
+pub use calibration::Calibration;
 pub use checkpoint::CheckpointInfo;
 pub use config::{ChannelOrder, MarginConfig, Preset, Schedule, TrainerConfig, UnlabelledOver, Weights};
 pub use error::{Error, Result};

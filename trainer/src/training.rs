@@ -12,6 +12,7 @@ use std::time::Instant;
 use marginalia_datasets::Classes;
 use rayon::ThreadPool;
 
+use crate::calibration::{Calibration, logits_of};
 use crate::checkpoint::{self, CheckpointInfo, TrainingState};
 use crate::config::TrainerConfig;
 use crate::evaluation::{EvaluatedView, Evaluation};
@@ -179,7 +180,7 @@ impl Training {
         let margins_used = self.method.margins();
         let mut tally = self.run_steps(data, control, observe)?;
         let training_seconds = started.elapsed().as_secs_f64();
-        let (confidence, validation, unseen) = self.measure(data, control)?;
+        let Measured { confidence, validation, calibration, unseen } = self.measure(data, control)?;
         unseen.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
         self.method.after_epoch(&confidence);
         self.epoch += 1;
@@ -209,6 +210,7 @@ impl Training {
             subset_two: tally.subset_two(),
             labelled_accuracy: right as f64 / labelled.max(1) as f64,
             validation,
+            calibration,
             undecodable: tally.undecodable(),
             seconds: started.elapsed().as_secs_f64(),
             training_seconds,
@@ -278,8 +280,7 @@ impl Training {
         Ok(tally)
     }
 
-    /// The teacher on S (Eq. 1) and on the validation faces, and the faces it could not see.
-    fn measure(&self, data: &RoundData, control: &Control) -> Result<(ClassConfidence, Option<Metrics>, Vec<String>)> {
+    fn measure(&self, data: &RoundData, control: &Control) -> Result<Measured> {
         let inference = Inference::new(*self.learner.student().architecture(), self.learner.teacher())?;
         let evaluation = Evaluation {
             inference: &inference,
@@ -296,8 +297,22 @@ impl Training {
         let classes = self.classes.len();
         let confidence = ClassConfidence::measure(&labelled.probabilities, &labelled.labels, classes);
         let validation = Metrics::of(&held_out.probabilities, &held_out.labels, classes);
-        Ok((confidence, validation, [labelled.undecodable, held_out.undecodable].concat()))
+        let logits: Vec<Vec<f64>> = held_out.probabilities.iter().map(|row| logits_of(row)).collect();
+        let calibration = Calibration::fit(&logits, &held_out.labels, classes);
+        let unseen = [labelled.undecodable, held_out.undecodable].concat();
+        Ok(Measured { confidence, validation, calibration, unseen })
     }
+}
+
+/// What the teacher says after an epoch.
+struct Measured {
+    /// Of S (Eq. 1).
+    confidence: ClassConfidence,
+    /// Of the validation faces.
+    validation: Option<Metrics>,
+    calibration: Option<Calibration>,
+    /// Faces that could not be decoded.
+    unseen: Vec<String>,
 }
 
 fn restore_method(method: &mut dyn Method, state: &TrainingState, directory: &Path) -> Result<()> {

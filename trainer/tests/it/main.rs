@@ -1,5 +1,6 @@
 //! The trainer through its public interface: numbers against PyTorch's and PIL's, invariants, and whole rounds.
 
+mod calibration;
 mod config;
 mod engine;
 mod layers;
