@@ -34,6 +34,7 @@ pub mod metrics;
 
 pub mod checkpoint;
 pub mod state_dict;
+pub mod weights;
 
 pub mod scoring;
 
@@ -46,3 +47,4 @@ pub use metrics::Metrics;
 pub use report::{ClassReport, EpochReport, StepReport};
 pub use scoring::{Score, Scorer};
 pub use training::{Control, Start, Training};
+pub use weights::LoadedWeights;

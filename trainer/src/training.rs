@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::network::Architecture;
 use crate::report::{ClassReport, EpochReport, StepReport, Tally};
 use crate::streams::Streams;
+use crate::weights::{self, LoadedWeights};
 use crate::{Error, Result};
 
 /// Where a round's weights come from.
@@ -66,6 +67,7 @@ pub struct Training {
     learner: Learner,
     method: Box<dyn Method>,
     pool: ThreadPool,
+    loaded_weights: Option<LoadedWeights>,
 }
 
 impl Training {
@@ -79,10 +81,15 @@ impl Training {
         let streams = Streams::new(config.seed, round);
         let mut method = methods::build(&config, classes.len())?;
         let (mut t, mut mean_confidence) = (0, vec![None; classes.len()]);
+        let mut loaded_weights = None;
         let learner = match init {
             Start::Scratch => LearnerState::fresh(architecture.initial(&streams)),
             Start::Weights(path) => {
-                LearnerState::fresh(checkpoint::load_weights(&path, &architecture, architecture.initial(&streams))?)
+                let initial = architecture.initial(&streams);
+                let (state, loaded) = weights::load(&path, &architecture.tensors(), classes.names(), initial)?;
+                tracing::info!("{loaded}");
+                loaded_weights = Some(loaded);
+                LearnerState::fresh(state)
             }
             Start::Checkpoint(directory) => {
                 let state = checkpoint::load_state(&directory)?;
@@ -98,7 +105,8 @@ impl Training {
             }
         };
         method.begin_round();
-        Self::assemble(config, classes, round, 0, t, mean_confidence, learner, method)
+        let training = Self::assemble(config, classes, round, 0, t, mean_confidence, learner, method)?;
+        Ok(Self { loaded_weights, ..training })
     }
 
     /// Goes on with a round from its last saved epoch.
@@ -126,12 +134,17 @@ impl Training {
         let architecture = Architecture::new(&config, classes.len())?;
         let learner = Learner::new(&config, architecture, learner)?;
         let pool = thread_pool(config.threads, "trainer")?;
-        Ok(Self { config, classes, round, epoch, t, mean_confidence, learner, method, pool })
+        Ok(Self { config, classes, round, epoch, t, mean_confidence, learner, method, pool, loaded_weights: None })
     }
 
     /// The configuration in force.
     pub fn config(&self) -> &TrainerConfig {
         &self.config
+    }
+
+    /// What became of the file of a [`Start::Weights`].
+    pub fn loaded_weights(&self) -> Option<&LoadedWeights> {
+        self.loaded_weights.as_ref()
     }
 
     /// The classes, in order.

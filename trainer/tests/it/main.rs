@@ -14,3 +14,4 @@ mod scoring;
 mod steps;
 mod synthetic;
 mod views;
+mod weights;
