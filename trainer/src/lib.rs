@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod error;
+pub mod shortage;
 pub mod streams;
 
 pub mod views;
@@ -23,6 +24,7 @@ pub mod network;
 pub mod margin;
 pub mod methods;
 
+mod health;
 pub mod learner;
 pub mod report;
 pub mod training;
@@ -46,5 +48,6 @@ pub use loader::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 pub use metrics::Metrics;
 pub use report::{ClassReport, EpochReport, StepReport};
 pub use scoring::{Score, Scorer};
+pub use shortage::{Shortage, shortages};
 pub use training::{Control, Start, Training};
 pub use weights::LoadedWeights;

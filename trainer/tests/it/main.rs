@@ -3,6 +3,7 @@
 mod calibration;
 mod config;
 mod engine;
+mod failure;
 mod layers;
 mod margins;
 mod methods;
