@@ -30,6 +30,7 @@ pub mod report;
 pub mod training;
 
 pub mod calibration;
+pub mod charts;
 pub mod evaluation;
 pub mod inference;
 pub mod metrics;

@@ -1,6 +1,7 @@
 //! The trainer through its public interface: numbers against PyTorch's and PIL's, invariants, and whole rounds.
 
 mod calibration;
+mod charts;
 mod config;
 mod engine;
 mod failure;
