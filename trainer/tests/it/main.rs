@@ -15,5 +15,6 @@ mod round;
 mod scoring;
 mod steps;
 mod synthetic;
+mod torchvision;
 mod views;
 mod weights;
