@@ -27,6 +27,7 @@ pub mod methods;
 mod health;
 pub mod learner;
 pub mod report;
+pub mod tensorboard;
 pub mod training;
 
 pub mod calibration;

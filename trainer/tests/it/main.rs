@@ -15,6 +15,7 @@ mod round;
 mod scoring;
 mod steps;
 mod synthetic;
+mod tensorboard;
 mod torchvision;
 mod views;
 mod weights;
