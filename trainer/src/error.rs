@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Faces that a message names before it only counts them.
+const NAMED_FACES: usize = 64;
+
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -66,7 +69,7 @@ pub enum Error {
     /// A step made something that is not a finite number. Nothing of it is saved.
     #[error(
         "{what} in epoch {epoch}, step {step}: lower `learning_rate`, or look at the faces of that step ({}); {}",
-        faces.join(", "),
+        some_of(faces),
         last_good_in_words(last_good.as_deref())
     )]
     NotFinite {
@@ -98,6 +101,14 @@ impl Error {
 
     pub(crate) fn file(path: impl Into<PathBuf>, problem: impl std::fmt::Display) -> Error {
         Error::File { path: path.into(), problem: problem.to_string() }
+    }
+}
+
+/// The first of many ids; a message is for people, and the error has them all.
+fn some_of(faces: &[String]) -> String {
+    match faces.get(NAMED_FACES..) {
+        Some(more) if !more.is_empty() => format!("{} and {} more", faces[..NAMED_FACES].join(", "), more.len()),
+        _ => faces.join(", "),
     }
 }
 
