@@ -239,49 +239,6 @@ pub(crate) fn load_teacher(directory: &Path) -> Result<Teacher> {
     Ok(Teacher { weights, ..teacher })
 }
 
-/// Reads a torchvision ResNet's weights (`.safetensors`, or PyTorch's `.pth`) into a fresh state. The head is taken
-/// over only where it has the right shape.
-pub(crate) fn load_weights(path: &Path, architecture: &Architecture, mut fresh: StateDict) -> Result<StateDict> {
-    if !path.is_file() {
-        return Err(Error::file(
-            path,
-            "no such file; `init` takes a .safetensors or .pth file of a torchvision ResNet",
-        ));
-    }
-    let is_safetensors = path.extension().is_some_and(|extension| extension == "safetensors");
-    let unreadable = |error: candle_core::Error| Error::file(path, format!("cannot read weights: {error}"));
-    let tensors: Vec<(String, candle_core::Tensor)> = if is_safetensors {
-        candle_core::safetensors::load(path, &candle_core::Device::Cpu).map_err(unreadable)?.into_iter().collect()
-    } else {
-        // Checkpoints keep the weights at the top or under `state_dict`.
-        candle_core::pickle::read_all(path)
-            .ok()
-            .filter(|tensors| !tensors.is_empty())
-            .map_or_else(|| candle_core::pickle::read_all_with_key(path, Some("state_dict")), Ok)
-            .map_err(unreadable)?
-    };
-    let mut given = std::collections::BTreeMap::new();
-    for (name, tensor) in tensors {
-        // `DataParallel` puts `module.` in front.
-        given.insert(name.trim_start_matches("module.").to_owned(), tensor);
-    }
-    for spec in architecture.tensors() {
-        let is_head = spec.name.starts_with("fc.");
-        let Some(tensor) = given.get(&spec.name).filter(|tensor| !is_head || tensor.dims() == spec.shape) else {
-            if is_head {
-                continue;
-            }
-            let name = architecture.backbone.name();
-            return Err(Error::file(path, format!("tensor `{}` is missing: not the weights of a {name}", spec.name)));
-        };
-        let tensor = tensor.to_dtype(candle_core::DType::F32).and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>());
-        let shape = given[&spec.name].dims().to_vec();
-        fresh.insert(spec.name, crate::state_dict::Array { shape, values: tensor.map_err(unreadable)? });
-    }
-    check_file(architecture, &fresh, path)?;
-    Ok(fresh)
-}
-
 /// The classes of a saved training.
 pub(crate) fn classes(names: &[String], directory: &Path) -> Result<Classes> {
     Classes::new(names.iter().cloned()).map_err(|error| Error::file(directory.join(STATE_FILE), error))

@@ -1,6 +1,9 @@
 //! What can go wrong, grouped by whose problem it is: the user's settings, the data, the environment, or a bug.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Faces that a message names before it only counts them.
+const NAMED_FACES: usize = 64;
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -60,9 +63,28 @@ pub enum Error {
     Cancelled,
 
     // The numbers, and bugs.
-    /// The loss is no longer a number.
+    /// The loss is no longer a number. [`crate::Training`] makes a [`Error::NotFinite`] of it, which knows more.
     #[error("the loss became {loss} in epoch {epoch}, step {step}: lower `learning_rate`")]
     Diverged { epoch: u32, step: u32, loss: f64 },
+    /// A step made something that is not a finite number. Nothing of it is saved.
+    #[error(
+        "{what} in epoch {epoch}, step {step}: lower `learning_rate`, or look at the faces of that step ({}); {}",
+        some_of(faces),
+        last_good_in_words(last_good.as_deref())
+    )]
+    NotFinite {
+        /// What happened to which number.
+        what: String,
+        epoch: u32,
+        step: u32,
+        /// Ids of the step's faces, labelled ones first.
+        faces: Vec<String>,
+        /// The folder of the last checkpoint that was saved or started from.
+        last_good: Option<PathBuf>,
+    },
+    /// Weights that are not finite numbers were about to be saved.
+    #[error("`{tensor}` holds values that are not finite numbers: {path} is left as it was")]
+    NotSaved { tensor: String, path: PathBuf },
     /// The loader thread ended without saying why.
     #[error("the loader thread ended early (a bug; please report it)")]
     LoaderEnded,
@@ -79,5 +101,20 @@ impl Error {
 
     pub(crate) fn file(path: impl Into<PathBuf>, problem: impl std::fmt::Display) -> Error {
         Error::File { path: path.into(), problem: problem.to_string() }
+    }
+}
+
+/// The first of many ids; a message is for people, and the error has them all.
+fn some_of(faces: &[String]) -> String {
+    match faces.get(NAMED_FACES..) {
+        Some(more) if !more.is_empty() => format!("{} and {} more", faces[..NAMED_FACES].join(", "), more.len()),
+        _ => faces.join(", "),
+    }
+}
+
+fn last_good_in_words(checkpoint: Option<&Path>) -> String {
+    match checkpoint {
+        Some(folder) => format!("the last good checkpoint is {}", folder.display()),
+        None => "no checkpoint was saved before".to_owned(),
     }
 }

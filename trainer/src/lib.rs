@@ -8,6 +8,7 @@
 
 pub mod config;
 pub mod error;
+pub mod shortage;
 pub mod streams;
 
 pub mod views;
@@ -23,19 +24,25 @@ pub mod network;
 pub mod margin;
 pub mod methods;
 
+mod health;
 pub mod learner;
 pub mod report;
+pub mod tensorboard;
 pub mod training;
 
+pub mod calibration;
+pub mod charts;
 pub mod evaluation;
 pub mod inference;
 pub mod metrics;
 
 pub mod checkpoint;
 pub mod state_dict;
+pub mod weights;
 
 pub mod scoring;
 
+pub use calibration::Calibration;
 pub use checkpoint::CheckpointInfo;
 pub use config::{ChannelOrder, MarginConfig, Preset, Schedule, TrainerConfig, UnlabelledOver, Weights};
 pub use error::{Error, Result};
@@ -43,4 +50,6 @@ pub use loader::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 pub use metrics::Metrics;
 pub use report::{ClassReport, EpochReport, StepReport};
 pub use scoring::{Score, Scorer};
+pub use shortage::{Shortage, shortages};
 pub use training::{Control, Start, Training};
+pub use weights::LoadedWeights;

@@ -67,6 +67,8 @@ const VIEW_ITEMS: u64 = 64;
 /// One step's batch, and the faces that could not be decoded on the way.
 pub(crate) struct Loaded {
     pub batch: StepBatch,
+    /// Ids of the batch's faces, labelled ones first.
+    pub faces: Vec<String>,
     pub undecodable: Vec<String>,
 }
 
@@ -183,7 +185,9 @@ impl Loader<'_> {
             progress: done / f64::from(self.config.epochs_per_round),
         };
         let undecodable = prepared.iter().flat_map(|face| face.undecodable.iter().cloned()).collect();
-        Ok(Loaded { batch, undecodable })
+        let labelled = labelled.iter().map(|face| self.data.labelled[face.position].face_id.clone());
+        let faces = labelled.chain(batch.unlabelled_ids.iter().cloned()).collect();
+        Ok(Loaded { batch, faces, undecodable })
     }
 
     /// One face's views; an undecodable face is replaced by one drawn from its set.

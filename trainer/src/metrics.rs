@@ -3,16 +3,18 @@
 //! In: probabilities (one row per face) and labels. The predicted class is the one with the largest probability, ties
 //! to the lowest. What is undefined is `None`, never 0.
 
+pub mod ece;
+
 use serde::{Deserialize, Serialize};
 
-use crate::margin::{largest, softmax};
+pub use crate::calibration::temperature;
+use crate::margin::largest;
+use ece::CalibrationBin;
 
-/// Bins of the expected calibration error (Guo et al. 2017).
-pub const ECE_BINS: usize = 15;
 /// Lowest probability that enters the log-likelihood.
 const CLIP: f64 = 1e-12;
 /// The normal quantile of a two-sided 95 % interval.
-const Z95: f64 = 1.959_963_984_540_054;
+pub(crate) const Z95: f64 = 1.959_963_984_540_054;
 
 /// Measures of one set of predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +35,12 @@ pub struct Metrics {
     pub ece: f64,
     /// The non-empty bins behind it.
     pub ece_bins: Vec<CalibrationBin>,
+    /// Expected calibration error over at most 15 bins of equal mass.
+    pub ece_equal_mass: f64,
+    /// The bins behind it.
+    pub equal_mass_bins: Vec<CalibrationBin>,
+    /// Mean over classes of the calibration error of that class's probability.
+    pub ece_classwise: f64,
     /// Mean negative log-likelihood of the labels.
     pub nll: f64,
     /// Mean squared distance of the probabilities to the labels, summed over classes.
@@ -54,18 +62,8 @@ pub struct ClassMetrics {
     pub f1: Option<f64>,
 }
 
-/// One bin of the calibration error.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CalibrationBin {
-    /// Position from 0: holds bin/15 < confidence ≤ (bin + 1)/15.
-    pub bin: usize,
-    pub count: u64,
-    pub accuracy: f64,
-    pub confidence: f64,
-}
-
 impl Metrics {
-    /// Measures `probabilities` against `labels`; `None` for an empty set.
+    /// Measures `probabilities` (one row of `classes` numbers per face) against `labels`; `None` for an empty set.
     pub fn of(probabilities: &[Vec<f64>], labels: &[usize], classes: usize) -> Option<Self> {
         if labels.is_empty() {
             return None;
@@ -76,7 +74,8 @@ impl Metrics {
         }
         let per_class = per_class(&confusion);
         let right: u64 = (0..classes).map(|class| confusion[class][class]).sum();
-        let (ece, ece_bins) = calibration(probabilities, labels);
+        let (ece, ece_bins) = ece::equal_width(probabilities, labels);
+        let (ece_equal_mass, equal_mass_bins) = ece::equal_mass(probabilities, labels);
         Some(Self {
             count: labels.len() as u64,
             accuracy: right as f64 / labels.len() as f64,
@@ -86,6 +85,9 @@ impl Metrics {
             confusion,
             ece,
             ece_bins,
+            ece_equal_mass,
+            equal_mass_bins,
+            ece_classwise: ece::classwise(probabilities, labels),
             nll: nll(probabilities, labels),
             brier: brier(probabilities, labels),
         })
@@ -110,34 +112,6 @@ fn per_class(confusion: &[Vec<u64>]) -> Vec<ClassMetrics> {
         .collect()
 }
 
-/// Expected calibration error and its non-empty bins.
-pub fn calibration(probabilities: &[Vec<f64>], labels: &[usize]) -> (f64, Vec<CalibrationBin>) {
-    let mut sums = [(0u64, 0u64, 0.0f64); ECE_BINS];
-    for (row, &label) in probabilities.iter().zip(labels) {
-        let (class, confidence) = largest(row);
-        // Bins are closed on the right.
-        let edge = |bin: usize| bin as f64 / ECE_BINS as f64;
-        let bin = (1..ECE_BINS).take_while(|&bin| confidence > edge(bin)).count();
-        sums[bin].0 += 1;
-        sums[bin].1 += u64::from(class == label);
-        sums[bin].2 += confidence;
-    }
-    let bins: Vec<CalibrationBin> = sums
-        .into_iter()
-        .enumerate()
-        .filter(|(_, (count, ..))| *count > 0)
-        .map(|(bin, (count, right, confidence))| CalibrationBin {
-            bin,
-            count,
-            accuracy: right as f64 / count as f64,
-            confidence: confidence / count as f64,
-        })
-        .collect();
-    let total = labels.len().max(1) as f64;
-    let error = bins.iter().map(|bin| bin.count as f64 / total * (bin.accuracy - bin.confidence).abs()).sum();
-    (error, bins)
-}
-
 /// Mean negative log-likelihood; probabilities are clipped at 1e-12.
 pub fn nll(probabilities: &[Vec<f64>], labels: &[usize]) -> f64 {
     mean(probabilities.iter().zip(labels).map(|(row, &label)| -row[label].max(CLIP).ln()))
@@ -149,34 +123,6 @@ pub fn brier(probabilities: &[Vec<f64>], labels: &[usize]) -> f64 {
         row.iter().enumerate().map(|(class, p)| (p - f64::from(u8::from(class == label))).powi(2)).sum()
     };
     mean(probabilities.iter().zip(labels).map(distance))
-}
-
-/// The temperature T > 0 that minimises the mean NLL of softmax(logits / T) (Guo et al. 2017), between 0.001 and 1000.
-///
-/// The NLL is convex in 1/T, so its derivative has one zero, found by bisection.
-pub fn temperature(logits: &[Vec<f64>], labels: &[usize]) -> f64 {
-    let slope = |inverse: f64| -> f64 {
-        let expected = |(row, &label): (&Vec<f64>, &usize)| {
-            let highest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let powers: Vec<f64> = row.iter().map(|logit| ((logit - highest) * inverse).exp()).collect();
-            let total: f64 = powers.iter().sum();
-            let mean: f64 = powers.iter().zip(row).map(|(power, logit)| power * logit).sum::<f64>() / total;
-            mean - row[label]
-        };
-        mean(logits.iter().zip(labels).map(expected))
-    };
-    // ln(1/T), so that both ends of the range are met with the same relative precision.
-    let (mut low, mut high) = (-(1000f64.ln()), 1000f64.ln());
-    for _ in 0..100 {
-        let middle = (low + high) / 2.0;
-        if slope(middle.exp()) < 0.0 { low = middle } else { high = middle }
-    }
-    (-(low + high) / 2.0).exp()
-}
-
-/// Softmax of logits divided by a temperature.
-pub fn scaled_softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
-    softmax(&logits.iter().map(|logit| logit / temperature).collect::<Vec<f64>>())
 }
 
 /// Wilson's 95 % interval of a proportion, without continuity correction; [0, 1] without trials.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::calibration::Calibration;
 use crate::methods::{Loss, value};
 use crate::metrics::Metrics;
 
@@ -50,6 +51,9 @@ pub struct EpochReport {
     pub labelled_accuracy: f64,
     /// Metrics of the teacher on the validation faces (plain view); `None` without any.
     pub validation: Option<Metrics>,
+    /// The temperature fitted on the validation faces, and what it does to those metrics; `None` where none is best.
+    #[serde(default)]
+    pub calibration: Option<Calibration>,
     /// Distinct faces that could not be decoded in this epoch.
     pub undecodable: Vec<String>,
     /// Duration of the epoch, measurement included.

@@ -11,11 +11,13 @@ use rayon::ThreadPool;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::{logits_of, scaled_softmax};
 use crate::checkpoint::{Teacher, load_teacher};
 use crate::inference::Inference;
 use crate::learner::thread_pool;
 use crate::loader::{decode_face, plain_planes, weak_planes};
 use crate::margin::{largest, softmax_rows};
+use crate::network::Outputs;
 use crate::streams::Streams;
 use crate::views::pixels;
 use crate::{Result, state_dict::StateDict};
@@ -35,6 +37,15 @@ pub struct Score {
     pub top2_gap: f32,
     /// Mean feature over the views, of length 1.
     pub feature: Vec<f32>,
+}
+
+impl Score {
+    /// The confidence under `temperature` ([`crate::calibration`]), of the same class. It is not to be compared with
+    /// margins, which are measured on raw confidences.
+    pub fn calibrated_confidence(&self, temperature: f64) -> f32 {
+        let probabilities: Vec<f64> = self.probabilities.iter().map(|p| f64::from(*p)).collect();
+        scaled_softmax(&logits_of(&probabilities), temperature)[self.class] as f32
+    }
 }
 
 /// A loaded teacher.
@@ -101,17 +112,27 @@ impl Scorer {
         B: AsRef<[u8]> + Sync,
     {
         let (side, hash, views) = (self.teacher.image_size, &self.teacher.hash, self.teacher.k_weak);
-        self.in_batches(faces, views, |(face_id, image)| {
+        let planes = |(face_id, image): &(I, B)| {
             let face = self.decode(image.as_ref())?;
             let view = |view| weak_planes(&face, side, &mut Streams::of_face(face_id.as_ref(), hash, view));
             Some((0..views as u64).flat_map(view).collect())
-        })
+        };
+        self.in_batches(faces, views, planes, |outputs| scores(outputs, views))
     }
 
     /// Scores images on one plain view; `None` for one that cannot be decoded.
     pub fn predict<B: AsRef<[u8]> + Sync>(&self, images: &[B]) -> Result<Vec<Option<Score>>> {
-        let side = self.teacher.image_size;
-        self.in_batches(images, 1, |image| Some(plain_planes(&self.decode(image.as_ref())?, side)))
+        self.in_batches(images, 1, |image| self.plain(image.as_ref()), |outputs| scores(outputs, 1))
+    }
+
+    /// Logits of images on one plain view, in class order; `None` for one that cannot be decoded. A temperature is fitted
+    /// on these, and they are what torchvision gives for the same weights.
+    pub fn logits<B: AsRef<[u8]> + Sync>(&self, images: &[B]) -> Result<Vec<Option<Vec<f32>>>> {
+        self.in_batches(images, 1, |image| self.plain(image.as_ref()), |outputs| Ok(outputs.logits.to_vec2()?))
+    }
+
+    fn plain(&self, image: &[u8]) -> Option<Vec<f32>> {
+        Some(plain_planes(&self.decode(image)?, self.teacher.image_size))
     }
 
     fn decode(&self, image: &[u8]) -> Option<RgbImage> {
@@ -119,23 +140,29 @@ impl Scorer {
     }
 
     /// Makes every item's views, sends them through in batches, and puts the answers back in order.
-    fn in_batches<T: Sync>(
+    fn in_batches<T: Sync, A: Clone + Send>(
         &self,
         items: &[T],
         views: usize,
         planes: impl Fn(&T) -> Option<Vec<f32>> + Sync,
-    ) -> Result<Vec<Option<Score>>> {
+        answers: impl Fn(&Outputs) -> Result<Vec<A>> + Sync,
+    ) -> Result<Vec<Option<A>>> {
         let per_batch = (self.teacher.batch / views).max(1);
         let batches = items.chunks(per_batch).map(|items| {
             self.pool.install(|| {
                 let planes: Vec<Option<Vec<f32>>> = items.par_iter().map(&planes).collect();
-                self.score_planes(planes, views)
+                self.answer(planes, views, &answers)
             })
         });
         Ok(batches.collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn score_planes(&self, planes: Vec<Option<Vec<f32>>>, views: usize) -> Result<Vec<Option<Score>>> {
+    fn answer<A: Clone>(
+        &self,
+        planes: Vec<Option<Vec<f32>>>,
+        views: usize,
+        answers: impl Fn(&Outputs) -> Result<Vec<A>>,
+    ) -> Result<Vec<Option<A>>> {
         let count = planes.iter().flatten().count() * views;
         let decodable: Vec<bool> = planes.iter().map(Option::is_some).collect();
         if count == 0 {
@@ -143,11 +170,16 @@ impl Scorer {
         }
         let numbers: Vec<f32> = planes.into_iter().flatten().flatten().collect();
         let outputs = self.inference.forward(&pixels::tensor(numbers, count, self.teacher.image_size)?)?;
-        let probabilities = softmax_rows(&outputs.logits)?;
-        let features = outputs.features.to_vec2::<f32>()?;
-        let mut scores = probabilities.chunks(views).zip(features.chunks(views)).map(|(p, f)| score(p, f));
-        Ok(decodable.into_iter().map(|decodable| if decodable { scores.next() } else { None }).collect())
+        let mut answers = answers(&outputs)?.into_iter();
+        Ok(decodable.into_iter().map(|decodable| if decodable { answers.next() } else { None }).collect())
     }
+}
+
+/// A score for every `views` rows of outputs.
+fn scores(outputs: &Outputs, views: usize) -> Result<Vec<Score>> {
+    let probabilities = softmax_rows(&outputs.logits)?;
+    let features = outputs.features.to_vec2::<f32>()?;
+    Ok(probabilities.chunks(views).zip(features.chunks(views)).map(|(p, f)| score(p, f)).collect())
 }
 
 /// From the probabilities and features of one face's views.

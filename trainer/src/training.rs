@@ -12,9 +12,11 @@ use std::time::Instant;
 use marginalia_datasets::Classes;
 use rayon::ThreadPool;
 
+use crate::calibration::{Calibration, logits_of};
 use crate::checkpoint::{self, CheckpointInfo, TrainingState};
 use crate::config::TrainerConfig;
 use crate::evaluation::{EvaluatedView, Evaluation};
+use crate::health::{not_finite_in_state, not_finite_in_student};
 use crate::inference::Inference;
 use crate::learner::{Learner, LearnerState, thread_pool};
 use crate::loader::{Loaded, Loader, RoundData};
@@ -23,7 +25,9 @@ use crate::methods::{self, Method};
 use crate::metrics::Metrics;
 use crate::network::Architecture;
 use crate::report::{ClassReport, EpochReport, StepReport, Tally};
+use crate::shortage::shortages;
 use crate::streams::Streams;
+use crate::weights::{self, LoadedWeights};
 use crate::{Error, Result};
 
 /// Where a round's weights come from.
@@ -65,6 +69,9 @@ pub struct Training {
     learner: Learner,
     method: Box<dyn Method>,
     pool: ThreadPool,
+    /// The folder last saved to, or started from.
+    last_good: Option<PathBuf>,
+    loaded_weights: Option<LoadedWeights>,
 }
 
 impl Training {
@@ -78,10 +85,15 @@ impl Training {
         let streams = Streams::new(config.seed, round);
         let mut method = methods::build(&config, classes.len())?;
         let (mut t, mut mean_confidence) = (0, vec![None; classes.len()]);
+        let (mut last_good, mut loaded_weights) = (None, None);
         let learner = match init {
             Start::Scratch => LearnerState::fresh(architecture.initial(&streams)),
             Start::Weights(path) => {
-                LearnerState::fresh(checkpoint::load_weights(&path, &architecture, architecture.initial(&streams))?)
+                let initial = architecture.initial(&streams);
+                let (state, loaded) = weights::load(&path, &architecture.tensors(), classes.names(), initial)?;
+                tracing::info!("{loaded}");
+                loaded_weights = Some(loaded);
+                LearnerState::fresh(state)
             }
             Start::Checkpoint(directory) => {
                 let state = checkpoint::load_state(&directory)?;
@@ -93,11 +105,13 @@ impl Training {
                     t = state.t;
                 }
                 mean_confidence = state.mean_confidence;
+                last_good = Some(directory);
                 state.learner
             }
         };
         method.begin_round();
-        Self::assemble(config, classes, round, 0, t, mean_confidence, learner, method)
+        let training = Self::assemble(config, classes, round, 0, t, mean_confidence, learner, method)?;
+        Ok(Self { last_good, loaded_weights, ..training })
     }
 
     /// Goes on with a round from its last saved epoch.
@@ -108,7 +122,8 @@ impl Training {
         let mut method = methods::build(&state.config, classes.len())?;
         restore_method(method.as_mut(), &state, directory)?;
         let TrainingState { config, round, epoch, t, mean_confidence, learner, .. } = state;
-        Self::assemble(config, classes, round, epoch, t, mean_confidence, learner, method)
+        let training = Self::assemble(config, classes, round, epoch, t, mean_confidence, learner, method)?;
+        Ok(Self { last_good: Some(directory.to_owned()), ..training })
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -125,12 +140,29 @@ impl Training {
         let architecture = Architecture::new(&config, classes.len())?;
         let learner = Learner::new(&config, architecture, learner)?;
         let pool = thread_pool(config.threads, "trainer")?;
-        Ok(Self { config, classes, round, epoch, t, mean_confidence, learner, method, pool })
+        Ok(Self {
+            config,
+            classes,
+            round,
+            epoch,
+            t,
+            mean_confidence,
+            learner,
+            method,
+            pool,
+            last_good: None,
+            loaded_weights: None,
+        })
     }
 
     /// The configuration in force.
     pub fn config(&self) -> &TrainerConfig {
         &self.config
+    }
+
+    /// What became of the file of a [`Start::Weights`].
+    pub fn loaded_weights(&self) -> Option<&LoadedWeights> {
+        self.loaded_weights.as_ref()
     }
 
     /// The classes, in order.
@@ -175,11 +207,14 @@ impl Training {
         observe: &mut dyn FnMut(StepReport),
     ) -> Result<EpochReport> {
         self.check_data(data)?;
+        if self.epoch == 0 {
+            shortages(data, self.classes.names()).iter().for_each(|shortage| tracing::warn!("{shortage}"));
+        }
         let started = Instant::now();
         let margins_used = self.method.margins();
         let mut tally = self.run_steps(data, control, observe)?;
         let training_seconds = started.elapsed().as_secs_f64();
-        let (confidence, validation, unseen) = self.measure(data, control)?;
+        let Measured { confidence, validation, calibration, unseen } = self.measure(data, control)?;
         unseen.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
         self.method.after_epoch(&confidence);
         self.epoch += 1;
@@ -209,6 +244,7 @@ impl Training {
             subset_two: tally.subset_two(),
             labelled_accuracy: right as f64 / labelled.max(1) as f64,
             validation,
+            calibration,
             undecodable: tally.undecodable(),
             seconds: started.elapsed().as_secs_f64(),
             training_seconds,
@@ -217,7 +253,14 @@ impl Training {
     }
 
     /// Saves the training into `directory`, over what may be there.
-    pub fn save(&self, directory: &Path) -> Result<CheckpointInfo> {
+    ///
+    /// # Errors
+    /// Weights that are not finite: what is there stays. Or the file system's.
+    pub fn save(&mut self, directory: &Path) -> Result<CheckpointInfo> {
+        let learner = self.learner.state()?;
+        if let Some(tensor) = not_finite_in_state(&learner) {
+            return Err(Error::NotSaved { tensor, path: directory.to_owned() });
+        }
         let state = TrainingState {
             config: self.config.clone(),
             classes: self.classes.names().to_vec(),
@@ -227,9 +270,11 @@ impl Training {
             method: self.method.state(),
             mean_confidence: self.mean_confidence.clone(),
             margins: self.method.margins(),
-            learner: self.learner.state()?,
+            learner,
         };
-        checkpoint::save(&state, directory)
+        let saved = checkpoint::save(&state, directory)?;
+        self.last_good = Some(directory.to_owned());
+        Ok(saved)
     }
 
     fn check_data(&self, data: &RoundData) -> Result<()> {
@@ -252,7 +297,7 @@ impl Training {
         let (epoch, steps) = (self.epoch + 1, self.config.steps_per_epoch);
         let streams = Streams::new(self.config.seed, self.round);
         let views = self.method.views();
-        let Self { config, learner, method, pool, classes, .. } = self;
+        let Self { config, learner, method, pool, classes, last_good, .. } = self;
         let config = &*config;
         let mut tally = Tally::new(classes.len());
         std::thread::scope(|scope| {
@@ -263,9 +308,16 @@ impl Training {
                 if control.is_cancelled() {
                     return Err(Error::Cancelled);
                 }
-                let Loaded { batch, undecodable } = receiver.recv().map_err(|_| Error::LoaderEnded)??;
+                let Loaded { batch, faces, undecodable } = receiver.recv().map_err(|_| Error::LoaderEnded)??;
                 undecodable.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
-                let loss = pool.install(|| learner.step(method.as_mut(), &batch, streams, epoch, step))?;
+                let stop = |what| Error::NotFinite { what, epoch, step, faces, last_good: last_good.clone() };
+                let loss = match pool.install(|| learner.step(method.as_mut(), &batch, streams, epoch, step)) {
+                    Err(Error::Diverged { loss, .. }) => return Err(stop(format!("the loss became {loss}"))),
+                    other => other?,
+                };
+                if let Some(name) = pool.install(|| not_finite_in_student(learner.student()))? {
+                    return Err(stop(format!("the gradient left `{name}` without finite numbers")));
+                }
                 let seconds = started.elapsed().as_secs_f64();
                 observe(tally.add_step(&loss, StepReport::at(epoch, step, steps, seconds))?);
                 Ok(())
@@ -278,8 +330,7 @@ impl Training {
         Ok(tally)
     }
 
-    /// The teacher on S (Eq. 1) and on the validation faces, and the faces it could not see.
-    fn measure(&self, data: &RoundData, control: &Control) -> Result<(ClassConfidence, Option<Metrics>, Vec<String>)> {
+    fn measure(&self, data: &RoundData, control: &Control) -> Result<Measured> {
         let inference = Inference::new(*self.learner.student().architecture(), self.learner.teacher())?;
         let evaluation = Evaluation {
             inference: &inference,
@@ -296,8 +347,22 @@ impl Training {
         let classes = self.classes.len();
         let confidence = ClassConfidence::measure(&labelled.probabilities, &labelled.labels, classes);
         let validation = Metrics::of(&held_out.probabilities, &held_out.labels, classes);
-        Ok((confidence, validation, [labelled.undecodable, held_out.undecodable].concat()))
+        let logits: Vec<Vec<f64>> = held_out.probabilities.iter().map(|row| logits_of(row)).collect();
+        let calibration = Calibration::fit(&logits, &held_out.labels, classes);
+        let unseen = [labelled.undecodable, held_out.undecodable].concat();
+        Ok(Measured { confidence, validation, calibration, unseen })
     }
+}
+
+/// What the teacher says after an epoch.
+struct Measured {
+    /// Of S (Eq. 1).
+    confidence: ClassConfidence,
+    /// Of the validation faces.
+    validation: Option<Metrics>,
+    calibration: Option<Calibration>,
+    /// Faces that could not be decoded.
+    unseen: Vec<String>,
 }
 
 fn restore_method(method: &mut dyn Method, state: &TrainingState, directory: &Path) -> Result<()> {

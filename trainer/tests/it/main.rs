@@ -1,7 +1,10 @@
 //! The trainer through its public interface: numbers against PyTorch's and PIL's, invariants, and whole rounds.
 
+mod calibration;
+mod charts;
 mod config;
 mod engine;
+mod failure;
 mod layers;
 mod margins;
 mod methods;
@@ -12,4 +15,7 @@ mod round;
 mod scoring;
 mod steps;
 mod synthetic;
+mod tensorboard;
+mod torchvision;
 mod views;
+mod weights;

@@ -1,5 +1,6 @@
 //! A saved teacher as a judge: same numbers everywhere, undecodable faces left out.
 
+use marginalia_trainer::calibration::scaled_softmax;
 use marginalia_trainer::{Control, Scorer, Start, Training};
 
 use crate::synthetic::{classes, config, data, face};
@@ -61,6 +62,27 @@ fn predictions_use_one_plain_view() {
     assert!(predicted[0].is_some() && predicted[1].is_none() && predicted[2].is_some());
     assert_eq!(scorer.predict(&images).unwrap(), predicted);
     assert_eq!(scorer.predict::<Vec<u8>>(&[]).unwrap(), Vec::new());
+}
+
+#[test]
+fn logits_are_what_predictions_come_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scorer, _) = scorer(folder.path());
+    let images = [face(0, 1), b"no image".to_vec(), face(2, 3)];
+    let (logits, predicted) = (scorer.logits(&images).unwrap(), scorer.predict(&images).unwrap());
+    assert!(logits[1].is_none());
+    for (logits, score) in logits.iter().zip(&predicted).filter_map(|(l, s)| Some((l.as_ref()?, s.as_ref()?))) {
+        let logits: Vec<f64> = logits.iter().map(|logit| f64::from(*logit)).collect();
+        for temperature in [0.5, 1.0, 3.0] {
+            let expected = scaled_softmax(&logits, temperature);
+            let calibrated = f64::from(score.calibrated_confidence(temperature));
+            assert!((calibrated - expected[score.class]).abs() < 1e-5, "{calibrated} instead of {expected:?}");
+        }
+        assert!((score.calibrated_confidence(1.0) - score.confidence).abs() < 1e-6);
+        assert!(score.calibrated_confidence(3.0) < score.confidence);
+        // The subset is decided by the raw confidence alone.
+        assert_eq!(scorer.is_subset_one(score), score.confidence >= scorer.margins()[score.class]);
+    }
 }
 
 #[test]
