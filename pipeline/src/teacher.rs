@@ -91,16 +91,9 @@ impl Teacher {
             subset: if score.confidence >= margin { "I" } else { "II" }.to_owned(),
             entropy: score.entropy,
             top2_gap: score.top2_gap,
-            calibrated_confidence: self.temperature.map(|t| calibrate(&score.probabilities, t)),
+            calibrated_confidence: self.temperature.map(|t| score.calibrated_confidence(f64::from(t))),
             probabilities: score.probabilities,
             scored_at: now,
         }
     }
-}
-
-/// Largest softmax of log p / T: temperature scaling of a mean prediction.
-fn calibrate(probabilities: &[f32], temperature: f32) -> f32 {
-    let scaled: Vec<f32> = probabilities.iter().map(|p| p.max(1e-12).powf(1.0 / temperature)).collect();
-    let sum: f32 = scaled.iter().sum();
-    scaled.iter().copied().fold(0.0, f32::max) / sum
 }

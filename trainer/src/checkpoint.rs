@@ -126,6 +126,8 @@ fn state_file(state: &TrainingState) -> TensorFile {
         "epoch": state.epoch,
         "t": state.t,
         "mean_confidence": state.mean_confidence,
+        // Text may lose the last bit, and then a resumed round would not be the uninterrupted one.
+        "mean_confidence_bits": bits_of(&state.mean_confidence),
         "margins": state.margins,
         "steps": state.learner.steps,
         "batches": state.learner.batches,
@@ -171,7 +173,11 @@ pub(crate) fn load_state(directory: &Path) -> Result<TrainingState> {
         round: number("round")? as u32,
         epoch: number("epoch")? as u32,
         t: number("t")? as u32,
-        mean_confidence: field(&standing, "mean_confidence").map_err(broken)?,
+        mean_confidence: match field::<Option<Vec<Option<u64>>>>(&standing, "mean_confidence_bits").map_err(broken)? {
+            Some(bits) => bits.into_iter().map(|bits| bits.map(f64::from_bits)).collect(),
+            // A state of an older build.
+            None => field(&standing, "mean_confidence").map_err(broken)?,
+        },
         margins: field(&standing, "margins").map_err(broken)?,
         config,
         classes,
@@ -242,6 +248,10 @@ pub(crate) fn load_teacher(directory: &Path) -> Result<Teacher> {
 /// The classes of a saved training.
 pub(crate) fn classes(names: &[String], directory: &Path) -> Result<Classes> {
     Classes::new(names.iter().cloned()).map_err(|error| Error::file(directory.join(STATE_FILE), error))
+}
+
+fn bits_of(numbers: &[Option<f64>]) -> Vec<Option<u64>> {
+    numbers.iter().map(|number| number.map(f64::to_bits)).collect()
 }
 
 fn field<T: serde::de::DeserializeOwned>(standing: &Value, key: &str) -> std::result::Result<T, String> {

@@ -35,7 +35,7 @@ impl Inference {
 
     /// Images (N, 3, S, S) → unit-norm features (N, D) and logits (N, C).
     pub fn forward(&self, images: &Tensor) -> Result<Outputs> {
-        let images = images.transpose(0, 1)?.contiguous()?;
+        let images = images.permute((0, 2, 3, 1))?.contiguous()?;
         let features = normalise(&self.architecture.backbone.features(&self.layers, &images)?)?;
         let scaled = (&features * self.architecture.feature_scale)?;
         let logits = linear(&scaled, &self.head.0, &self.head.1)?;

@@ -11,6 +11,8 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Var, bail};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::TrainerConfig;
+use crate::engine::storage::with_numbers;
+use crate::engine::timing::{Operator, timed};
 use crate::engine::{adam, ema};
 use crate::methods::{Loss, Method, StepBatch, value};
 use crate::network::{Architecture, Pass, Student};
@@ -192,20 +194,22 @@ fn move_parameter(
     [first, second, teacher]: [&mut Array; 3],
     update: &adam::Update,
 ) -> Result<()> {
-    let gradient = match gradients.get(parameter) {
-        Some(gradient) => Some(gradient.flatten_all()?.to_vec1::<f32>()?),
-        None => None,
+    let mut apply = |gradient: Option<&[f32]>| {
+        let arrays = RefCell::new([first.values.as_mut_slice(), &mut second.values, &mut teacher.values]);
+        parameter.inplace_op1(&Step { gradient, arrays, update })
     };
-    let arrays = RefCell::new([&mut first.values, &mut second.values, &mut teacher.values]);
-    let step = Step { gradient: gradient.as_deref(), arrays, update };
-    Ok(parameter.inplace_op1(&step)?)
+    match gradients.get(parameter) {
+        Some(gradient) => with_numbers(gradient, |gradient| apply(Some(gradient)))?,
+        None => apply(None)?,
+    }
+    Ok(())
 }
 
 /// The update of one parameter, in place in candle's storage.
 struct Step<'a> {
     gradient: Option<&'a [f32]>,
     /// First moment, second moment, teacher.
-    arrays: RefCell<[&'a mut Vec<f32>; 3]>,
+    arrays: RefCell<[&'a mut [f32]; 3]>,
     update: &'a adam::Update,
 }
 
@@ -221,13 +225,14 @@ impl InplaceOp1 for Step<'_> {
         let parameter = &mut numbers[start..end];
         let mut arrays = self.arrays.borrow_mut();
         let [first, second, teacher] = &mut *arrays;
-        if [first.len(), second.len(), teacher.len()] != [parameter.len(); 3] {
+        let gradient_length = self.gradient.map_or(parameter.len(), <[f32]>::len);
+        if [first.len(), second.len(), teacher.len(), gradient_length] != [parameter.len(); 4] {
             bail!("optimiser state and parameter differ in length");
         }
-        match self.gradient {
+        timed(Operator::Optimiser, || match self.gradient {
             Some(gradient) => adam::update(parameter, gradient, first, second, teacher, self.update),
             None => ema::update(parameter, teacher, self.update.ema_decay, self.update.student_factor),
-        }
+        });
         Ok(())
     }
 }

@@ -162,7 +162,7 @@ impl Student {
     /// One pass in train mode over `views`; running statistics move once per view, in order.
     fn forward(&mut self, views: &[&Tensor], rate: f64, stream: &mut Stream) -> Result<Vec<Outputs>> {
         let groups = views.iter().map(|view| view.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
-        let images = Tensor::cat(views, 0)?.transpose(0, 1)?.contiguous()?;
+        let images = Tensor::cat(views, 0)?.permute((0, 2, 3, 1))?.contiguous()?;
         let layers = TrainLayers { parameters: &self.parameters, groups: &groups, seen: RefCell::default() };
         let features = self.architecture.backbone.features(&layers, &images)?;
         let seen = layers.seen.into_inner();

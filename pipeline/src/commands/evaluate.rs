@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use marginalia_datasets::{ClassMap, Classes, Item, ReadRequest, Split, reader};
+use marginalia_trainer::charts::{confusion, reliability};
 use marginalia_trainer::{Metrics, Scorer};
 use serde_json::json;
 
@@ -31,6 +32,9 @@ pub struct Args {
     /// What numbers mean as classes
     #[arg(long, value_name = "NAME")]
     pub class_map: Option<String>,
+    /// Folder for reliability.svg and confusion.svg [default: the checkpoint's]
+    #[arg(long, value_name = "DIR")]
+    pub charts: Option<PathBuf>,
 }
 
 /// Runs `evaluate`.
@@ -39,13 +43,25 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         Some(path) => checkpoint_folder(path),
         None => current_checkpoint(console).await?,
     };
+    let charts = args.charts.clone().unwrap_or_else(|| folder.clone());
+    let title = format!("{} on {}", name(&folder), name(&args.path));
     let (metrics, classes, left_out) = tokio::task::spawn_blocking(move || {
         let _computing = Computing::begin();
         evaluate(&args, &folder)
     })
     .await
     .map_err(Error::task)??;
+    std::fs::create_dir_all(&charts).map_err(Error::io(&charts))?;
+    let drawn = [
+        ("reliability.svg", reliability(&title, &metrics, None)),
+        ("confusion.svg", confusion(&title, &metrics, &classes)),
+    ];
+    for (file, svg) in drawn {
+        let path = charts.join(file);
+        std::fs::write(&path, svg).map_err(Error::io(path))?;
+    }
     let value = json!({
+        "charts": charts,
         "count": metrics.count,
         "left_out": left_out,
         "accuracy": metrics.accuracy,
@@ -57,10 +73,15 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         }).collect::<Vec<_>>(),
         "confusion": metrics.confusion,
         "ece": metrics.ece,
+        "ece_equal_mass": metrics.ece_equal_mass,
+        "ece_classwise": metrics.ece_classwise,
         "nll": metrics.nll,
         "brier": metrics.brier,
     });
-    console.print(&value, |_| people(&metrics, &classes, left_out))
+    console.print(&value, |_| {
+        let drawn = format!("reliability.svg and confusion.svg are in {}", charts.display());
+        format!("{}\n{drawn}", people(&metrics, &classes, left_out))
+    })
 }
 
 /// A checkpoint is named by its folder or by the file in it.
@@ -69,6 +90,11 @@ pub fn checkpoint_folder(path: &Path) -> PathBuf {
         Some(folder) if path.is_file() => folder.to_owned(),
         _ => path.to_owned(),
     }
+}
+
+/// The last part of a path, for people.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// The checkpoint of the corpus's current round.
@@ -159,13 +185,16 @@ fn people(metrics: &Metrics, classes: &[String], left_out: u64) -> String {
     let headers: Vec<&str> = std::iter::once("is ↓ said →").chain(classes.iter().map(String::as_str)).collect();
     let numbers: Vec<usize> = (1..=classes.len()).collect();
     format!(
-        "{} faces ({left_out} left out): accuracy {}, macro-F1 {}, ECE {:.4}, NLL {:.4}, Brier {:.4}\n{per_class}\n{}",
+        "{} faces ({left_out} left out): accuracy {}, macro-F1 {}, NLL {:.4}, Brier {:.4}, ECE {:.4} (equal mass {:.4}, \
+         classwise {:.4})\n{per_class}\n{}",
         metrics.count,
         percent(Some(metrics.accuracy)),
         percent(Some(metrics.macro_f1)),
-        metrics.ece,
         metrics.nll,
         metrics.brier,
+        metrics.ece,
+        metrics.ece_equal_mass,
+        metrics.ece_classwise,
         table(&headers, &numbers, confusion)
     )
 }

@@ -55,11 +55,12 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
             .collect();
         let good: Vec<&Vec<u8>> = read.iter().filter_map(|bytes| bytes.as_ref().ok()).collect();
         let mut scores = scorer.predict(&good)?.into_iter();
+        let mut logits = scorer.logits(&good)?.into_iter();
         for (path, bytes) in paths.iter().zip(&read) {
             let error = match bytes {
                 Err(reason) => reason.to_string(),
-                Ok(_) => match scores.next().flatten() {
-                    Some(score) => {
+                Ok(_) => match scores.next().flatten().zip(logits.next().flatten()) {
+                    Some((score, logits)) => {
                         let probabilities: serde_json::Map<String, Value> = scorer
                             .classes()
                             .iter()
@@ -73,6 +74,7 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
                             "entropy": score.entropy,
                             "top2_gap": score.top2_gap,
                             "probabilities": probabilities,
+                            "logits": logits,
                         }));
                         continue;
                     }

@@ -119,6 +119,8 @@ fn would_fail_again(error: &Error) -> bool {
                 | Trainer::ClassOutOfRange { .. }
                 | Trainer::BadWeight { .. }
                 | Trainer::Diverged { .. }
+                | Trainer::NotFinite { .. }
+                | Trainer::NotSaved { .. }
         ) | Error::Curriculum { .. }
             | Error::NoLabels { .. }
             | Error::Progress { .. }

@@ -9,7 +9,7 @@ use marginalia_datasets::Classes;
 use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
-use marginalia_trainer::{Control, EpochReport, LabelledFace, RoundData, Scorer, Start, StepReport, Training, metrics};
+use marginalia_trainer::{Control, EpochReport, RoundData, Scorer, Start, StepReport, Training, shortages};
 
 use super::{PlannedConfig, Prepared, Run, progress};
 use crate::error::{Error, Result};
@@ -97,6 +97,9 @@ impl Job {
     fn run(self) -> Result<Trained> {
         let config = &self.planned.train;
         let mut training = self.start()?;
+        for shortage in shortages(&self.data, self.classes.names()) {
+            tracing::warn!("{shortage}");
+        }
         let mut reports = progress::load(&self.folder, training.epochs_done())?;
         let epochs = config.epochs_per_round;
         let mut hash = None;
@@ -112,7 +115,9 @@ impl Job {
             Some(hash) => hash,
             None => Scorer::load(&self.folder)?.hash().to_owned(),
         };
-        let temperature = self.temperature()?;
+        // Measured with the last epoch's metrics, on the same faces.
+        let calibration = reports.last().and_then(|report| report.calibration.as_ref());
+        let temperature = calibration.map(|calibration| calibration.temperature as f32);
         let (learning_rate, steps_per_epoch) = (config.learning_rate, config.steps_per_epoch);
         Ok(Trained { reports, checkpoint_hash, temperature, learning_rate, steps_per_epoch })
     }
@@ -126,27 +131,11 @@ impl Job {
             (None, Some(folder)) => Start::Checkpoint(self.corpus.join(folder)),
             (None, None) => Start::Scratch,
         };
-        Ok(Training::new(self.planned.train.clone(), self.classes.clone(), self.round, start)?)
-    }
-
-    /// Temperature scaling (Guo et al. 2017) on the validation split's plain view.
-    fn temperature(&self) -> Result<Option<f32>> {
-        if self.data.validation.is_empty() {
-            return Ok(None);
+        let training = Training::new(self.planned.train.clone(), self.classes.clone(), self.round, start)?;
+        if let Some(loaded) = training.loaded_weights() {
+            tracing::info!("{loaded}");
         }
-        let scorer = Scorer::load(&self.folder)?;
-        let mut logits = Vec::new();
-        let mut labels = Vec::new();
-        for faces in self.data.validation.chunks(256) {
-            let places: Vec<u64> = faces.iter().map(|face: &LabelledFace| face.index).collect();
-            let images = self.data.source.images(&places).map_err(|source| Error::Images { source })?;
-            for (face, score) in faces.iter().zip(scorer.predict(&images)?) {
-                let Some(score) = score else { continue };
-                logits.push(score.probabilities.iter().map(|p| f64::from(p.max(1e-12)).ln()).collect::<Vec<f64>>());
-                labels.push(face.class);
-            }
-        }
-        Ok((!labels.is_empty()).then(|| metrics::temperature(&logits, &labels) as f32))
+        Ok(training)
     }
 
     fn report_step(&self, step: &StepReport, epochs: u32) {

@@ -72,7 +72,7 @@ pub trait Backbone: Send + Sync {
     fn feature_size(&self, width: f64) -> usize;
     /// Every tensor at this width, in torchvision's order, without the head.
     fn tensors(&self, width: f64) -> Vec<TensorSpec>;
-    /// Images (3, N, H, W) → features (N, `feature_size`).
+    /// Images (N, H, W, 3) → features (N, `feature_size`).
     fn features(&self, layers: &dyn Layers, images: &Tensor) -> Result<Tensor>;
 }
 

@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::simd::vectorise;
+
 /// Adam's β₁, β₂ and ε (PyTorch's defaults).
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -47,13 +49,18 @@ pub fn update(
         .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)))
         .zip(teacher.par_chunks_mut(CHUNK))
         .for_each(|(((parameter, gradient), (first, second)), teacher)| {
-            let values = parameter.iter_mut().zip(gradient).zip(first.iter_mut().zip(second)).zip(teacher);
-            for (((parameter, gradient), (first, second)), teacher) in values {
-                *first = keep1 * *first + take1 * gradient;
-                *second = keep2 * *second + take2 * gradient * gradient;
-                let moved = *parameter - step_size * *first / (second.sqrt() * correction + EPSILON);
-                *teacher = keep * *teacher + take * moved;
-                *parameter = moved * factor;
-            }
+            vectorise(
+                #[inline(always)]
+                || {
+                    let values = parameter.iter_mut().zip(gradient).zip(first.iter_mut().zip(second)).zip(teacher);
+                    for (((parameter, gradient), (first, second)), teacher) in values {
+                        *first = keep1 * *first + take1 * gradient;
+                        *second = keep2 * *second + take2 * gradient * gradient;
+                        let moved = *parameter - step_size * *first / (second.sqrt() * correction + EPSILON);
+                        *teacher = keep * *teacher + take * moved;
+                        *parameter = moved * factor;
+                    }
+                },
+            );
         });
 }

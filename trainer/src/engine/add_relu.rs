@@ -3,7 +3,9 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::simd::vectorise;
 use super::storage::{slice, tensor, with_numbers};
+use super::timing::{Operator, timed};
 
 /// Values a thread takes at a time.
 const CHUNK: usize = 32 * 1024;
@@ -26,8 +28,13 @@ impl CustomOp2 for AddRelu {
         }
         let (a, b) = (slice(a, la)?, slice(b, lb)?);
         let mut y = vec![0.0; a.len()];
-        y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(|(y, (a, b))| {
-            y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = (a + b).max(0.0));
+        timed(Operator::AddRelu, || {
+            y.par_chunks_mut(CHUNK).zip(a.par_chunks(CHUNK).zip(b.par_chunks(CHUNK))).for_each(|(y, (a, b))| {
+                vectorise(
+                    #[inline(always)]
+                    || y.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = (a + b).max(0.0)),
+                );
+            });
         });
         Ok((CpuStorage::F32(y), la.shape().clone()))
     }
@@ -37,10 +44,17 @@ impl CustomOp2 for AddRelu {
         with_numbers(y, |y| {
             with_numbers(dy, |dy| {
                 let sources = y.par_chunks(CHUNK).zip(dy.par_chunks(CHUNK));
-                gradient.par_chunks_mut(CHUNK).zip(sources).for_each(|(gradient, (y, dy))| {
-                    for (gradient, (y, dy)) in gradient.iter_mut().zip(y.iter().zip(dy)) {
-                        *gradient = if *y > 0.0 { *dy } else { 0.0 };
-                    }
+                timed(Operator::AddRelu, || {
+                    gradient.par_chunks_mut(CHUNK).zip(sources).for_each(|(gradient, (y, dy))| {
+                        vectorise(
+                            #[inline(always)]
+                            || {
+                                for (gradient, (y, dy)) in gradient.iter_mut().zip(y.iter().zip(dy)) {
+                                    *gradient = if *y > 0.0 { *dy } else { 0.0 };
+                                }
+                            },
+                        );
+                    });
                 });
                 Ok(())
             })

@@ -25,8 +25,9 @@ impl<'a> Lanes<'a> {
     ///
     /// # Safety
     /// Nobody else may be using the elements that are reached through it.
+    #[inline(always)]
     pub unsafe fn at(&self, offset: usize, reach: usize) -> *mut f32 {
-        assert!(offset + reach <= self.length, "a convolution block reaches beyond its output");
+        assert!(offset + reach <= self.length, "a lane reaches beyond its output");
         // SAFETY: inside the allocation, as just checked.
         unsafe { self.start.add(offset) }
     }
@@ -36,6 +37,7 @@ impl<'a> Lanes<'a> {
     /// # Safety
     /// Nobody else may be using them.
     #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
     pub unsafe fn slice(&self, offset: usize, length: usize) -> &mut [f32] {
         // SAFETY: `at` checks the bounds; the caller keeps others away.
         unsafe { std::slice::from_raw_parts_mut(self.at(offset, length), length) }

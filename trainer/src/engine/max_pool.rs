@@ -2,13 +2,14 @@
 //!
 //! Padding never wins; of equal values the first of the window, row by row, takes the whole gradient (as in PyTorch).
 
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
+use super::simd::vectorise;
 use super::storage::{slice, tensor, with_numbers};
+use super::timing::{Operator, timed};
 
 const KERNEL: usize = 3;
 const STRIDE: usize = 2;
@@ -19,65 +20,84 @@ pub fn output_side(side: usize) -> usize {
     (side + 2 * PADDING - KERNEL) / STRIDE + 1
 }
 
-/// The largest value of every window, and its place within the input plane.
-/// x: planes of `height` × `width`; y and places: planes of the output size.
-pub fn forward(height: usize, width: usize, x: &[f32], y: &mut [f32], places: &mut [u32]) {
-    let (out_height, out_width) = (output_side(height), output_side(width));
-    let area = out_height * out_width;
-    x.par_chunks(height * width).zip(y.par_chunks_mut(area)).zip(places.par_chunks_mut(area)).for_each(
-        |((x, y), places)| {
-            for (window, (y, place)) in y.iter_mut().zip(places).enumerate() {
-                let (row, column) = (window / out_width * STRIDE, window % out_width * STRIDE);
-                let inside = row >= PADDING && column >= PADDING && row + PADDING < height && column + PADDING < width;
-                // Nearly all windows lie inside; with fixed bounds their loops are unrolled.
-                let best = if inside {
-                    first_largest(x, width, row - PADDING..row + KERNEL - PADDING, column - PADDING, KERNEL)
-                } else {
-                    let start = column.saturating_sub(PADDING);
-                    let end = (column + KERNEL - PADDING).min(width);
-                    let rows = row.saturating_sub(PADDING)..(row + KERNEL - PADDING).min(height);
-                    first_largest(x, width, rows, start, end - start)
-                };
-                (*y, *place) = (x[best], best as u32);
-            }
-        },
-    );
-}
-
-/// Place of the largest value in these rows and `count` columns from `column` on; of equal ones the first.
-#[inline(always)]
-fn first_largest(x: &[f32], width: usize, rows: Range<usize>, column: usize, count: usize) -> usize {
-    let mut best = rows.start * width + column;
-    for row in rows {
-        let start = row * width + column;
-        for at in start..start + count {
-            if x[at] > x[best] {
-                best = at;
-            }
-        }
-    }
-    best
-}
-
-/// Gradient of x, planes of `area` values, from the gradient of y and the places; `dx` must be zero.
-pub fn backward(area: usize, out_area: usize, dy: &[f32], places: &[u32], dx: &mut [f32]) {
-    dx.par_chunks_mut(area).zip(dy.par_chunks(out_area)).zip(places.par_chunks(out_area)).for_each(
-        |((dx, dy), places)| {
-            for (&gradient, &place) in dy.iter().zip(places) {
-                dx[place as usize] += gradient;
-            }
-        },
-    );
-}
-
-/// Max-pool of x (C, N, H, W) → (C, N, ⌈H/2⌉, ⌈W/2⌉).
+/// Max-pool of x (N, H, W, C) → (N, ⌈H/2⌉, ⌈W/2⌉, C).
 pub fn max_pool(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(MaxPool { places: Arc::default() })
+    x.contiguous()?.apply_op1(MaxPool { taps: Arc::default() })
+}
+
+/// One image's size.
+#[derive(Clone, Copy)]
+struct Maps {
+    height: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Maps {
+    fn outputs(&self) -> usize {
+        output_side(self.height) * output_side(self.width)
+    }
+
+    /// Where every tap of a window that lies inside the image begins, row by row.
+    #[inline(always)]
+    fn taps(self, window: usize) -> impl Iterator<Item = (u8, usize)> {
+        let across = output_side(self.width);
+        let (top, left) = (window / across * STRIDE, window % across * STRIDE);
+        (0..KERNEL * KERNEL).filter_map(move |tap| {
+            let row = (top + tap / KERNEL).checked_sub(PADDING).filter(|&row| row < self.height)?;
+            let column = (left + tap % KERNEL).checked_sub(PADDING).filter(|&column| column < self.width)?;
+            Some((tap as u8, (row * self.width + column) * self.channels))
+        })
+    }
+}
+
+/// The largest value of every window of one image, and the tap that it came from.
+fn forward_image(maps: Maps, x: &[f32], y: &mut [f32], taps: &mut [u8]) {
+    let channels = maps.channels;
+    vectorise(
+        #[inline(always)]
+        || {
+            let windows = y.chunks_exact_mut(channels).zip(taps.chunks_exact_mut(channels));
+            for (window, (y, winners)) in windows.enumerate() {
+                for (number, (tap, at)) in maps.taps(window).enumerate() {
+                    let x = &x[at..][..channels];
+                    if number == 0 {
+                        y.copy_from_slice(x);
+                        winners.fill(tap);
+                        continue;
+                    }
+                    for ((y, winner), x) in y.iter_mut().zip(&mut *winners).zip(x) {
+                        let wins = *x > *y;
+                        *y = if wins { *x } else { *y };
+                        *winner = if wins { tap } else { *winner };
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// Adds one image's gradient to `dx`.
+fn backward_image(maps: Maps, dy: &[f32], taps: &[u8], dx: &mut [f32]) {
+    let channels = maps.channels;
+    vectorise(
+        #[inline(always)]
+        || {
+            let windows = dy.chunks_exact(channels).zip(taps.chunks_exact(channels));
+            for (window, (dy, winners)) in windows.enumerate() {
+                for (tap, at) in maps.taps(window) {
+                    for ((dx, dy), winner) in dx[at..][..channels].iter_mut().zip(dy).zip(winners) {
+                        *dx += if *winner == tap { *dy } else { 0.0 };
+                    }
+                }
+            }
+        },
+    );
 }
 
 struct MaxPool {
-    /// Written by the forward pass of this one application.
-    places: Arc<OnceLock<Vec<u32>>>,
+    /// The winning tap of every window, written by the forward pass of this one application.
+    taps: Arc<OnceLock<Vec<u8>>>,
 }
 
 impl CustomOp1 for MaxPool {
@@ -86,25 +106,37 @@ impl CustomOp1 for MaxPool {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (channels, images, height, width) = layout.shape().dims4()?;
-        if height == 0 || width == 0 {
-            bail!("max-pool of an empty plane: {:?}", layout.shape());
+        let (images, height, width, channels) = layout.shape().dims4()?;
+        if layout.shape().elem_count() == 0 {
+            bail!("max-pool of nothing: {:?}", layout.shape());
         }
-        let shape = (channels, images, output_side(height), output_side(width));
-        let count = channels * images * shape.2 * shape.3;
-        let (mut y, mut places) = (vec![0.0; count], vec![0; count]);
-        forward(height, width, slice(x, layout)?, &mut y, &mut places);
+        let maps = Maps { height, width, channels };
+        let count = images * maps.outputs() * channels;
+        let (mut y, mut taps) = (vec![0.0; count], vec![0; count]);
+        let (size, out_size) = (height * width * channels, maps.outputs() * channels);
+        let x = slice(x, layout)?;
+        timed(Operator::MaxPool, || {
+            y.par_chunks_mut(out_size)
+                .zip(taps.par_chunks_mut(out_size))
+                .zip(x.par_chunks(size))
+                .for_each(|((y, taps), x)| forward_image(maps, x, y, taps));
+        });
         // Only one forward pass happens per application; a second would see the same input.
-        let _ = self.places.set(places);
-        Ok((CpuStorage::F32(y), shape.into()))
+        let _ = self.taps.set(taps);
+        Ok((CpuStorage::F32(y), (images, output_side(height), output_side(width), channels).into()))
     }
 
-    fn bwd(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let Some(places) = self.places.get() else { bail!("max-pool: backward before forward") };
-        let ((_, _, height, width), (_, _, out_height, out_width)) = (x.dims4()?, y.dims4()?);
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        let Some(taps) = self.taps.get() else { bail!("max-pool: backward before forward") };
+        let (_, height, width, channels) = x.dims4()?;
+        let maps = Maps { height, width, channels };
+        let (size, out_size) = (height * width * channels, maps.outputs() * channels);
         let mut dx = vec![0.0; x.elem_count()];
         with_numbers(dy, |dy| {
-            backward(height * width, out_height * out_width, dy, places, &mut dx);
+            let sources = dy.par_chunks(out_size).zip(taps.par_chunks(out_size));
+            timed(Operator::MaxPool, || {
+                dx.par_chunks_mut(size).zip(sources).for_each(|(dx, (dy, taps))| backward_image(maps, dy, taps, dx));
+            });
             Ok(())
         })?;
         Ok(Some(tensor(dx, x.shape())?))

@@ -1,8 +1,8 @@
 //! The operators a network is made of, one per file: plain kernels over slices, and the candle operation around them.
 //!
-//! Activations are channel-major, (C, N, H, W): a convolution is one matrix product over the whole batch, and
-//! BatchNorm runs over contiguous rows. Kernels write disjoint outputs and sum in a fixed order, so results repeat
-//! bit by bit on one machine with one number of threads.
+//! Activations have their channels last, (N, H, W, C): whatever the size of the maps, every kernel runs over contiguous
+//! channels, which is what vector instructions want. Those are chosen at run time (`simd`). Kernels write disjoint
+//! outputs and sum in a fixed order, so results repeat bit by bit on one machine.
 
 pub mod adam;
 pub mod add_relu;
@@ -15,6 +15,10 @@ pub mod ema;
 pub mod info_nce;
 mod lanes;
 pub mod linear;
+mod matrix_product;
 pub mod max_pool;
 pub mod normalise;
-mod storage;
+mod scratch;
+mod simd;
+pub(crate) mod storage;
+pub mod timing;

@@ -102,19 +102,20 @@ fn three_whole_steps_follow_pytorch() {
     check_teacher(&learner, &file, seed, batch, size);
 }
 
-/// A gradient's norm and first elements. Rounding alone decides some ReLUs: changing every input by 1e-7 of itself moves
-/// single elements of the early layers by 2 % of their root mean square, and Adam's first steps, which have the size of
-/// the learning rate whatever the gradient, multiply that. So norms are held to the asked agreement at the first step,
-/// elements to a tenth of their root mean square; later only norms and, behind the last ReLU, the head's elements.
+/// A gradient's norm and first elements. Rounding alone decides some ReLUs, and with them single elements of the early
+/// layers: with the sums that decide taken to 2e-7 (tiles of 2 in the forward pass) elements agree to 2e-3 of their root
+/// mean square, with 1e-6 (tiles of 4) only to 3e-2, and norms to 1e-3 and 1.5e-3. Adam's first steps, which have the size
+/// of the learning rate whatever the gradient, then multiply that. So norms are held to the asked agreement at the first
+/// step, elements to a hundredth of their root mean square; later only norms and, behind the last ReLU, the head's elements.
 fn check_gradient(gradient: &Tensor, norm: f64, expected: &Value, k: usize, name: &str) {
     let what = format!("step {k}: gradient of {name}");
-    let relative = if k == 0 { 1e-3 } else { 5e-2 };
+    let (relative, share) = if k == 0 { (1e-3, 0.01) } else { (3e-2, 0.05) };
     assert_close(&[norm], &numbers(&expected["norm"]), relative, 1e-5, &what);
     let mean_square = norm / (gradient.elem_count() as f64).sqrt();
     if k == 0 || name.starts_with("fc.") {
         let first = widen(&gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         let expected = numbers(&expected["first"]);
-        assert_close(&first[..expected.len()], &expected, 1e-3, 0.1 * mean_square, &what);
+        assert_close(&first[..expected.len()], &expected, 1e-3, share * mean_square, &what);
     }
 }
 

@@ -1,0 +1,101 @@
+//! Measures Ada-CM's training step, by operator, and scoring:
+//! `cargo run -p marginalia-trainer --example step [BACKBONE] [SIDE] [THREADS] [STEPS]`.
+
+use std::time::Instant;
+
+use marginalia_datasets::{Classes, SyntheticFaces};
+use marginalia_trainer::engine::timing;
+use marginalia_trainer::learner::{Learner, LearnerState};
+use marginalia_trainer::methods::{self, StepBatch};
+use marginalia_trainer::network::Architecture;
+use marginalia_trainer::streams::{Purpose, Streams};
+use marginalia_trainer::{Scorer, Start, TrainerConfig, Training};
+
+/// The product's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const WARM_UP: u32 = 3;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |place: usize, default: usize| arguments.get(place).map_or(Ok(default), |text| text.parse());
+    let backbone = arguments.first().map_or("resnet18", String::as_str).to_owned();
+    let (side, threads, steps) = (number(1, 48)?, number(2, 0)?, number(3, 20)?);
+    let config = TrainerConfig { backbone, image_size: side, threads, ..TrainerConfig::streaming() };
+    measure_steps(&config, steps as u32)?;
+    println!("peak memory: {}", peak_memory());
+    measure_scoring(config)
+}
+
+fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::error::Error>> {
+    let streams = Streams::new(1, 1);
+    let architecture = Architecture::new(config, 7)?;
+    let mut learner = Learner::new(config, architecture, LearnerState::fresh(architecture.initial(&streams)))?;
+    let mut method = methods::build(config, 7)?;
+    let side = config.image_size;
+    let view = |item| {
+        let mut stream = streams.stream(0, 0, Purpose::Method, item);
+        let numbers = (0..16 * 3 * side * side).map(|_| stream.uniform(-1.7, 1.7) as f32).collect();
+        marginalia_trainer::views::pixels::tensor(numbers, 16, side)
+    };
+    let batch = StepBatch {
+        labelled: view(0)?,
+        labels: (0..16).map(|face| face % 7).collect(),
+        weak: vec![view(1)?, view(2)?],
+        strong: vec![view(3)?],
+        unlabelled_ids: Vec::new(),
+        progress: 0.0,
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(config.threads).stack_size(32 << 20).build()?;
+    let mut times = Vec::new();
+    let mut operators = Vec::new();
+    for step in 1..=steps + WARM_UP {
+        timing::take();
+        let started = Instant::now();
+        pool.install(|| learner.step(method.as_mut(), &batch, streams, 1, step))?;
+        if step > WARM_UP {
+            times.push(started.elapsed().as_secs_f64());
+            operators.push(timing::take());
+        }
+        if step == 200 {
+            println!("peak memory at step 200: {}", peak_memory());
+        }
+    }
+    println!("seconds per step: median {:.4}", median(times.clone()));
+    let mut rest = median(times);
+    for (place, (operator, _)) in operators[0].iter().enumerate() {
+        let seconds = median(operators.iter().map(|step| step[place].1).collect());
+        rest -= seconds;
+        println!("  {operator:?}: {seconds:.4}");
+    }
+    println!("  everything else: {rest:.4}");
+    Ok(())
+}
+
+fn measure_scoring(config: TrainerConfig) -> Result<(), Box<dyn std::error::Error>> {
+    let threads = config.threads;
+    let folder = std::env::temp_dir().join(format!("marginalia-step-{}", std::process::id()));
+    Training::new(config, Classes::standard(), 1, Start::Scratch)?.save(&folder)?;
+    let scorer = Scorer::load_with_threads(&folder, threads)?;
+    let source = SyntheticFaces::new(1, 48, &Classes::standard());
+    let faces: Vec<(String, Vec<u8>)> = (0..512).map(|n| (n.to_string(), source.face(n).png())).collect();
+    scorer.score(&faces[..128])?;
+    let started = Instant::now();
+    scorer.score(&faces)?;
+    println!("faces scored per second (two weak views): {:.0}", 512.0 / started.elapsed().as_secs_f64());
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Largest resident size so far, as Linux words it.
+fn peak_memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or_else(|| "unknown".to_owned(), |line| line.trim().to_owned())
+}

@@ -1,0 +1,351 @@
+//! 3×3 convolutions with stride 1 by Winograd's minimal filtering: tiles of the maps are transformed to points, each point
+//! is a matrix product over the channels, and its results are transformed back ([`super::tiles`]).
+//!
+//! Points are kept as [point][tile][channel]. Forward and input gradient take a thread's images in blocks whose points stay
+//! in its cache; the weight gradient needs every tile of the batch and is split among the threads by points. Every number
+//! is summed in an order that depends on the sizes alone, so results are the same whatever the number of threads.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::geometry::{Geometry, Maps};
+use super::tiles::{
+    CHUNK, Finish, Four, Matrix, Patch, Three, Tile, Transposed, Two, read_patch, transform, write_patch,
+};
+use crate::engine::lanes::{Lanes, blocks, split};
+use crate::engine::matrix_product::{Left, Out, PANEL, Right, VECTOR, packed_at, padded, panels, product};
+use crate::engine::scratch::Scratch;
+use crate::engine::simd::vectorise;
+
+/// Numbers of points worked on at a time by a thread: half of a second-level cache.
+const BLOCK: usize = 256 * 1024;
+/// Rows of a product below which reading its weights costs more than the arithmetic.
+const FEWEST_ROWS: usize = 48;
+
+/// The side of the tiles, at most `largest`, that take fewest multiplications, if fewer than the plain sum.
+pub fn tile_side(geometry: &Geometry, largest: usize) -> Option<usize> {
+    if geometry.kernel != 3 || geometry.stride != 1 {
+        return None;
+    }
+    let (height, width) = (geometry.output_height(), geometry.output_width());
+    let cost = |side: usize| height.div_ceil(side) * width.div_ceil(side) * (side + 2) * (side + 2);
+    (2..=largest).min_by_key(|&side| cost(side)).filter(|&side| cost(side) < 9 * height * width)
+}
+
+/// y = weight * x, with `bias` added and negative values cut (`relu`) where given, on tiles of `side` (2, 3 or 4).
+pub fn forward(side: usize, g: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], bias: Option<&[f32]>, relu: bool) {
+    match side {
+        2 => Plan::<Two, 2, 4>::new(g).forward(x, weight, y, bias, relu),
+        3 => Plan::<Three, 3, 5>::new(g).forward(x, weight, y, bias, relu),
+        _ => Plan::<Four, 4, 6>::new(g).forward(x, weight, y, bias, relu),
+    }
+}
+
+/// Gradients of the weight and, where wanted, of x (added to `dx`), on tiles of `side` (2, 3 or 4).
+pub fn backward(
+    side: usize,
+    g: &Geometry,
+    x: &[f32],
+    weight: &[f32],
+    dy: &[f32],
+    dweight: &mut [f32],
+    dx: Option<&mut [f32]>,
+) {
+    match side {
+        2 => Plan::<Two, 2, 4>::new(g).backward(x, weight, dy, dweight, dx),
+        3 => Plan::<Three, 3, 5>::new(g).backward(x, weight, dy, dweight, dx),
+        _ => Plan::<Four, 4, 6>::new(g).backward(x, weight, dy, dweight, dx),
+    }
+}
+
+/// One convolution on tiles of M × M, with P × P points each.
+struct Plan<'a, T, const M: usize, const P: usize> {
+    geometry: &'a Geometry,
+    input: Maps,
+    output: Maps,
+    /// Tiles of an image, down and across.
+    down: usize,
+    across: usize,
+    tile: std::marker::PhantomData<fn() -> T>,
+}
+
+/// Some images' points: rows of `stride` channels, `rows` of them per point, of which this block's begin at `first`.
+struct Points<'a> {
+    numbers: &'a Lanes<'a>,
+    rows: usize,
+    first: usize,
+    stride: usize,
+}
+
+impl Points<'_> {
+    fn at(&self, point: usize, tile: usize) -> usize {
+        (point * self.rows + self.first + tile) * self.stride
+    }
+}
+
+impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
+    fn new(geometry: &'a Geometry) -> Self {
+        let (input, output) = (geometry.input(), geometry.output());
+        let (down, across) = (output.height.div_ceil(M), output.width.div_ceil(M));
+        Self { geometry, input, output, down, across, tile: std::marker::PhantomData }
+    }
+
+    fn tiles(&self) -> usize {
+        self.down * self.across
+    }
+
+    fn images_per_block(&self) -> usize {
+        let per_image = P * P * self.tiles() * (self.input.channels + self.output.channels);
+        (BLOCK / per_image).max(FEWEST_ROWS.div_ceil(self.tiles()))
+    }
+
+    /// Where the inputs of the first tile begin.
+    fn origin(&self) -> isize {
+        -(self.geometry.padding as isize)
+    }
+
+    fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], bias: Option<&[f32]>, relu: bool) {
+        let (inputs, outputs) = (self.input.channels, self.output.channels);
+        let weights = self.transformed_weights(weight, [inputs, outputs], [9, 9 * inputs]);
+        let finish = Finish::Set { bias, floor: if relu { 0.0 } else { f32::NEG_INFINITY } };
+        let y = Lanes::new(y);
+        split(self.geometry.images, rayon::current_num_threads()).into_par_iter().for_each(|lane| {
+            for images in blocks(lane, self.images_per_block()) {
+                let rows = images.len() * self.tiles();
+                let stride = outputs.next_multiple_of(VECTOR);
+                let mut x_points = Scratch::take(P * P * rows * inputs);
+                let mut y_points = Scratch::take(P * P * rows * stride);
+                let target = Lanes::new(&mut x_points);
+                let to = Points { numbers: &target, rows, first: 0, stride: inputs };
+                self.read_tiles::<T::Input, P>(&self.input, x, self.origin(), images.clone(), &to);
+                for point in 0..P * P {
+                    let left = Left {
+                        values: &x_points[point * rows * inputs..][..rows * inputs],
+                        row_stride: inputs,
+                        inner_stride: 1,
+                    };
+                    let out = Out::new(&mut y_points[point * rows * stride..][..rows * stride], stride);
+                    let right = Right::packed(self.of_point(&weights, point), inputs, outputs);
+                    product([rows, outputs, inputs], 0..panels(outputs), out, left, right, false);
+                }
+                let source = Lanes::new(&mut y_points);
+                let from = Points { numbers: &source, rows, first: 0, stride };
+                self.write_tiles::<T::Output, M>(&self.output, &from, &y, 0, images, finish);
+            }
+        });
+    }
+
+    fn backward(&self, x: &[f32], weight: &[f32], dy: &[f32], dweight: &mut [f32], dx: Option<&mut [f32]>) {
+        let (inputs, outputs) = (self.input.channels, self.output.channels);
+        let stride = outputs.next_multiple_of(VECTOR);
+        let rows = self.geometry.images * self.tiles();
+        let mut x_points = Scratch::take(P * P * rows * inputs);
+        let mut dy_points = Scratch::take(P * P * rows * stride);
+        {
+            let (x_points, dy_points) = (Lanes::new(&mut x_points), Lanes::new(&mut dy_points));
+            let weights = dx.is_some().then(|| self.transformed_weights(weight, [outputs, inputs], [9 * inputs, 9]));
+            let dx = dx.map(Lanes::new);
+            split(self.geometry.images, rayon::current_num_threads()).into_par_iter().for_each(|lane| {
+                for images in blocks(lane, self.images_per_block()) {
+                    let first = images.start * self.tiles();
+                    let x_points = Points { numbers: &x_points, rows, first, stride: inputs };
+                    let dy_points = Points { numbers: &dy_points, rows, first, stride };
+                    self.read_tiles::<T::Input, P>(&self.input, x, self.origin(), images.clone(), &x_points);
+                    self.read_tiles::<Transposed<T::Output>, M>(&self.output, dy, 0, images.clone(), &dy_points);
+                    if let (Some(weights), Some(dx)) = (&weights, &dx) {
+                        self.input_gradient(weights, &dy_points, images, dx);
+                    }
+                }
+            });
+        }
+        self.weight_gradient(&x_points, &dy_points, rows, dweight);
+    }
+
+    /// From the points of dy to what they add to dx.
+    fn input_gradient(&self, weights: &[f32], dy_points: &Points, images: Range<usize>, dx: &Lanes) {
+        let (inputs, outputs) = (self.input.channels, self.output.channels);
+        let rows = images.len() * self.tiles();
+        let mut dx_points = Scratch::take(P * P * rows * inputs);
+        for point in 0..P * P {
+            // SAFETY: this block's points are this lane's own.
+            let values = unsafe { dy_points.numbers.slice(dy_points.at(point, 0), rows * dy_points.stride) };
+            let left = Left { values, row_stride: dy_points.stride, inner_stride: 1 };
+            let out = Out::new(&mut dx_points[point * rows * inputs..][..rows * inputs], inputs);
+            let right = Right::packed(self.of_point(weights, point), outputs, inputs);
+            product([rows, inputs, outputs], 0..panels(inputs), out, left, right, false);
+        }
+        let source = Lanes::new(&mut dx_points);
+        let from = Points { numbers: &source, rows, first: 0, stride: inputs };
+        self.write_tiles::<Transposed<T::Input>, P>(&self.input, &from, dx, self.origin(), images, Finish::Add);
+    }
+
+    /// dU = Vᵀ dM at every point, then Gᵀ dU G.
+    fn weight_gradient(&self, x_points: &[f32], dy_points: &[f32], rows: usize, dweight: &mut [f32]) {
+        let (inputs, outputs) = (self.input.channels, self.output.channels);
+        let stride = outputs.next_multiple_of(VECTOR);
+        let mut gradients = Scratch::take(P * P * inputs * stride);
+        let length = gradients.len();
+        let target = Lanes::new(&mut gradients);
+        (0..P * P * panels(outputs)).into_par_iter().for_each(|task| {
+            let (point, panel) = (task / panels(outputs), task % panels(outputs));
+            let values = &x_points[point * rows * inputs..][..rows * inputs];
+            let left = Left { values, row_stride: 1, inner_stride: inputs };
+            let right = Right::rows(&dy_points[point * rows * stride..][..rows * stride], stride);
+            let start = point * inputs * stride;
+            // SAFETY: the columns of this panel at this point are this task's own.
+            let out = unsafe { Out::shared(target.at(start, length - start), inputs * stride, stride) };
+            product([inputs, outputs, rows], panel..panel + 1, out, left, right, false);
+        });
+        self.gather_weight_gradient(&gradients, stride, dweight);
+    }
+
+    /// Gᵀ dU G of [point][input][output] into dweight (O, C, 3, 3).
+    fn gather_weight_gradient(&self, gradients: &[f32], stride: usize, dweight: &mut [f32]) {
+        let (inputs, outputs) = (self.input.channels, self.output.channels);
+        dweight.par_chunks_mut(VECTOR * inputs * 9).enumerate().for_each(|(block, dweight)| {
+            let first = block * VECTOR;
+            let count = VECTOR.min(outputs - first);
+            vectorise(
+                #[inline(always)]
+                || {
+                    let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
+                    let mut taps: Patch<3> = [[[0.0; CHUNK]; 3]; 3];
+                    for input in 0..inputs {
+                        for point in 0..P * P {
+                            let from = &gradients[(point * inputs + input) * stride + first..][..VECTOR];
+                            points[point / P][point % P][..VECTOR].copy_from_slice(from);
+                        }
+                        transform::<Transposed<T::Weight>, P, 3>(&points, &mut taps, VECTOR);
+                        for output in 0..count {
+                            let kernel = &mut dweight[(output * inputs + input) * 9..][..9];
+                            for (tap, value) in kernel.iter_mut().enumerate() {
+                                *value = taps[tap / 3][tap % 3][output];
+                            }
+                        }
+                    }
+                },
+            );
+        });
+    }
+
+    /// G w Gᵀ of every kernel, [point] × packed panels (inner, column); a kernel lies at inner · strides[0] + column ·
+    /// strides[1] of `weight`.
+    fn transformed_weights(&self, weight: &[f32], [inner, columns]: [usize; 2], strides: [usize; 2]) -> Scratch {
+        let size = inner * padded(columns);
+        let mut transformed = Scratch::take(P * P * size);
+        let target = Lanes::new(&mut transformed);
+        (0..padded(columns) / VECTOR).into_par_iter().for_each(|block| {
+            let first = block * VECTOR;
+            let count = columns.saturating_sub(first).min(VECTOR);
+            vectorise(
+                #[inline(always)]
+                || {
+                    let mut taps: Patch<3> = [[[0.0; CHUNK]; 3]; 3];
+                    let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
+                    for row in 0..inner {
+                        for column in 0..count {
+                            let kernel = &weight[row * strides[0] + (first + column) * strides[1]..][..9];
+                            for (tap, value) in kernel.iter().enumerate() {
+                                taps[tap / 3][tap % 3][column] = *value;
+                            }
+                        }
+                        transform::<T::Weight, 3, P>(&taps, &mut points, VECTOR);
+                        for point in 0..P * P {
+                            let at = point * size + packed_at(row, first, inner, columns);
+                            // SAFETY: these columns are this task's own.
+                            let to = unsafe { target.slice(at, VECTOR) };
+                            to.copy_from_slice(&points[point / P][point % P][..VECTOR]);
+                        }
+                    }
+                },
+            );
+        });
+        transformed
+    }
+
+    fn of_point<'w>(&self, weights: &'w [f32], point: usize) -> &'w [f32] {
+        let size = weights.len() / (P * P);
+        &weights[point * size..][..size]
+    }
+
+    /// Transforms every tile of some images by X: tiles of S × S, M apart, the first at `origin`.
+    fn read_tiles<X: Matrix<S, P>, const S: usize>(
+        &self,
+        maps: &Maps,
+        numbers: &[f32],
+        origin: isize,
+        images: Range<usize>,
+        to: &Points,
+    ) {
+        vectorise(
+            #[inline(always)]
+            || {
+                let mut patch: Patch<S> = [[[0.0; CHUNK]; S]; S];
+                let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
+                for (number, image) in images.enumerate() {
+                    let image = &numbers[image * maps.size()..][..maps.size()];
+                    for tile in 0..self.tiles() {
+                        let corner = self.corner(tile, origin);
+                        for first in (0..maps.channels).step_by(CHUNK) {
+                            let count = CHUNK.min(maps.channels - first);
+                            read_patch(maps, image, corner, first, count, &mut patch);
+                            transform::<X, S, P>(&patch, &mut points, count);
+                            for point in 0..P * P {
+                                let at = to.at(point, number * self.tiles() + tile) + first;
+                                // SAFETY: the rows of these images are this lane's own.
+                                let row = unsafe { to.numbers.slice(at, count) };
+                                row.copy_from_slice(&points[point / P][point % P][..count]);
+                            }
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    /// Transforms points back to tiles of S × S, M apart, the first at `origin`.
+    fn write_tiles<X: Matrix<P, S>, const S: usize>(
+        &self,
+        maps: &Maps,
+        from: &Points,
+        numbers: &Lanes,
+        origin: isize,
+        images: Range<usize>,
+        finish: Finish,
+    ) {
+        vectorise(
+            #[inline(always)]
+            || {
+                let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
+                let mut patch: Patch<S> = [[[0.0; CHUNK]; S]; S];
+                for (number, image) in images.enumerate() {
+                    // SAFETY: these images are this lane's own.
+                    let image = unsafe { numbers.slice(image * maps.size(), maps.size()) };
+                    for tile in 0..self.tiles() {
+                        let corner = self.corner(tile, origin);
+                        for first in (0..maps.channels).step_by(CHUNK) {
+                            let count = CHUNK.min(maps.channels - first);
+                            for point in 0..P * P {
+                                let at = from.at(point, number * self.tiles() + tile) + first;
+                                // SAFETY: so are their points.
+                                let row = unsafe { from.numbers.slice(at, count) };
+                                points[point / P][point % P][..count].copy_from_slice(row);
+                            }
+                            transform::<X, P, S>(&points, &mut patch, count);
+                            write_patch(maps, image, corner, first, count, &patch, finish);
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    /// Row and column of a tile's first place.
+    #[inline(always)]
+    fn corner(&self, tile: usize, origin: isize) -> [isize; 2] {
+        [(tile / self.across * M) as isize + origin, (tile % self.across * M) as isize + origin]
+    }
+}
+
+const _: () = assert!(PANEL.is_multiple_of(VECTOR) && VECTOR <= CHUNK);
