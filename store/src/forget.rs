@@ -165,8 +165,7 @@ impl Corpus {
             }
         }
         self.log().commit(table, Change::Compact { target_rows: target_rows(table), every_deletion: true }).await?;
-        let rows = self.log().latest(table).await?.count_rows(None).await.map_err(Error::table(table))?;
-        for (_, column, kind) in INDICES.iter().filter(|(of, ..)| *of == table && rows > 0) {
+        for (_, column, kind) in INDICES.iter().filter(|(of, ..)| *of == table) {
             self.log().commit(table, Change::Index { column, kind: *kind, rebuild: true }).await?;
         }
         if deleted {

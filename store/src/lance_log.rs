@@ -264,7 +264,12 @@ impl LanceLog {
         let mut dataset = self.latest(table).await?.as_ref().clone();
         let name = kind.index_name(column);
         let known = dataset.load_indices_by_name(&name).await.map_err(Error::table(table))?;
-        if known.is_empty() || rebuild {
+        if rebuild && dataset.count_rows(None).await.map_err(Error::table(table))? == 0 {
+            // Over nothing none can be built, and the old one still names what was deleted.
+            if !known.is_empty() {
+                dataset.drop_index(&name).await.map_err(Error::table(table))?;
+            }
+        } else if known.is_empty() || rebuild {
             let index_type = if kind == IndexKind::BTree { IndexType::BTree } else { IndexType::Bitmap };
             dataset
                 .create_index(&[column], index_type, Some(name), &ScalarIndexParams::default(), rebuild)

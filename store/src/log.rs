@@ -46,7 +46,7 @@ pub enum Change {
         column: &'static str,
         /// Kind of index.
         kind: IndexKind,
-        /// Build it anew, from the rows that there are now.
+        /// Build it anew, from the rows that there are now; without rows it goes.
         rebuild: bool,
     },
     /// A note in the table's metadata.

@@ -11,7 +11,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(config) => {
             config.validate().expect("a config that was read is valid");
             config.class_list().expect("its classes are classes");
-            let _ = (config.limits(), config.batch_window());
+            let _ = (config.ingest.limits(), config.ingest.batch_window());
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }

@@ -28,11 +28,11 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let classes = create(&args.dir, classes).await?;
     let value = json!({ "corpus": args.dir, "classes": classes });
     console.print(&value, |_| {
+        let place = args.dir.display();
+        let enter = if args.dir.is_dir() { format!("cd {place}") } else { format!("export MARGINALIA_CORPUS={place}") };
+        let classes = classes.join(" ");
         format!(
-            "made a corpus in {} with classes {}\nnext: cd {}, then `marginalia import …` or `marginalia ingest …`",
-            args.dir.display(),
-            classes.join(" "),
-            args.dir.display()
+            "made a corpus in {place} with classes {classes}\nnext: {enter}, then `marginalia import …` or `marginalia ingest …`"
         )
     })
 }
