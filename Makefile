@@ -73,7 +73,7 @@ FUZZ_BYTES := $(notdir $(basename $(wildcard fuzz/src/bytes/*.rs)))
 FUZZ_TEXTS := $(notdir $(basename $(wildcard fuzz/src/texts/*.rs)))
 fuzz: tools
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build -p marginalia-fuzz --features bytes --target $(FUZZ_HOST) --target-dir $(FUZZ)
-	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument cargo build --workspace --features marginalia-fuzz/texts \
+	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrumented-rustc cargo build --workspace --features marginalia-fuzz/texts \
 		$(FUZZ_TEXTS:%=--bin fuzz-%)
 	mkdir -p fuzz/artifacts
 	for target in $(FUZZ_BYTES) $(FUZZ_TEXTS); do \
