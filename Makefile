@@ -71,6 +71,8 @@ FUZZ := $(CARGO_TARGET_DIR)/fuzz
 FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 FUZZ_BYTES := $(notdir $(basename $(wildcard fuzz/src/bytes/*.rs)))
 FUZZ_TEXTS := $(notdir $(basename $(wildcard fuzz/src/texts/*.rs)))
+# Besides those in fuzz/corpus: what the product itself ships is where the texts start from.
+FUZZ_SEEDS := config=pipeline/src/config curriculum=pipeline/src/curriculum sql=store/src/views
 fuzz: tools
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build -p marginalia-fuzz --features bytes --target $(FUZZ_HOST) --target-dir $(FUZZ)
 	RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrumented-rustc cargo build --workspace --features marginalia-fuzz/texts \
@@ -81,7 +83,9 @@ fuzz: tools
 		binary=$(FUZZ)/$(FUZZ_HOST)/debug/fuzz-$$target; \
 		[ -x $$binary ] || binary=$(CARGO_TARGET_DIR)/debug/fuzz-$$target; \
 		echo "$$target: $$(basename $$binary), $(SECONDS_EACH) s"; \
-		$$binary $(FUZZ)/corpus/$$target fuzz/corpus/$$target \
+		seeds="$$(ls -d fuzz/corpus/$$target 2>/dev/null || true)"; \
+		for seed in $(FUZZ_SEEDS); do [ "$${seed%%=*}" != $$target ] || seeds="$$seeds $${seed#*=}"; done; \
+		$$binary $(FUZZ)/corpus/$$target $$seeds \
 			-max_total_time=$(SECONDS_EACH) -timeout=20 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 \
 			-artifact_prefix=fuzz/artifacts/$$target- 2>&1 | grep -E 'cov:|stat::|SUMMARY|ERROR|panicked' | tail -8; \
 	done
