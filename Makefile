@@ -23,6 +23,7 @@ SECONDS_EACH ?= 180
 S3 := $(CARGO_TARGET_DIR)/s3
 SEED ?= $(shell date +%s)
 FACES ?=
+ONLY ?=
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # cargo-nextest runs each test in a process of its own and shows what is slow; without it cargo's own runner does.
@@ -90,16 +91,15 @@ fuzz: tools
 			-artifact_prefix=fuzz/artifacts/$$target- 2>&1 | grep -E 'cov:|stat::|SUMMARY|ERROR|panicked' | tail -8; \
 	done
 
-# Both sides read the images in FACES, which are read once before so that neither finds them colder than the other.
+# PyTorch's package brings gigabytes for cards that are not used. The images are read once before, so that neither side finds
+# them colder than the other.
 bench: tools
-	@[ -d "$(FACES)" ] || { echo 'name a folder of images: make bench FACES=FOLDER' >&2; exit 2; }
+	@[ -d "$(FACES)" ] || { echo 'name a folder of images by class: make bench FACES=FOLDER [ONLY=step-48,score]' >&2; exit 2; }
 	cargo build --workspace
 	[ -x $(BENCH)/venv/bin/python ] || python3 -m venv $(BENCH)/venv
 	$(BENCH)/venv/bin/pip install --quiet --requirement bench/requirements.txt
 	find $(FACES) -type f -exec cat {} + > /dev/null
-	$(MARGINALIA) bench ingest --json $(FACES)
-	rm -rf $(BENCH)/faces.lance
-	$(BENCH)/venv/bin/python bench/peers/ingest.py $(FACES) $(BENCH)/faces.lance
+	$(BENCH)/venv/bin/python bench/compare.py $(MARGINALIA) $(FACES) $(if $(ONLY),--only $(ONLY))
 
 # The build needs the protobuf compiler and the files it imports; tests of corpora on s3:// need a server, moto.
 tools: $(S3)/ready

@@ -56,6 +56,8 @@ pub enum Error {
     TableTooLarge { path: PathBuf, limit: u64 },
     #[error("{path}: this table cannot be read: {source}", path = .path.display())]
     Table { path: PathBuf, source: csv::Error },
+    #[error("{path}: this is not JSON as Label Studio exports it: {source}", path = .path.display())]
+    Json { path: PathBuf, source: serde_json::Error },
     #[error("{path}: this archive is damaged or incomplete: {source}; fetch it again or check it with its own tool", path = .path.display())]
     Archive { path: PathBuf, source: std::io::Error },
 

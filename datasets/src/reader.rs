@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::class_map::ClassMap;
 use crate::classes::Classes;
@@ -28,6 +28,10 @@ pub struct Record {
     pub subject: Option<String>,
     /// Who labelled it, where a table says who.
     pub annotator: Option<String>,
+    /// How long that took, where it says.
+    pub lead_time: Option<Duration>,
+    /// A person judged this very face, in another tool; otherwise the class is the data set's word.
+    pub is_judged_by_person: bool,
     /// The data set's name.
     pub dataset: String,
     /// Size of the file (of the table, for rows that hold pixels), in bytes.

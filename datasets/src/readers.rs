@@ -14,4 +14,5 @@ formats! {
     imagefolder: ImageFolder,
     manifest: Manifest,
     fer2013: Fer2013,
+    label_studio: LabelStudio,
 }

@@ -24,6 +24,9 @@ use crate::teacher::Teacher;
 /// Faces that may wait to be scored.
 const WAITING: usize = 1024;
 
+/// Ids that one query for unscored faces brings: it reads the whole pool, so that it should not be asked often.
+const MISSING: usize = 16 * 1024;
+
 /// Faces scored and committed together.
 const BATCH: usize = 256;
 
@@ -194,7 +197,7 @@ impl ArrivalScorer {
         loop {
             let snapshot = self.corpus.snapshot().await?;
             let session = Session::open(&self.sql, snapshot.clone(), SqlLimits::default()).await?;
-            let sql = format!("select face_id from unlabelled where round is null limit {WAITING}");
+            let sql = format!("select face_id from unlabelled where round is null limit {MISSING}");
             let missing: Vec<FaceId> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
             let before = missing.len();
             let ids: Vec<String> = missing.into_iter().map(|row| row.face_id).collect();
@@ -209,7 +212,7 @@ impl ArrivalScorer {
                 scored += self.score(ids.iter().cloned().zip(images).collect()).await?;
             }
             // Faces that do not decode any more stay unscored: another pass would not change that.
-            if before < WAITING || scored == 0 {
+            if before < MISSING || scored == 0 {
                 return Ok(());
             }
         }

@@ -71,6 +71,8 @@ commands! {
     Predict => predict;
     /// Read everything back and check it
     Verify => verify;
+    /// Write the labelled faces down for others
+    Export => export;
     /// Copy the corpus into a folder, or bring such a copy up to date
     Backup => backup;
     /// Make a corpus out of a backup

@@ -121,6 +121,8 @@ pub struct RoundConfig {
     pub embeddings_limit: u64,
     /// Faces scored together.
     pub score_batch: usize,
+    /// Whether TensorBoard event files are written.
+    pub tensorboard: bool,
 }
 
 /// `[curriculum]`: the SQL files that choose faces, relative to the corpus.
@@ -281,6 +283,7 @@ impl Default for RoundConfig {
             queue_top: 1000,
             embeddings_limit: 200_000,
             score_batch: 256,
+            tensorboard: false,
         }
     }
 }

@@ -120,6 +120,34 @@ pub enum Error {
         corpus: String,
     },
 
+    /// A folder that is in use for something else.
+    #[error("{path} is not empty, and what is there is no export; name a folder that does not exist", path = .path.display())]
+    NotAnExport {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A folder with an export that cannot be gone on with.
+    #[error(
+        "{path} holds {} export of format {format}; name another folder{}", if *finished { "a finished" } else { "an unfinished" },
+        if *finished { "" } else { ", or repeat the command that began it with the same options" }, path = .path.display()
+    )]
+    AnotherExport {
+        /// Which.
+        path: PathBuf,
+        /// Its format.
+        format: String,
+        /// Whether it is whole.
+        finished: bool,
+    },
+    /// An export that was broken off too long ago, or after which a face was forgotten.
+    #[error("{path}: the state of the corpus that this export began with is gone ({source}); begin again in another folder", path = .path.display())]
+    ExportedStateGone {
+        /// Which.
+        path: PathBuf,
+        /// What the store says.
+        source: Box<marginalia_store::Error>,
+    },
+
     /// Nothing to read faces from.
     #[error("no file or folder was given to read faces from; name at least one")]
     NoInput,
@@ -156,6 +184,15 @@ pub enum Error {
     VerifyFound {
         /// How many.
         findings: usize,
+    },
+    /// A round that did not come out as it did the first time.
+    #[error(
+        "round {round} did not come out the same: other threads, another machine or another build compute in another order; \
+         on the same ones it is a fault worth reporting"
+    )]
+    ReplayDiffers {
+        /// The round.
+        round: u32,
     },
     /// Images that a round needs and cannot get.
     #[error("reading images of the round failed: {source}")]
@@ -262,6 +299,8 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::NoCorpusAbove { .. }
         | Error::MissingInput { .. }
         | Error::ClassesChanged { .. }
+        | Error::NotAnExport { .. }
+        | Error::AnotherExport { .. }
         | Error::NoInput => 2,
         Error::Io { .. }
         | Error::Signals(_)
@@ -275,6 +314,8 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::Plan { .. }
         | Error::Progress { .. }
         | Error::VerifyFound { .. }
+        | Error::ReplayDiffers { .. }
+        | Error::ExportedStateGone { .. }
         | Error::Images { .. }
         | Error::DemoFailed { .. }
         | Error::Prompt { .. }

@@ -200,7 +200,7 @@ impl Corpus {
     }
 
     /// What tells this corpus, wherever it lies, from all others; one of an older build is told by its place.
-    pub(crate) async fn identity(&self) -> Result<String> {
+    pub async fn identity(&self) -> Result<String> {
         let faces = self.log().latest(TableId::Faces).await?;
         Ok(faces.schema().metadata.get(IDENTITY_KEY).cloned().unwrap_or_else(|| self.home().place()))
     }

@@ -5,6 +5,7 @@
 //! folder when they are needed and sent back when they were written, so that everything above works with paths. What is in
 //! the store wins: the working folder is a copy and may be deleted.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,6 +52,7 @@ impl Home {
                 }
                 for folder in folders.iter().filter(|folder| !ON_DEMAND.contains(&folder.as_str())) {
                     home.pull(folder).await?;
+                    home.forget_removed(remote, folder).await?;
                 }
                 Ok(home)
             }
@@ -131,6 +133,18 @@ impl Home {
             // A small file may have changed without changing its size; a checkpoint is written once.
             if meta.size < 1 << 16 || here.is_none_or(|here| here.len() != meta.size) {
                 self.bring(remote, &name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes from a folder here what the store no longer has there: a curriculum taken away must not go on deciding.
+    async fn forget_removed(&self, remote: &Objects, folder: &str) -> Result<()> {
+        let there: BTreeSet<String> = remote.list(folder).await?.into_iter().map(|(name, _)| name).collect();
+        for (name, _) in Objects::of_folder(&self.folder)?.list(folder).await? {
+            if !there.contains(&name) {
+                let file = self.folder.join(&name);
+                std::fs::remove_file(&file).map_err(Error::io(&file))?;
             }
         }
         Ok(())

@@ -15,9 +15,9 @@ pub(crate) fn round_tag(round: u32) -> String {
     format!("round-{round}")
 }
 
-/// Tag of the state that a running round reads.
-pub(crate) fn running_tag(round: u32) -> String {
-    format!("running-{round}")
+/// Tag of the state that a round reads: there from its start, and as long as the round can be looked back at.
+pub(crate) fn read_tag(round: u32) -> String {
+    format!("read-{round}")
 }
 
 /// The version that a tag names.
@@ -56,7 +56,23 @@ fn sync_path(path: &Path) -> Result<()> {
     synced.map_err(|source| Error::Sync { path: path.to_owned(), source })
 }
 
+/// Tag of a state that work outside the store goes on reading.
+fn held_tag(what: &str) -> String {
+    format!("held-{}", &blake3::hash(what.as_bytes()).to_hex()[..16])
+}
+
 impl Corpus {
+    /// Keeps a state from being cleaned up until [`Corpus::let_go`], whatever happens to this process. `what` names the work,
+    /// such as an export into some folder; the same name again holds the new state instead.
+    pub async fn hold(&self, what: &str, versions: &Versions) -> Result<()> {
+        self.pin(&held_tag(what), versions).await
+    }
+
+    /// The work of this name is done.
+    pub async fn let_go(&self, what: &str) -> Result<()> {
+        self.unpin(&held_tag(what)).await
+    }
+
     /// Gives every table's version this tag; a tag that is there already moves.
     pub(crate) async fn pin(&self, tag: &str, versions: &Versions) -> Result<()> {
         for (table, version) in versions {

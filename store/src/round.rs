@@ -19,7 +19,7 @@ use crate::failpoint::FailPoint;
 use crate::locks::{Lock, Purpose};
 use crate::log::Change;
 use crate::pins;
-use crate::snapshot::{Snapshot, Versions};
+use crate::snapshot::{Snapshot, Versions, noted_versions};
 use crate::table::{Table, TableId, column};
 use crate::tables::embeddings::Embedding;
 use crate::tables::epochs::Epoch;
@@ -217,7 +217,7 @@ impl RoundWriter {
     /// Gives the round up: its rows, its pins and its folder go, its number is free again.
     pub async fn abort(self) -> Result<()> {
         self.remove_rows().await?;
-        self.corpus.unpin(&pins::running_tag(self.plan.round)).await?;
+        self.corpus.unpin(&pins::read_tag(self.plan.round)).await?;
         self.corpus.unpin(&pins::round_tag(self.plan.round)).await?;
         self.corpus.home().remove_remote(&name(self.plan.round)).await?;
         remove_folder(&self.folder())?;
@@ -229,31 +229,25 @@ impl RoundWriter {
     async fn finish_pins(corpus: &Corpus, marker: &Round) -> Result<()> {
         let rounds = corpus.log().latest(TableId::Rounds).await?;
         let kept = pins::kept_rounds(&rounds).await?;
-        let running = pins::running_tag(marker.round);
         let pinned = kept.contains(&marker.round);
-        if pinned && pins::version(&rounds, TableId::Rounds, &running).await?.is_none() {
-            return Ok(());
-        }
-        let mut versions: Versions = serde_json::from_str(&marker.written_versions).map_err(|source| {
-            Error::Unreadable { what: format!("written_versions of round {}", marker.round), source }
-        })?;
         if !pinned {
+            let mut versions = noted_versions(marker.round, &marker.written_versions)?;
             // `rounds` last: a round counts as pinned once all its tables are.
             versions.remove(&TableId::Rounds);
             let marker_version = Versions::from([(TableId::Rounds, rounds.version().version)]);
             corpus.pin(&pins::round_tag(marker.round), &versions).await?;
             corpus.pin(&pins::round_tag(marker.round), &marker_version).await?;
         }
-        corpus.unpin(&running).await?;
         let surplus = (kept.len() + usize::from(!pinned)).saturating_sub(corpus.options().keep_rounds.max(1));
         for round in kept.iter().take(surplus) {
+            corpus.unpin(&pins::read_tag(*round)).await?;
             corpus.unpin(&pins::round_tag(*round)).await?;
         }
         Ok(())
     }
 
     async fn pin(&self) -> Result<()> {
-        self.corpus.pin(&pins::running_tag(self.plan.round), &self.plan.read_versions).await
+        self.corpus.pin(&pins::read_tag(self.plan.round), &self.plan.read_versions).await
     }
 
     async fn replace<T: Table>(&self, rows: Vec<T>) -> Result<()> {

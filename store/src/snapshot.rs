@@ -62,17 +62,35 @@ impl Corpus {
                 {
                     continue;
                 }
-                let known = pins::kept_rounds(now.open(TableId::Rounds)?).await?;
-                let known = match known.as_slice() {
-                    [] => "none is kept now".to_owned(),
-                    rounds => format!("kept: {}", list(rounds)),
-                };
-                return Err(Error::RoundNotKept { round, kept: self.options().keep_rounds, known });
+                return Err(self.not_kept(round, now.open(TableId::Rounds)?).await?);
             };
             let dataset = latest.checkout_version(version).await.map_err(Error::table(*table))?;
             datasets.insert(*table, Arc::new(dataset));
         }
         Snapshot::over(datasets, self).await
+    }
+
+    /// The tables as a finished round read them: what it takes to run it again.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchRound`]; [`Error::RoundNotKept`] where they were cleaned up or a face in them was forgotten.
+    pub async fn snapshot_read_by(&self, round: u32) -> Result<Arc<Snapshot>> {
+        let now = self.snapshot().await?;
+        let marker = now.round(round)?;
+        let rounds = now.open(TableId::Rounds)?;
+        if pins::version(rounds, TableId::Rounds, &pins::read_tag(round)).await?.is_none() {
+            return Err(self.not_kept(round, rounds).await?);
+        }
+        self.snapshot_at(&noted_versions(round, &marker.read_versions)?).await
+    }
+
+    /// Why a round cannot be looked back at, with those that can.
+    pub(crate) async fn not_kept(&self, round: u32, rounds: &Arc<Dataset>) -> Result<Error> {
+        let known = match pins::kept_rounds(rounds).await?.as_slice() {
+            [] => "none is kept now".to_owned(),
+            rounds => format!("kept: {}", list(rounds)),
+        };
+        Ok(Error::RoundNotKept { round, kept: self.options().keep_rounds, known })
     }
 
     /// The tables at these versions, as a round's plan noted and pinned them.
@@ -170,8 +188,24 @@ impl Snapshot {
     /// # Errors
     /// [`Error::DanglingFace`] for an id that has no row.
     pub async fn places(&self, face_ids: &[String]) -> Result<Vec<u64>> {
+        self.places_among(face_ids, None).await
+    }
+
+    /// [`Snapshot::places`] of faces whose ids lie close together: only the range between them is read, by its index.
+    ///
+    /// # Errors
+    /// [`Error::DanglingFace`] for an id that has no row.
+    pub async fn places_close_by(&self, face_ids: &[String]) -> Result<Vec<u64>> {
+        let (Some(first), Some(last)) = (face_ids.iter().min(), face_ids.iter().max()) else { return Ok(Vec::new()) };
+        self.places_among(face_ids, Some(format!("face_id >= '{first}' AND face_id <= '{last}'"))).await
+    }
+
+    async fn places_among(&self, face_ids: &[String], filter: Option<String>) -> Result<Vec<u64>> {
         let mut wanted: HashMap<&str, Option<u64>> = face_ids.iter().map(|id| (id.as_str(), None)).collect();
         let mut scan = self.open(TableId::Faces)?.scan();
+        if let Some(filter) = &filter {
+            scan.filter(filter).map_err(Error::table(TableId::Faces))?;
+        }
         scan.project(&["face_id"]).map_err(Error::table(TableId::Faces))?;
         scan.with_row_id().scan_in_order(false);
         let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
@@ -276,6 +310,12 @@ pub(crate) async fn read_all<T: Table>(dataset: &Arc<Dataset>, filter: Option<&s
         rows.extend(T::from_batch(&batch)?);
     }
     Ok(rows)
+}
+
+/// Versions as a marker notes them.
+pub(crate) fn noted_versions(round: u32, noted: &str) -> Result<Versions> {
+    serde_json::from_str(noted)
+        .map_err(|source| Error::Unreadable { what: format!("versions of round {round}"), source })
 }
 
 pub(crate) fn known_rounds(rounds: &[Round]) -> String {

@@ -214,6 +214,7 @@ impl Corpus {
             let mended = match (finding.code, finding.round) {
                 ("orphan", _) => self.remove_orphans(finding.table).await?,
                 ("missing_pin" | "missing_version", Some(round)) => {
+                    self.unpin(&pins::read_tag(round)).await?;
                     self.unpin(&pins::round_tag(round)).await?;
                     true
                 }

@@ -56,6 +56,7 @@ views![
     "pseudo_label_audit",
     "pseudo_labels",
     "corpus",
+    "provenance",
     "unlabelled",
     "queue",
     "class_balance",

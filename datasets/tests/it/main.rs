@@ -7,6 +7,7 @@ mod classes;
 mod fer2013;
 mod files;
 mod imagefolder;
+mod label_studio;
 mod manifest;
 mod messages;
 mod published;

@@ -7,6 +7,7 @@ pub mod curriculum;
 pub mod demo;
 pub mod evaluate;
 pub mod explain;
+pub mod export;
 pub mod forget;
 pub mod import;
 pub mod ingest;

@@ -1,4 +1,4 @@
-//! `rounds`: the list of rounds, or one with its epochs and margins.
+//! `rounds`: the list of rounds, or one with its epochs and margins, or one trained again.
 
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
@@ -6,8 +6,11 @@ use marginalia_store::tables::rounds::Round;
 use serde_json::json;
 
 use super::train;
-use crate::console::Console;
-use crate::error::Result;
+use crate::console::{Console, Opened};
+use crate::error::{Error, Result};
+use crate::round::RoundContext;
+use crate::round::replay::replay;
+use crate::shutdown;
 use crate::tables::{number, percent, table};
 
 /// Arguments of `rounds`.
@@ -15,6 +18,9 @@ use crate::tables::{number, percent, table};
 pub struct Args {
     /// Number of the round to show
     pub round: Option<u32>,
+    /// Train the round again from what it read, and say whether the same came of it
+    #[arg(long, requires = "round")]
+    pub replay: bool,
 }
 
 /// Runs `rounds`.
@@ -25,6 +31,9 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         let list: Vec<_> = snapshot.rounds().iter().map(train::summary).collect();
         return console.print(&list, |_| people(snapshot.rounds()));
     };
+    if args.replay {
+        return train_again(&opened, wanted, console).await;
+    }
     let round = snapshot.round(wanted)?;
     let filter = format!("round = {wanted}");
     let mut epochs = snapshot.rows::<Epoch>(Some(&filter)).await?;
@@ -39,6 +48,30 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         "margins": margins.iter().map(margin_json).collect::<Vec<_>>(),
     });
     console.print(&value, |_| one(round, &epochs, &margins))
+}
+
+async fn train_again(opened: &Opened, round: u32, console: &Console) -> Result<()> {
+    let (reporter, handle) = console.report();
+    let context = RoundContext {
+        corpus: opened.corpus.clone(),
+        sql: opened.sql.clone(),
+        config: opened.config.clone(),
+        reporter: reporter.clone(),
+        token: shutdown::on_signals()?,
+    };
+    let folder = opened.corpus.path().join("tmp").join(format!("replay-{}", std::process::id()));
+    let outcome = replay(&context, round, folder.clone()).await;
+    handle.finish();
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+    }
+    let replayed = outcome?;
+    console.print(&replayed, |replayed| match (replayed.same, replayed.first_other_epoch) {
+        (true, _) => format!("round {round}: the same checkpoint, byte for byte ({})", replayed.checkpoint_hash),
+        (false, Some(epoch)) => format!("round {round}: another checkpoint; the losses differ from epoch {epoch} on"),
+        (false, None) => format!("round {round}: another checkpoint, though every epoch's loss is the same"),
+    })?;
+    if replayed.same { Ok(()) } else { Err(Error::ReplayDiffers { round }) }
 }
 
 fn people(rounds: &[Round]) -> String {

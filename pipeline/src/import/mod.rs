@@ -30,7 +30,7 @@ use crate::events::{Event, IngestCounts};
 use crate::report::Reporter;
 
 use choose::{Choice, choose};
-use spool::{Spool, SpoolWriter};
+use spool::{Seen, Spool, SpoolWriter};
 pub use summary::{ClassSummary, ImportSummary};
 
 /// Batches read ahead of admission; each is bounded in bytes.
@@ -205,12 +205,16 @@ async fn store_batch(
     summary: &mut ImportSummary,
     now: Timestamp,
 ) -> Result<()> {
-    let mut rows: Vec<Sighting> = Vec::with_capacity(batch.admitted.len());
-    let mut hashes = Vec::with_capacity(batch.admitted.len());
+    let mut rows: Vec<Seen> = Vec::with_capacity(batch.admitted.len());
     let mut faces: Vec<Face> = Vec::with_capacity(batch.admitted.len());
-    for Admitted { face, record } in batch.admitted {
-        rows.push(sighting_row(record, Some(face.face_id.clone()), now));
-        hashes.push(face.perceptual_hash);
+    for Admitted { face, mut record } in batch.admitted {
+        rows.push(Seen {
+            perceptual_hash: face.perceptual_hash,
+            annotator: record.annotator.take(),
+            seconds: record.lead_time.map(|time| time.as_secs_f32()),
+            is_judged_by_person: record.is_judged_by_person,
+            sighting: sighting_row(record, Some(face.face_id.clone()), now),
+        });
         faces.push(face);
     }
     summary.read += rows.len() as u64;
@@ -224,7 +228,7 @@ async fn store_batch(
     if !rejects.is_empty() {
         corpus.writer::<Reject>().append(rejects).await?;
     }
-    spool.add(&rows, hashes)
+    spool.add(rows)
 }
 
 /// The row of `sightings` for a record.
@@ -294,11 +298,14 @@ async fn write_rows(
     let judge = Judge::new(corpus);
     let mut files = SeenFiles::new(corpus);
     for rows in spool.rows()? {
-        let mut rows = rows?;
+        let rows = rows?;
         let known = known_labels(session, &rows).await?;
-        let mut labels = Vec::new();
-        for row in &mut rows {
-            let Some(face_id) = row.face_id.clone() else { continue };
+        let (mut labels, mut sightings) = (Vec::new(), Vec::with_capacity(rows.len()));
+        for Seen { sighting: mut row, annotator, seconds, is_judged_by_person, .. } in rows {
+            let Some(face_id) = row.face_id.clone() else {
+                sightings.push(row);
+                continue;
+            };
             if choice.held_out.contains(&face_id)
                 && let Some(hold_out) = request.hold_out
             {
@@ -310,9 +317,11 @@ async fn write_rows(
                 Some(class) if may_know => {
                     if !known.contains(&(face_id.clone(), Some(row.source.clone()))) {
                         let answer = Answer::Expression(class.clone());
-                        let mut judgement =
-                            Judgement::new(face_id, answer, row.dataset.clone(), Origin::Import, Lane::Import);
+                        let annotator = annotator.unwrap_or_else(|| row.dataset.clone());
+                        let origin = if is_judged_by_person { Origin::Human } else { Origin::Import };
+                        let mut judgement = Judgement::new(face_id, answer, annotator, origin, Lane::Import);
                         judgement.source = Some(row.source.clone());
+                        judgement.seconds = seconds;
                         labels.push(judgement);
                     }
                     row.given_class = Some(class);
@@ -320,28 +329,30 @@ async fn write_rows(
                 // Held back: the sighting does not know it either.
                 _ => {}
             }
+            sightings.push(row);
         }
         summary.labels += judge.submit(labels).await?.len() as u64;
-        let keys: Vec<FileKey> = rows.iter().map(file_key).collect();
+        let keys: Vec<FileKey> = sightings.iter().map(file_key).collect();
         let seen = files.seen(&keys).await?;
         let mut seen = seen.into_iter();
-        rows.retain(|_| !seen.next().unwrap_or(false));
-        if !rows.is_empty() {
-            corpus.writer::<Sighting>().append(rows).await?;
+        sightings.retain(|_| !seen.next().unwrap_or(false));
+        if !sightings.is_empty() {
+            corpus.writer::<Sighting>().append(sightings).await?;
         }
     }
     Ok(())
 }
 
 /// Which of these sightings have given their faces a label already.
-async fn known_labels(session: &Session, rows: &[Sighting]) -> Result<HashSet<(String, Option<String>)>> {
+async fn known_labels(session: &Session, rows: &[Seen]) -> Result<HashSet<(String, Option<String>)>> {
     let labels = session.snapshot().count(TableId::Labels, None).await?;
-    let faces: Vec<String> = rows.iter().filter_map(|row| row.face_id.as_ref()).map(|id| format!("'{id}'")).collect();
+    let ids = rows.iter().filter_map(|row| row.sighting.face_id.as_ref());
+    let faces: Vec<String> = ids.map(|id| format!("'{id}'")).collect();
     if labels == 0 || faces.is_empty() {
         return Ok(HashSet::new());
     }
     let sql = format!(
-        "select face_id, source from current_labels where origin = 'import' and face_id in ({})",
+        "select face_id, source from current_labels where lane = 'import' and face_id in ({})",
         faces.join(", ")
     );
     let known: Vec<Known> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;

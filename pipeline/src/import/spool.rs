@@ -8,8 +8,8 @@ use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt64Type};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use datafusion::datasource::file_format::options::ArrowReadOptions;
@@ -23,6 +23,20 @@ use crate::error::{Error, Result};
 
 /// Memory for SQL over the spool; beyond it sorts and aggregates go to disk.
 const SQL_BYTES: usize = 256 << 20;
+
+/// What was read of one face.
+pub struct Seen {
+    /// Its row, as it will be stored.
+    pub sighting: Sighting,
+    /// Of the image.
+    pub perceptual_hash: u64,
+    /// Who gave the class, if not the data set as a whole.
+    pub annotator: Option<String>,
+    /// Seconds that took.
+    pub seconds: Option<f32>,
+    /// Whether a person judged this very face.
+    pub is_judged_by_person: bool,
+}
 
 /// Rows being written.
 pub struct SpoolWriter {
@@ -45,17 +59,24 @@ impl SpoolWriter {
         let path = folder.join(format!("import-{}-{started}.arrow", std::process::id()));
         let mut fields: Vec<Field> = Sighting::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
         fields.push(Field::new("perceptual_hash", DataType::UInt64, false));
+        fields.push(Field::new("annotator", DataType::Utf8, true));
+        fields.push(Field::new("seconds", DataType::Float32, true));
+        fields.push(Field::new("is_judged_by_person", DataType::Boolean, false));
         let schema = Arc::new(Schema::new(fields));
         let file = File::create(&path).map_err(Error::io(&path))?;
         let writer = FileWriter::try_new(BufWriter::new(file), &schema)?;
         Ok(Self { path, schema, writer })
     }
 
-    /// Adds rows; one perceptual hash each.
-    pub fn add(&mut self, sightings: &[Sighting], hashes: Vec<u64>) -> Result<()> {
-        let batch = Sighting::to_batch(sightings)?;
-        let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-        columns.push(Arc::new(UInt64Array::from(hashes)));
+    /// Adds rows.
+    pub fn add(&mut self, seen: Vec<Seen>) -> Result<()> {
+        let hashes = UInt64Array::from_iter_values(seen.iter().map(|seen| seen.perceptual_hash));
+        let annotators: StringArray = seen.iter().map(|seen| seen.annotator.as_deref()).collect();
+        let seconds: Float32Array = seen.iter().map(|seen| seen.seconds).collect();
+        let judged: BooleanArray = seen.iter().map(|seen| Some(seen.is_judged_by_person)).collect();
+        let sightings: Vec<Sighting> = seen.into_iter().map(|seen| seen.sighting).collect();
+        let mut columns: Vec<ArrayRef> = Sighting::to_batch(&sightings)?.columns().to_vec();
+        columns.extend([Arc::new(hashes) as ArrayRef, Arc::new(annotators), Arc::new(seconds), Arc::new(judged)]);
         self.writer.write(&RecordBatch::try_new(self.schema.clone(), columns)?)?;
         Ok(())
     }
@@ -69,10 +90,10 @@ impl SpoolWriter {
 
 impl Spool {
     /// The rows, batch by batch, in the order they were added.
-    pub fn rows(&self) -> Result<impl Iterator<Item = Result<Vec<Sighting>>>> {
+    pub fn rows(&self) -> Result<impl Iterator<Item = Result<Vec<Seen>>>> {
         let file = File::open(&self.path).map_err(Error::io(&self.path))?;
         let reader = FileReader::try_new(BufReader::new(file), None)?;
-        Ok(reader.map(|batch| Ok(Sighting::from_batch(&batch?)?)))
+        Ok(reader.map(|batch| seen(&batch?)))
     }
 
     /// A SQL context with the rows as table `seen`; memory-bounded, and nothing else in it.
@@ -84,6 +105,26 @@ impl Spool {
         context.register_arrow("seen", &path, ArrowReadOptions::default()).await?;
         Ok(context)
     }
+}
+
+fn seen(batch: &RecordBatch) -> Result<Vec<Seen>> {
+    let missing = |column: &str| Error::Internal { what: format!("a spool without {column}") };
+    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
+    let hashes =
+        column("perceptual_hash")?.as_primitive_opt::<UInt64Type>().ok_or_else(|| missing("perceptual_hash"))?;
+    let annotators = column("annotator")?.as_string_opt::<i32>().ok_or_else(|| missing("annotator"))?;
+    let seconds = column("seconds")?.as_primitive_opt::<Float32Type>().ok_or_else(|| missing("seconds"))?;
+    let judged = column("is_judged_by_person")?.as_boolean_opt().ok_or_else(|| missing("is_judged_by_person"))?;
+    let rows = Sighting::from_batch(batch)?.into_iter().enumerate();
+    Ok(rows
+        .map(|(row, sighting)| Seen {
+            sighting,
+            perceptual_hash: hashes.value(row),
+            annotator: annotators.is_valid(row).then(|| annotators.value(row).to_owned()),
+            seconds: seconds.is_valid(row).then(|| seconds.value(row)),
+            is_judged_by_person: judged.value(row),
+        })
+        .collect())
 }
 
 impl Drop for Spool {

@@ -240,7 +240,8 @@ impl<'a> Committer<'a> {
         let mut writing: Option<JoinHandle<Result<()>>> = None;
         while let Some(batch) = batches.recv().await {
             let batch = batch.await.map_err(Error::task)?;
-            let rest = self.commit(batch).await?;
+            // Stopped while it waited for room: these files were not taken, and the next start finds them.
+            let Some(rest) = self.commit(batch).await? else { break };
             if let Some(writing) = writing.replace(tokio::spawn(rest)) {
                 writing.await.map_err(Error::task)??;
             }
@@ -253,10 +254,14 @@ impl<'a> Committer<'a> {
         }
     }
 
-    /// Commits the faces; returns the work that is left.
-    async fn commit(&mut self, mut batch: Batch) -> Result<impl Future<Output = Result<()>> + use<>> {
+    /// Commits the faces; returns the work that is left, or nothing where it was stopped before there was room.
+    async fn commit(&mut self, mut batch: Batch) -> Result<Option<impl Future<Output = Result<()>> + use<>>> {
         let corpus = self.context.corpus.clone();
         refuse_forgotten(&corpus, &mut batch.admitted, &mut batch.refused).await?;
+        let bytes = batch.admitted.iter().map(|admitted| admitted.face.image.len() as u64).sum();
+        if !batch.admitted.is_empty() && !self.wait_for_room(bytes).await? {
+            return Ok(None);
+        }
         let now = corpus.log().now();
         self.counts.seen += batch.files;
         self.counts.skipped += batch.skipped;
@@ -273,7 +278,6 @@ impl<'a> Committer<'a> {
             sightings.push(sighting_row(refused.record, None, now));
         }
         if !faces.is_empty() {
-            self.wait_for_room(faces.iter().map(|face| face.image.len() as u64).sum()).await?;
             let waiting = self.context.arrivals.as_ref().and_then(|arrivals| arrivals.keep(&faces));
             let acknowledged = corpus.writer::<Face>().append(faces).await?;
             let new = acknowledged.written.iter().filter(|written| **written).count() as u64;
@@ -283,7 +287,7 @@ impl<'a> Committer<'a> {
                 arrivals.announce(waiting, &acknowledged.written);
             }
         }
-        Ok(async move {
+        Ok(Some(async move {
             if !rejects.is_empty() {
                 corpus.writer::<Reject>().append(rejects).await?;
             }
@@ -291,13 +295,14 @@ impl<'a> Committer<'a> {
                 corpus.writer::<Sighting>().append(sightings).await?;
             }
             Ok(())
-        })
+        }))
     }
 }
 
 impl Committer<'_> {
-    /// While the disk has no room for faces a stream waits, with its files where they are; a single pass ends.
-    async fn wait_for_room(&self, bytes: u64) -> Result<()> {
+    /// While the disk has no room for faces a stream waits, with its files where they are; a single pass ends. Says whether
+    /// there is room: not where the stream was stopped before.
+    async fn wait_for_room(&self, bytes: u64) -> Result<bool> {
         let mut said = false;
         while let Err(error) = self.context.corpus.check_room(bytes) {
             if !self.watching {
@@ -308,11 +313,11 @@ impl Committer<'_> {
                 said = true;
             }
             tokio::select! {
-                () = self.context.token.cancelled() => return Err(error.into()),
+                () = self.context.token.cancelled() => return Ok(false),
                 () = tokio::time::sleep(ROOM_EVERY) => {}
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -7,6 +7,7 @@ mod gate;
 mod prepare;
 mod progress;
 mod queue;
+pub mod replay;
 mod scoring;
 mod source;
 mod training;

@@ -1,10 +1,11 @@
 //! Scoring of the pool with the round's teacher, in a fixed order, resumable.
 //!
-//! In: the pool of the round's snapshot, ordered by id. Out: predictions and embeddings, chunk by chunk; how many
-//! predictions stand is the progress. Memory holds one chunk.
+//! In: the pool of the round's snapshot, in the order of the ids, one narrow range of them after the other: ids are hashes,
+//! so equal ranges hold about equally many, and every table has an index that answers a range. Out: predictions and
+//! embeddings, range by range; the last id that has a prediction is the progress. Memory holds one range, whatever the pool.
 
 use marginalia_store::tables::queue_entries::QueueEntry;
-use marginalia_store::{Session, SqlLimits, TableId};
+use marginalia_store::{Session, SqlLimits, TableId, id_ranges};
 use serde::Deserialize;
 
 use super::queue::{Audited, audit_size, mix};
@@ -14,8 +15,8 @@ use crate::error::Result;
 use crate::events::Event;
 use crate::teacher::Teacher;
 
-/// Faces of which ids are looked up and images scored before the next commit.
-const CHUNK: usize = 4096;
+/// Faces of one range: their ids are looked up and their images scored before the next commit.
+const RANGE: u64 = 4096;
 
 /// What scoring counted.
 #[derive(Clone, Debug, Default)]
@@ -44,48 +45,44 @@ impl Run<'_> {
         };
         let keep_all = self.writer.snapshot().count(TableId::Faces, None).await? <= self.planned.round.embeddings_limit;
         let (last, done) = self.writer.scored().await?;
-        let sql = format!(
-            "select face_id from unlabelled where face_id > '{}' order by face_id limit {}",
-            last.unwrap_or_default(),
-            total - done.min(total)
-        );
-        let mut answer = session.query_trusted(&sql, Vec::new()).await?;
+        let mut last = last.unwrap_or_default();
         let started = std::time::Instant::now();
         let mut scored = done;
-        let mut waiting: Vec<String> = Vec::new();
-        loop {
-            let batch = answer.next_rows::<FaceId>().await?;
-            let ended = batch.is_none();
-            waiting.extend(batch.into_iter().flatten().map(|row| row.face_id));
-            while waiting.len() >= CHUNK || (ended && !waiting.is_empty()) {
-                if self.context.token.is_cancelled() {
-                    return Ok(None);
-                }
-                let chunk: Vec<String> = waiting.drain(..waiting.len().min(CHUNK)).collect();
-                scored += chunk.len() as u64;
-                self.score_chunk(&teacher, chunk, keep_all).await?;
-                self.context.reporter.emit(Event::PoolScored {
-                    round: self.round(),
-                    scored,
-                    faces: total,
-                    images_per_second: (scored - done) as f64 / started.elapsed().as_secs_f64().max(1e-9),
-                });
+        for range in id_ranges(prepared.pool.div_ceil(RANGE)) {
+            if range.ends_before(&last) || scored >= total {
+                continue;
             }
-            if ended {
-                break;
+            if self.context.token.is_cancelled() {
+                return Ok(None);
             }
+            let sql = format!(
+                "select face_id from unlabelled where {} and face_id > '{last}' order by face_id limit {}",
+                range.condition(),
+                total - scored
+            );
+            let rows: Vec<FaceId> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
+            let Some(end) = rows.last() else { continue };
+            last.clone_from(&end.face_id);
+            scored += rows.len() as u64;
+            self.score_range(&teacher, rows.into_iter().map(|row| row.face_id).collect(), keep_all).await?;
+            self.context.reporter.emit(Event::PoolScored {
+                round: self.round(),
+                scored,
+                faces: total,
+                images_per_second: (scored - done) as f64 / started.elapsed().as_secs_f64().max(1e-9),
+            });
         }
         let mut counts = self.count().await?;
         counts.temperature = temperature;
         Ok(Some(counts))
     }
 
-    async fn score_chunk(&self, teacher: &Teacher, chunk: Vec<String>, keep_all: bool) -> Result<()> {
+    async fn score_range(&self, teacher: &Teacher, face_ids: Vec<String>, keep_all: bool) -> Result<()> {
         let snapshot = self.writer.snapshot();
-        let places = snapshot.places(&chunk).await?;
-        let mut predictions = Vec::with_capacity(chunk.len());
+        let places = snapshot.places_close_by(&face_ids).await?;
+        let mut predictions = Vec::with_capacity(face_ids.len());
         let mut embeddings = Vec::new();
-        for (ids, places) in chunk
+        for (ids, places) in face_ids
             .chunks(self.planned.round.score_batch.max(1))
             .zip(places.chunks(self.planned.round.score_batch.max(1)))
         {

@@ -9,7 +9,10 @@ use marginalia_datasets::Classes;
 use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
+use marginalia_trainer::tensorboard::EventFile;
 use marginalia_trainer::{Control, EpochReport, RoundData, Scorer, Start, StepReport, Training, shortages};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::{PlannedConfig, Prepared, Run, progress};
 use crate::error::{Error, Result};
@@ -33,14 +36,7 @@ pub(super) struct Trained {
 impl Run<'_> {
     /// Trains what is left of the round; `None` where the token stopped it.
     pub(super) async fn train(&self, prepared: &Prepared) -> Result<Option<Trained>> {
-        let control = Control::default();
-        let stopper = tokio::spawn({
-            let (control, token) = (control.clone(), self.context.token.clone());
-            async move {
-                token.cancelled().await;
-                control.cancel();
-            }
-        });
+        let (control, stopper) = stopped_by(&self.context.token);
         if let Some(continues) = &self.planned.continues {
             self.context.corpus.home().pull(&continues.to_string_lossy()).await?;
         }
@@ -63,6 +59,17 @@ impl Run<'_> {
     }
 }
 
+/// A control that the token stops, and the task that sees to it, to be aborted afterwards.
+pub(super) fn stopped_by(token: &CancellationToken) -> (Control, JoinHandle<()>) {
+    let control = Control::default();
+    let (stopped, token) = (control.clone(), token.clone());
+    let stopper = tokio::spawn(async move {
+        token.cancelled().await;
+        stopped.cancel();
+    });
+    (control, stopper)
+}
+
 /// Runs `work` on a thread whose stack holds backward's recursion, and waits for it.
 pub fn on_training_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -82,19 +89,21 @@ pub fn on_training_thread<T: Send + 'static>(
 }
 
 /// Everything the training thread needs.
-struct Job {
-    planned: PlannedConfig,
-    classes: Classes,
-    corpus: PathBuf,
-    folder: PathBuf,
-    round: u32,
-    data: RoundData,
-    control: Control,
-    reporter: Reporter,
+pub(super) struct Job {
+    pub planned: PlannedConfig,
+    pub classes: Classes,
+    pub corpus: PathBuf,
+    /// Where the checkpoint goes.
+    pub folder: PathBuf,
+    pub round: u32,
+    pub data: RoundData,
+    pub control: Control,
+    pub reporter: Reporter,
 }
 
 impl Job {
-    fn run(self) -> Result<Trained> {
+    /// Trains what is left; nothing is left out but what the checkpoint in the folder has done.
+    pub fn run(self) -> Result<Trained> {
         let config = &self.planned.train;
         let mut training = self.start()?;
         for shortage in shortages(&self.data, self.classes.names()) {
@@ -103,10 +112,17 @@ impl Job {
         let mut reports = progress::load(&self.folder, training.epochs_done())?;
         let epochs = config.epochs_per_round;
         let mut hash = None;
+        let mut events = match self.planned.round.tensorboard {
+            true => Some(EventFile::create(&self.corpus.join("tensorboard"), self.round)?),
+            false => None,
+        };
         while !training.is_finished() {
             let mut observe = |step: StepReport| self.report_step(&step, epochs);
             let report = training.run_epoch(&self.data, &self.control, &mut observe)?;
             self.report_epoch(&report, epochs);
+            if let Some(events) = &mut events {
+                events.add_epoch(&report)?;
+            }
             reports.push(report);
             progress::save(&self.folder, &reports)?;
             hash = Some(training.save(&self.folder)?.hash);

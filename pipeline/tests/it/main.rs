@@ -2,6 +2,7 @@
 
 mod binary;
 mod config;
+mod export;
 mod kill;
 mod report;
 mod shutdown;

@@ -7,6 +7,9 @@ use crate::binary::{Bench, write_faces, write_labelled};
 #[test]
 fn faces_become_labels_rounds_and_a_corpus() {
     let bench = Bench::new();
+    let config = bench.corpus().join("marginalia.toml");
+    let text = std::fs::read_to_string(&config).unwrap().replace("tensorboard = false", "tensorboard = true");
+    std::fs::write(&config, text).unwrap();
     write_labelled(&bench.path("labelled"), 1, 120);
     write_faces(&bench.path("inbox"), 2, 0..60);
     std::fs::copy(bench.path("inbox/000003.png"), bench.path("inbox/copy.png")).unwrap();
@@ -71,6 +74,12 @@ fn faces_become_labels_rounds_and_a_corpus() {
     bench.ok(&["compact"]);
     bench.ok(&["verify"]);
     bench.ok(&["curriculum", "check"]);
+    for round in ["1", "2"] {
+        let replayed = bench.json(&["rounds", round, "--replay"]);
+        assert_eq!(replayed["same"], true, "{replayed}");
+    }
+    let events = std::fs::read_dir(bench.corpus().join("tensorboard")).unwrap();
+    assert_eq!(events.count(), 2, "one file for each round, none for what was trained again");
     let shown = bench.ok(&["rounds", "2"]);
     assert!(shown.contains("margins after the last epoch"), "{shown}");
     let evaluated = bench.json(&["evaluate", "imagefolder", labelled.to_str().unwrap()]);

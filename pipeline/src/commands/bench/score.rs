@@ -1,6 +1,6 @@
 //! `bench score`: faces through a checkpoint's teacher, weak views and all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use marginalia_datasets::Classes;
@@ -19,10 +19,13 @@ pub struct Args {
     /// Checkpoint folder [default: the corpus's current round]
     #[arg(long, value_name = "F")]
     pub checkpoint: Option<PathBuf>,
-    /// Synthetic faces to score
+    /// Faces to score
     #[arg(long, default_value_t = 2048)]
-    pub faces: u64,
-    /// Their side, pixels
+    pub faces: usize,
+    /// Folder of images, the first in the order of their paths are taken [default: synthetic faces]
+    #[arg(long, value_name = "FOLDER")]
+    pub images: Option<PathBuf>,
+    /// Side of synthetic faces, pixels
     #[arg(long, default_value_t = 48)]
     pub side: u32,
 }
@@ -33,15 +36,15 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
         Some(path) => checkpoint_folder(path),
         None => current_checkpoint(console).await?,
     };
-    let (faces, side) = (args.faces, args.side);
+    let images = match &args.images {
+        Some(images) => read(images, args.faces)?,
+        None => Faces::new(args.faces as u64, args.side, &Classes::standard()).0,
+    };
+    let count = images.len();
     let seconds = tokio::task::spawn_blocking(move || {
         let scorer = Scorer::load(&folder)?;
-        let faces: Vec<(String, Vec<u8>)> = Faces::new(faces, side, &Classes::standard())
-            .0
-            .into_iter()
-            .enumerate()
-            .map(|(i, image)| (format!("{i:064x}"), image))
-            .collect();
+        let faces: Vec<(String, Vec<u8>)> =
+            images.into_iter().enumerate().map(|(i, image)| (format!("{i:064x}"), image)).collect();
         let _computing = Computing::begin();
         let started = Instant::now();
         for batch in faces.chunks(256) {
@@ -51,7 +54,18 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
     })
     .await
     .map_err(Error::task)??;
-    let rate = args.faces as f64 / seconds;
-    let value = json!({ "images": args.faces, "seconds": seconds, "images_per_second": rate });
-    console.print(&value, |_| format!("{} faces scored in {seconds:.2} s: {rate:.0} images/s", args.faces))
+    let rate = count as f64 / seconds;
+    let value = json!({ "images": count, "seconds": seconds, "images_per_second": rate });
+    console.print(&value, |_| format!("{count} faces scored in {seconds:.2} s: {rate:.0} images/s"))
+}
+
+/// The first images of a folder, in the order of their paths, as bytes.
+fn read(folder: &Path, most: usize) -> Result<Vec<Vec<u8>>> {
+    let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(|entry| match entry {
+        Ok(entry) if entry.file_type().is_dir() => None,
+        Ok(entry) => Some(std::fs::read(entry.path()).map_err(Error::io(entry.path()))),
+        Err(error) => Some(Err(Error::io(folder)(error.into()))),
+    });
+    let images = files.take(most).collect::<Result<Vec<_>>>()?;
+    if images.is_empty() { Err(Error::MissingInput { path: folder.to_owned() }) } else { Ok(images) }
 }

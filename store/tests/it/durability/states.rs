@@ -69,8 +69,13 @@ async fn after_any_crash_of_an_append_every_old_row_reads() {
     let new = labels(&full).await.unwrap();
     let table = |root: &Path| root.join("tables/labels.lance");
     let before = files(&table(&base));
-    let added: Vec<PathBuf> = files(&table(&full)).into_iter().filter(|file| !before.contains(file)).collect();
+    let mut added: Vec<PathBuf> = files(&table(&full)).into_iter().filter(|file| !before.contains(file)).collect();
     assert_eq!(added.len(), 3, "{added:?}");
+    // The name a manifest is written under before it gets its own: a crash may leave it in any state, too.
+    let manifest = added.iter().find(|file| file.starts_with("_versions")).unwrap();
+    let staging = PathBuf::from(format!("{}.manifest.staging-0123456789abcdef", manifest.display()));
+    std::fs::copy(table(&full).join(manifest), table(&full).join(&staging)).unwrap();
+    added.push(staging);
     let (mut fell_back, mut kept) = (0, 0);
     for state in 0..ALL.len().pow(added.len() as u32) {
         copy(&base, &work);
@@ -83,7 +88,7 @@ async fn after_any_crash_of_an_append_every_old_row_reads() {
             kept += 1;
         } else {
             assert_eq!(found, old, "{added:?} {lefts:?}");
-            assert!(lefts.iter().any(|left| *left != Left::Whole), "a whole version was passed by");
+            assert!(lefts[..3].iter().any(|left| *left != Left::Whole), "a whole version was passed by");
             fell_back += 1;
         }
         // Work goes on where it fell back to.
@@ -91,9 +96,10 @@ async fn after_any_crash_of_an_append_every_old_row_reads() {
         corpus.writer().append(vec![label(9, &face(b"a").face_id)]).await.unwrap();
     }
     println!(
-        "125 states of an append: {kept} kept the new version, {fell_back} fell back to the old one, none lost a row"
+        "{} states of an append: {kept} kept the new version, {fell_back} fell back to the old one, none lost a row",
+        kept + fell_back
     );
-    assert!(kept > 0 && fell_back > 100);
+    assert!(kept > 0 && fell_back > 500);
 }
 
 /// Lance alone opens a manifest of zeros as an empty table, without an error: the check is needed.

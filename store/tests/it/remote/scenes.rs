@@ -165,6 +165,8 @@ async fn move_house() -> Result<(), Error> {
     let root = folder.path().join("c");
     let corpus = Corpus::init(&root, &CLASSES.map(str::to_owned), Options::default()).await?;
     std::fs::write(root.join("marginalia.toml"), "# settings").expect("a file");
+    std::fs::create_dir_all(root.join("curriculum")).expect("a folder");
+    std::fs::write(root.join("curriculum/queue.sql"), "-- order").expect("a file");
     corpus.writer().append((0..200).map(|i| face(&image(i))).collect()).await?;
     round(&corpus).await?;
     let copy = Path::new("s3://faces/backup");
@@ -176,6 +178,11 @@ async fn move_house() -> Result<(), Error> {
     let moved = open().await?;
     assert_eq!(ids(&moved).await?, ids(&corpus).await?);
     assert_eq!(std::fs::read_to_string(moved.path().join("marginalia.toml")).expect("settings"), "# settings");
+    // What the store does not have goes from the working folder, too.
+    let stale = moved.path().join("curriculum/stale.sql");
+    std::fs::write(&stale, "").expect("a file");
+    let moved = open().await?;
+    assert!(!stale.exists() && moved.path().join("curriculum/queue.sql").exists());
     moved.writer().append(vec![label(2, &face(&image(2)).face_id)]).await?;
     let back = folder.path().join("back");
     moved.backup(&back, &sql).await?;

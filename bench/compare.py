@@ -1,0 +1,198 @@
+"""Our speed beside that of the usual Python tools: both sides in turn, medians, ratios, and the machine they ran on.
+
+    python compare.py MARGINALIA FACES [--only NAME,...] [--runs 3] [--scratch DIR]
+
+FACES is a folder of images by class. Every comparison runs ours and the peer's program after one another, as often as
+`--runs` says, so that whatever else the machine does meets both. Writes what it measured to bench/measured/NAME.json and
+renders all that lies there as bench/RESULTS.md: a part that was not run today keeps its figures and its date. The Python
+that runs this must have the packages of bench/requirements.txt.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+
+
+def step(backbone, side, steps):
+    """A training step: seconds, less is better."""
+    shape = ["--backbone", backbone, "--steps", str(steps)]
+    return {
+        "ours": lambda run: [run.marginalia, "bench", "step", "--json", *shape, "--image-size", str(side)],
+        "peer": lambda run: [sys.executable, PEERS / "torch_step.py", *shape, "--side", str(side)],
+        "keys": ("seconds_per_step", "seconds"),
+        "unit": "s",
+        "better": "less",
+    }
+
+
+def score(run):
+    return [run.marginalia, "bench", "score", "--json", "--images", run.faces, "--checkpoint", checkpoint(run)]
+
+
+def ingest_peer(run):
+    out = run.scratch / "faces.lance"
+    shutil.rmtree(out, ignore_errors=True)
+    return [sys.executable, PEERS / "ingest.py", run.faces, out]
+
+
+COMPARISONS = {
+    "step-48": {
+        "what": "Ada-CM step, ResNet-18, 48×48, 16 + 16 faces",
+        "asked": 1.2,
+        **step("resnet18", 48, 20),
+    },
+    "step-112": {
+        "what": "Ada-CM step, ResNet-18, 112×112, 16 + 16 faces",
+        "asked": 0.9,
+        **step("resnet18", 112, 8),
+    },
+    "step-tiny": {
+        "what": "Ada-CM step, resnet-tiny, 48×48, 16 + 16 faces",
+        "asked": 1.2,
+        **step("resnet-tiny", 48, 100),
+    },
+    "score": {
+        "what": "scoring, ResNet-18, two weak views at 48×48, decoding counted",
+        "asked": 1.2,
+        "ours": score,
+        "peer": lambda run: [sys.executable, PEERS / "torch_score.py", run.faces],
+        "keys": ("images_per_second", "images_per_second"),
+        "unit": "faces/s",
+        "better": "more",
+    },
+    "ingest": {
+        "what": "ingest of a folder into a fresh corpus",
+        "asked": 4.0,
+        "ours": lambda run: [run.marginalia, "bench", "ingest", "--json", "--scratch", run.scratch, run.faces],
+        "peer": ingest_peer,
+        "keys": ("images_per_second", "images_per_second"),
+        "unit": "faces/s",
+        "better": "more",
+    },
+}
+
+
+def checkpoint(run):
+    """A ResNet-18 checkpoint to score with, trained for one step."""
+    corpus = run.scratch / "corpus"
+    if not corpus.exists():
+        command = [run.marginalia, "--corpus", corpus]
+        for arguments in (
+            [run.marginalia, "init", corpus],
+            [*command, "import", "imagefolder", run.faces, "--labels", "per-class:5"],
+            [*command, "train", "--epochs", "1", "--steps", "1"],
+        ):
+            subprocess.run(arguments, check=True, capture_output=True)
+    return next((corpus / "checkpoints").glob("round-*"))
+
+
+def measure(command):
+    """The document a program prints, and the most memory it had, bytes."""
+    started = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
+    out = started.stdout.read()
+    _, status, usage = os.wait4(started.pid, 0)
+    if status:
+        sys.exit(f"{' '.join(str(part) for part in command)} ended with {os.waitstatus_to_exitcode(status)}")
+    return json.loads(out.strip().splitlines()[-1]), usage.ru_maxrss * 1024
+
+
+def compare(comparison, run):
+    """Both sides in turn."""
+    sides = {"ours": [], "peer": []}
+    memory = {"ours": 0, "peer": 0}
+    versions = {}
+    for _ in range(run.runs):
+        for side, key in zip(sides, comparison["keys"]):
+            document, peak = measure(comparison[side](run))
+            sides[side].append(document[key])
+            memory[side] = max(memory[side], peak)
+            versions |= document.get("versions", {})
+    medians = {side: statistics.median(values) for side, values in sides.items()}
+    ours, peer = medians["ours"], medians["peer"]
+    return {
+        "what": comparison["what"],
+        "asked": comparison["asked"],
+        "unit": comparison["unit"],
+        "runs": sides,
+        "medians": medians,
+        "ratio": round(peer / ours if comparison["better"] == "less" else ours / peer, 2),
+        "peak_memory": memory,
+        "versions": versions,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def machine():
+    model, flags = platform.processor(), ""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            model = value.strip()
+        elif name.strip() == "flags":
+            flags = value
+    wide = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
+    return f"{model}, {os.cpu_count()} cores, {wide}"
+
+
+def render(folder):
+    """RESULTS.md from all that was measured."""
+    found = [json.loads(path.read_text()) for name in COMPARISONS if (path := folder / f"{name}.json").exists()]
+    lines = [
+        "# Measured",
+        "",
+        "Written by `make bench`. Both sides ran in turn on the same machine; a ratio above 1 means that we are faster.",
+        "",
+        "| what | ours | peer | ratio | asked | peak memory, ours and peer | when, where |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for it in found:
+        shown = {side: f"{value:.4g} {it['unit']}" for side, value in it["medians"].items()}
+        memory = " and ".join(f"{it['peak_memory'][side] / 1e6:.0f} MB" for side in ("ours", "peer"))
+        lines.append(
+            f"| {it['what']} | {shown['ours']} | {shown['peer']} | {it['ratio']} | {it['asked']} | {memory} | "
+            f"{it['date']}, {it['machine']} |"
+        )
+    versions = {}
+    for it in found:
+        versions |= it["versions"]
+    lines += ["", "Peers: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "."]
+    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("marginalia")
+    parser.add_argument("faces", type=Path)
+    parser.add_argument("--only", default=",".join(COMPARISONS))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--scratch", type=Path, default=Path("/tmp/marginalia-compare"))
+    run = parser.parse_args()
+    unknown = set(run.only.split(",")) - set(COMPARISONS)
+    if unknown:
+        parser.error(f"no comparison {', '.join(sorted(unknown))}; there are {', '.join(COMPARISONS)}")
+    run.scratch.mkdir(parents=True, exist_ok=True)
+    measured = HERE / "measured"
+    measured.mkdir(exist_ok=True)
+    for name in run.only.split(","):
+        print(f"{name} …", file=sys.stderr)
+        result = compare(COMPARISONS[name], run)
+        print(f"{name}: {result['medians']}, ratio {result['ratio']}", file=sys.stderr)
+        (measured / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
+    shutil.rmtree(run.scratch)
+    render(measured)
+
+
+if __name__ == "__main__":
+    main()
