@@ -62,7 +62,8 @@ fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::
             println!("peak memory at step 200: {}", peak_memory());
         }
     }
-    println!("seconds per step: median {:.4}", median(times.clone()));
+    let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
+    println!("seconds per step: median {:.4}, fastest {fastest:.4}", median(times.clone()));
     let mut rest = median(times);
     for (place, (operator, _)) in operators[0].iter().enumerate() {
         let seconds = median(operators.iter().map(|step| step[place].1).collect());

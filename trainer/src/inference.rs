@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::backbones::{ConvolutionShape, Layers, Role};
+use crate::backbones::{ConvolutionLayer, Layers, Role};
 use crate::engine::batch_norm::EPSILON;
-use crate::engine::{convolution::convolution_bias, linear::linear, normalise::normalise};
+use crate::engine::maps::Activations;
+use crate::engine::tape::Node;
+use crate::engine::{average_pool, convolution::convolution_bias, linear::linear, max_pool, normalise::normalise};
 use crate::network::{Architecture, Outputs};
 use crate::state_dict::{Array, StateDict};
 
@@ -35,8 +37,9 @@ impl Inference {
 
     /// Images (N, 3, S, S) → unit-norm features (N, D) and logits (N, C).
     pub fn forward(&self, images: &Tensor) -> Result<Outputs> {
-        let images = images.permute((0, 2, 3, 1))?.contiguous()?;
-        let features = normalise(&self.architecture.backbone.features(&self.layers, &images)?)?;
+        let images = Node::constant(Activations::from_views(&[images])?);
+        let features = self.architecture.backbone.features(&mut &self.layers, &images)?;
+        let features = normalise(&features.value().rows()?)?;
         let scaled = (&features * self.architecture.feature_scale)?;
         let logits = linear(&scaled, &self.head.0, &self.head.1)?;
         Ok(Outputs { features, logits })
@@ -48,18 +51,22 @@ struct FoldedLayers {
     folded: BTreeMap<String, (Tensor, Tensor)>,
 }
 
-impl Layers for FoldedLayers {
-    fn convolution_batch_norm(
-        &self,
-        [convolution, _]: [&str; 2],
-        x: &Tensor,
-        shape: ConvolutionShape,
-        relu: bool,
-    ) -> candle_core::Result<Tensor> {
-        let Some((weight, bias)) = self.folded.get(convolution) else {
-            candle_core::bail!("the network has no convolution `{convolution}`");
+impl Layers for &FoldedLayers {
+    fn convolution_batch_norm(&mut self, x: &Node, layer: &ConvolutionLayer) -> candle_core::Result<Node> {
+        let Some((weight, bias)) = self.folded.get(layer.convolution) else {
+            candle_core::bail!("the network has no convolution `{}`", layer.convolution);
         };
-        convolution_bias(x, weight, bias, shape.stride, shape.padding, relu)
+        let shape = [layer.shape.stride, layer.shape.padding];
+        let shortcut = layer.shortcut.map(Node::value);
+        Ok(Node::constant(convolution_bias(x.value(), weight, bias, shape, shortcut, layer.relu)?))
+    }
+
+    fn max_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
+        Ok(Node::constant(max_pool::forward(x.value())?.0))
+    }
+
+    fn average_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
+        Ok(Node::constant(average_pool::forward(x.value())?))
     }
 }
 

@@ -5,7 +5,6 @@
 //! outputs and sum in a fixed order, so results repeat bit by bit on one machine.
 
 pub mod adam;
-pub mod add_relu;
 pub mod average_pool;
 pub mod batch_norm;
 pub mod convolution;
@@ -15,10 +14,12 @@ pub mod ema;
 pub mod info_nce;
 mod lanes;
 pub mod linear;
+pub mod maps;
 mod matrix_product;
 pub mod max_pool;
 pub mod normalise;
-mod scratch;
+pub mod scratch;
 mod simd;
 pub(crate) mod storage;
+pub mod tape;
 pub mod timing;

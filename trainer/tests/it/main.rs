@@ -9,6 +9,7 @@ mod layers;
 mod margins;
 mod methods;
 mod metrics;
+mod operators;
 mod optimiser;
 mod reference;
 mod round;
