@@ -8,6 +8,7 @@ use crate::Result;
 use crate::backbones::{ConvolutionLayer, Layers, Role};
 use crate::engine::batch_norm::EPSILON;
 use crate::engine::maps::Activations;
+use crate::engine::scratch::Lease;
 use crate::engine::tape::Node;
 use crate::engine::{average_pool, convolution::convolution_bias, linear::linear, max_pool, normalise::normalise};
 use crate::network::{Architecture, Outputs};
@@ -18,6 +19,7 @@ pub struct Inference {
     architecture: Architecture,
     layers: FoldedLayers,
     head: (Tensor, Tensor),
+    _buffers: Lease,
 }
 
 impl Inference {
@@ -32,7 +34,7 @@ impl Inference {
             folded.insert(convolution.to_owned(), fold(state, convolution, batch_norm)?);
         }
         let head = (array(state, "fc.weight")?.tensor()?, array(state, "fc.bias")?.tensor()?);
-        Ok(Self { architecture, layers: FoldedLayers { folded }, head })
+        Ok(Self { architecture, layers: FoldedLayers { folded }, head, _buffers: Lease::new() })
     }
 
     /// Images (N, 3, S, S) → unit-norm features (N, D) and logits (N, C).

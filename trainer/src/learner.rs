@@ -10,6 +10,7 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Var, bail};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::TrainerConfig;
+use crate::engine::scratch::Lease;
 use crate::engine::tape::Gradients;
 use crate::engine::timing::{Operator, timed};
 use crate::engine::{adam, ema};
@@ -47,6 +48,7 @@ pub struct Learner {
     /// Optimiser steps since the corpus's first round.
     steps: u64,
     settings: Settings,
+    _buffers: Lease,
 }
 
 /// What a step needs of the configuration.
@@ -97,7 +99,14 @@ impl Learner {
             dropout: config.dropout,
         };
         let student = Student::new(architecture, &state.student, state.batches)?;
-        Ok(Self { student, teacher: state.teacher, moments: state.moments, steps: state.steps, settings })
+        Ok(Self {
+            student,
+            teacher: state.teacher,
+            moments: state.moments,
+            steps: state.steps,
+            settings,
+            _buffers: Lease::new(),
+        })
     }
 
     /// The student.

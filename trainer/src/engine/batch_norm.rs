@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::maps::Activations;
 use super::scratch::Scratch;
-use super::simd::{LANES, by_vectors, load, store, vectorise};
+use super::simd::{LANES, by_vectors, lanes, load, store, vectorise};
 use super::storage::with_numbers;
 use super::tape::{Gradients, Node, Place, Record, Tape};
 use super::timing::{Operator, timed};
@@ -154,12 +154,13 @@ impl ImageMoments {
                     let (mut sum, mut square) = ([0.0; LANES], [0.0; LANES]);
                     for place in image.chunks_exact(channels) {
                         let x = load::<FULL>(&place[first..], width);
-                        (0..LANES).for_each(|lane| sum[lane] += x[lane]);
+                        sum = lanes(|lane| sum[lane] + x[lane]);
                     }
-                    let here = sum.map(|sum| sum / area);
+                    let here = lanes(|lane| sum[lane] / area);
                     for place in image.chunks_exact(channels) {
                         let x = load::<FULL>(&place[first..], width);
-                        (0..LANES).for_each(|lane| square[lane] += (x[lane] - here[lane]) * (x[lane] - here[lane]));
+                        let off = lanes(|lane| x[lane] - here[lane]);
+                        square = lanes(|lane| square[lane] + off[lane] * off[lane]);
                     }
                     store::<FULL>(&here, &mut mean[first..], width);
                     store::<FULL>(&square, &mut squares[first..], width);
@@ -267,16 +268,13 @@ impl BatchNorm {
                     let places = x.chunks_exact(channels).zip(shortcut.chunks_exact(channels));
                     for (y, (x, shortcut)) in y.chunks_exact_mut(channels).zip(places) {
                         let x = load::<FULL>(&x[first..], width);
-                        let mut result = [0.0; LANES];
-                        for lane in 0..LANES {
-                            // The mean comes off first: folded into the bias, it would cost digits where it is large.
-                            result[lane] = (x[lane] - mean[lane]) * scale[lane] + bias[lane];
-                        }
+                        // The mean comes off first: folded into the bias, it would cost digits where it is large.
+                        let mut result = lanes(|lane| (x[lane] - mean[lane]) * scale[lane] + bias[lane]);
                         if ADD {
                             let shortcut = load::<FULL>(&shortcut[first..], width);
-                            (0..LANES).for_each(|lane| result[lane] += shortcut[lane]);
+                            result = lanes(|lane| result[lane] + shortcut[lane]);
                         }
-                        let result = result.map(|result| result.max(floor));
+                        let result = lanes(|lane| result[lane].max(floor));
                         store::<FULL>(&result, &mut y[first..], width);
                     }
                 });
@@ -300,13 +298,11 @@ impl BatchNorm {
                         let mut slope = load::<FULL>(&dy[first..], width);
                         if CUT {
                             let y = load::<FULL>(&y[first..], width);
-                            (0..LANES).for_each(|lane| slope[lane] = if y[lane] > 0.0 { slope[lane] } else { 0.0 });
+                            slope = lanes(|lane| if y[lane] > 0.0 { slope[lane] } else { 0.0 });
                             store::<FULL>(&slope, &mut dy[first..], width);
                         }
-                        for lane in 0..LANES {
-                            total[lane] += slope[lane];
-                            along[lane] += slope[lane] * (x[lane] - mean[lane]);
-                        }
+                        total = lanes(|lane| total[lane] + slope[lane]);
+                        along = lanes(|lane| along[lane] + slope[lane] * (x[lane] - mean[lane]));
                     }
                     store::<FULL>(&total, &mut sums.total[first..], width);
                     store::<FULL>(&along, &mut sums.along[first..], width);
@@ -353,10 +349,10 @@ impl BatchNorm {
                     let [mean, scale, total, along] =
                         constants.map(|values| load::<FULL>(&values[first..], width));
                     for (x, dy) in x.chunks_exact_mut(channels).zip(dy.chunks_exact(channels)) {
-                        let (mut dx, dy) = (load::<FULL>(&x[first..], width), load::<FULL>(&dy[first..], width));
-                        for lane in 0..LANES {
-                            dx[lane] = scale[lane] * (dy[lane] - total[lane] - (dx[lane] - mean[lane]) * along[lane]);
-                        }
+                        let (here, dy) = (load::<FULL>(&x[first..], width), load::<FULL>(&dy[first..], width));
+                        let dx = lanes(|lane| {
+                            scale[lane] * (dy[lane] - total[lane] - (here[lane] - mean[lane]) * along[lane])
+                        });
                         store::<FULL>(&dx, &mut x[first..], width);
                     }
                 });

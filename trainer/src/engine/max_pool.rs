@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::maps::{Activations, Maps};
 use super::scratch::Scratch;
-use super::simd::{LANES, by_vectors, load, store, vectorise};
+use super::simd::{LANES, by_vectors, lanes, load, store, vectorise};
 use super::tape::{Gradients, Node, Place, Record, Tape};
 use super::timing::{Operator, timed};
 
@@ -51,15 +51,16 @@ fn outputs(maps: Maps) -> usize {
     output_side(maps.height) * output_side(maps.width)
 }
 
-/// Where every tap of a window that lies inside the image begins, row by row.
+/// Every tap of a window that lies inside the image, row by row: its number (as a float, to be chosen like the values), and
+/// where it begins.
 #[inline(always)]
-fn taps(maps: Maps, window: usize) -> impl Iterator<Item = (u32, usize)> {
+fn taps(maps: Maps, window: usize) -> impl Iterator<Item = (f32, usize)> {
     let across = output_side(maps.width);
     let (top, left) = (window / across * STRIDE, window % across * STRIDE);
     (0..KERNEL * KERNEL).filter_map(move |tap| {
         let row = (top + tap / KERNEL).checked_sub(PADDING).filter(|&row| row < maps.height)?;
         let column = (left + tap % KERNEL).checked_sub(PADDING).filter(|&column| column < maps.width)?;
-        Some((tap as u32, (row * maps.width + column) * maps.channels))
+        Some((tap as f32, (row * maps.width + column) * maps.channels))
     })
 }
 
@@ -72,20 +73,19 @@ fn forward_image(maps: Maps, x: &[f32], y: &mut [f32], winners: &mut [u8]) {
             let windows = y.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
             for (window, (y, winners)) in windows.enumerate() {
                 by_vectors!(channels, |first, width, FULL| {
-                    let (mut largest, mut winner) = ([0.0; LANES], [0; LANES]);
+                    let (mut largest, mut winner) = ([0.0; LANES], [0.0; LANES]);
                     for (number, (tap, at)) in taps(maps, window).enumerate() {
                         let x = load::<FULL>(&x[at + first..], width);
                         if number == 0 {
                             (largest, winner) = (x, [tap; LANES]);
                         }
-                        for lane in 0..LANES {
-                            let wins = x[lane] > largest[lane];
-                            largest[lane] = if wins { x[lane] } else { largest[lane] };
-                            winner[lane] = if wins { tap } else { winner[lane] };
-                        }
+                        winner = lanes(|lane| if x[lane] > largest[lane] { tap } else { winner[lane] });
+                        largest = lanes(|lane| if x[lane] > largest[lane] { x[lane] } else { largest[lane] });
                     }
                     store::<FULL>(&largest, &mut y[first..], width);
-                    winners[first..][..width].iter_mut().zip(winner).for_each(|(to, tap)| *to = tap as u8);
+                    for (to, tap) in winners[first..][..width].iter_mut().zip(winner) {
+                        *to = tap as u8;
+                    }
                 });
             }
         },
@@ -102,11 +102,13 @@ fn backward_image(maps: Maps, dy: &[f32], winners: &[u8], dx: &mut [f32]) {
             for (window, (dy, winners)) in windows.enumerate() {
                 by_vectors!(channels, |first, width, FULL| {
                     let dy = load::<FULL>(&dy[first..], width);
-                    let mut winner = [0; LANES];
-                    winner.iter_mut().zip(&winners[first..][..width]).for_each(|(to, tap)| *to = u32::from(*tap));
+                    let mut winner = [0.0; LANES];
+                    for (to, tap) in winner.iter_mut().zip(&winners[first..][..width]) {
+                        *to = f32::from(*tap);
+                    }
                     for (tap, at) in taps(maps, window) {
-                        let mut sum = load::<FULL>(&dx[at + first..], width);
-                        (0..LANES).for_each(|lane| sum[lane] += if winner[lane] == tap { dy[lane] } else { 0.0 });
+                        let before = load::<FULL>(&dx[at + first..], width);
+                        let sum = lanes(|lane| before[lane] + if winner[lane] == tap { dy[lane] } else { 0.0 });
                         store::<FULL>(&sum, &mut dx[at + first..], width);
                     }
                 });

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Buffers that nobody is using, by their length.
@@ -39,9 +40,25 @@ impl Scratch {
     }
 }
 
-/// Gives the memory of all buffers that nobody is using back: a training or scoring has ended.
-pub fn release() {
-    FREE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+/// Held by whoever will need buffers again; when the last one goes, the memory of all unused buffers is given back.
+pub struct Lease(());
+
+/// Leases held.
+static LEASES: AtomicUsize = AtomicUsize::new(0);
+
+impl Lease {
+    pub fn new() -> Self {
+        LEASES.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if LEASES.fetch_sub(1, Ordering::Relaxed) == 1 {
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
 }
 
 /// Length of the buffers that serve `length`: at most a quarter more.

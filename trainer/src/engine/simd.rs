@@ -8,6 +8,16 @@ pub const LANES: usize = 16;
 /// Numbers of that many channels at one place.
 pub type Vector = [f32; LANES];
 
+/// A vector of `f` of every lane.
+#[inline(always)]
+pub fn lanes(f: impl Fn(usize) -> f32) -> Vector {
+    let mut vector = [0.0; LANES];
+    for (lane, value) in vector.iter_mut().enumerate() {
+        *value = f(lane);
+    }
+    vector
+}
+
 /// The first numbers of `from`, all of a vector or `width` where it is not `FULL`; zeros fill the rest.
 #[inline(always)]
 pub fn load<const FULL: bool>(from: &[f32], width: usize) -> Vector {

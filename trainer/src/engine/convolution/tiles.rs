@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use super::Finish;
 use crate::engine::maps::Maps;
-use crate::engine::simd::{LANES, Vector, load, store};
+use crate::engine::simd::{LANES, Vector, lanes, load, store};
 
 /// The body for every value below `$end` (at most 6), written out: a loop left to the compiler is not always unrolled, and
 /// then neither folds the constants nor leaves the loop over channels to the vector instructions.
@@ -238,15 +238,15 @@ pub fn write_patch<const S: usize, const FULL: bool>(
                 Finish::Set => {}
                 Finish::Add => {
                     let before = load::<FULL>(target, width);
-                    (0..LANES).for_each(|lane| result[lane] += before[lane]);
+                    result = lanes(|lane| result[lane] + before[lane]);
                 }
                 Finish::Inference { bias, shortcut, floor } => {
                     if let Some(shortcut) = shortcut {
                         let shortcut = load::<FULL>(&shortcut[start as usize + at + first..], width);
-                        (0..LANES).for_each(|lane| result[lane] += shortcut[lane]);
+                        result = lanes(|lane| result[lane] + shortcut[lane]);
                     }
                     let bias = load::<FULL>(&bias[first..], width);
-                    (0..LANES).for_each(|lane| result[lane] = (result[lane] + bias[lane]).max(*floor));
+                    result = lanes(|lane| (result[lane] + bias[lane]).max(*floor));
                 }
             }
             store::<FULL>(&result, target, width);
