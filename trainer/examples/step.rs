@@ -9,6 +9,7 @@ use marginalia_trainer::learner::{Learner, LearnerState};
 use marginalia_trainer::methods::{self, StepBatch};
 use marginalia_trainer::network::Architecture;
 use marginalia_trainer::streams::{Purpose, Streams};
+use marginalia_trainer::views::pixels::Input;
 use marginalia_trainer::{Scorer, Start, TrainerConfig, Training};
 
 /// The product's allocator.
@@ -36,8 +37,8 @@ fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::
     let side = config.image_size;
     let view = |item| {
         let mut stream = streams.stream(0, 0, Purpose::Method, item);
-        let numbers = (0..16 * 3 * side * side).map(|_| stream.uniform(-1.7, 1.7) as f32).collect();
-        marginalia_trainer::views::pixels::tensor(numbers, 16, side)
+        let numbers = (0..16 * config.input_channels * side * side).map(|_| stream.uniform(-1.7, 1.7) as f32).collect();
+        Input::new(config).tensor(numbers, 16)
     };
     let batch = StepBatch {
         labelled: view(0)?,

@@ -26,7 +26,7 @@ impl Inference {
     /// From weights that pass [`Architecture::check`].
     pub fn new(architecture: Architecture, state: &StateDict) -> Result<Self> {
         let mut folded = BTreeMap::new();
-        let specs = architecture.backbone.tensors(architecture.width);
+        let specs = architecture.backbone.tensors(architecture.width, architecture.input_channels);
         // Every convolution is directly followed by its BatchNorm.
         for pair in specs.windows(2).filter(|pair| pair[0].role == Role::Convolution) {
             let convolution = pair[0].name.trim_end_matches(".weight");
@@ -34,10 +34,10 @@ impl Inference {
             folded.insert(convolution.to_owned(), fold(state, convolution, batch_norm)?);
         }
         let head = (array(state, "fc.weight")?.tensor()?, array(state, "fc.bias")?.tensor()?);
-        Ok(Self { architecture, layers: FoldedLayers { folded }, head, _buffers: Lease::new() })
+        Ok(Self { architecture, layers: FoldedLayers { folded }, head, _buffers: Lease::default() })
     }
 
-    /// Images (N, 3, S, S) → unit-norm features (N, D) and logits (N, C).
+    /// Images (N, channels, S, S) → unit-norm features (N, D) and logits (N, C).
     pub fn forward(&self, images: &Tensor) -> Result<Outputs> {
         let images = Node::constant(Activations::from_views(&[images])?);
         let features = self.architecture.backbone.features(&mut &self.layers, &images)?;

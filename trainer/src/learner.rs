@@ -105,7 +105,7 @@ impl Learner {
             moments: state.moments,
             steps: state.steps,
             settings,
-            _buffers: Lease::new(),
+            _buffers: Lease::default(),
         })
     }
 

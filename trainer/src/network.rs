@@ -1,6 +1,6 @@
 //! The student: a backbone and a linear head whose parameters take gradients, in train mode.
 //!
-//! In: views of one step, (N, 3, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All views go
+//! In: views of one step, (N, channels, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All views go
 //! through in one batch, and BatchNorm treats each as a batch of its own ([`crate::engine::batch_norm`]).
 
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub struct Architecture {
     pub backbone: &'static dyn Backbone,
     /// Factor on the number of channels.
     pub width: f64,
+    /// Channels of its images: 3, or 1 for grey.
+    pub input_channels: usize,
     /// Rows of the head.
     pub classes: usize,
     /// Factor on the unit-norm feature before the head.
@@ -37,7 +39,13 @@ impl Architecture {
     /// The network that a configuration asks for.
     pub fn new(config: &TrainerConfig, classes: usize) -> Result<Self> {
         let backbone = backbones::named(&config.backbone)?;
-        Ok(Self { backbone, width: config.width, classes, feature_scale: config.feature_scale })
+        Ok(Self {
+            backbone,
+            width: config.width,
+            input_channels: config.input_channels,
+            classes,
+            feature_scale: config.feature_scale,
+        })
     }
 
     /// Length of a feature row.
@@ -49,7 +57,7 @@ impl Architecture {
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let inputs = self.feature_size();
         let role = Role::Linear { inputs };
-        let mut tensors = self.backbone.tensors(self.width);
+        let mut tensors = self.backbone.tensors(self.width, self.input_channels);
         tensors.push(TensorSpec { name: "fc.weight".to_owned(), shape: vec![self.classes, inputs], role });
         tensors.push(TensorSpec { name: "fc.bias".to_owned(), shape: vec![self.classes], role });
         tensors
@@ -289,7 +297,7 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Sends views (n, 3, S, S) through the student in train mode, as one batch with statistics per view.
+    /// Sends views (n, channels, S, S) through the student in train mode, as one batch with statistics per view.
     pub fn forward(&mut self, views: &[&Tensor]) -> Result<Vec<Outputs>> {
         let mut stream = self.streams.stream(self.epoch, self.step, Purpose::Dropout, self.calls);
         self.calls += 1;

@@ -82,9 +82,9 @@ pub trait Backbone: Send + Sync {
     fn name(&self) -> &'static str;
     /// Length of a feature row at this width.
     fn feature_size(&self, width: f64) -> usize;
-    /// Every tensor at this width, in torchvision's order, without the head.
-    fn tensors(&self, width: f64) -> Vec<TensorSpec>;
-    /// Images (N, H, W, 3) → features (N, 1, 1, `feature_size`).
+    /// Every tensor at this width over so many input channels, in torchvision's order, without the head.
+    fn tensors(&self, width: f64, input_channels: usize) -> Vec<TensorSpec>;
+    /// Images (N, H, W, input channels) → features (N, 1, 1, `feature_size`).
     fn features(&self, layers: &mut dyn Layers, images: &Node) -> Result<Node>;
 }
 

@@ -43,10 +43,10 @@ impl Backbone for ResNet {
         self.stage_channels(width, 3)
     }
 
-    fn tensors(&self, width: f64) -> Vec<TensorSpec> {
+    fn tensors(&self, width: f64, input_channels: usize) -> Vec<TensorSpec> {
         let mut tensors = Vec::new();
         let first = self.stage_channels(width, 0);
-        convolution_tensors(&mut tensors, "conv1", "bn1", [first, 3, 7]);
+        convolution_tensors(&mut tensors, "conv1", "bn1", [first, input_channels, 7]);
         for (name, stride, inputs, outputs) in self.all_blocks(width) {
             convolution_tensors(&mut tensors, &format!("{name}.conv1"), &format!("{name}.bn1"), [outputs, inputs, 3]);
             convolution_tensors(&mut tensors, &format!("{name}.conv2"), &format!("{name}.bn2"), [outputs, outputs, 3]);
@@ -59,7 +59,8 @@ impl Backbone for ResNet {
     }
 
     fn features(&self, layers: &mut dyn Layers, images: &Node) -> Result<Node> {
-        let stem = ConvolutionLayer { convolution: "conv1", batch_norm: "bn1", shape: STEM, shortcut: None, relu: true };
+        let stem =
+            ConvolutionLayer { convolution: "conv1", batch_norm: "bn1", shape: STEM, shortcut: None, relu: true };
         let mut x = layers.convolution_batch_norm(images, &stem)?;
         x = layers.max_pool(&x)?;
         // Width plays no part in names and strides; any value lists the same blocks.
@@ -79,8 +80,7 @@ fn basic_block(layers: &mut dyn Layers, name: &str, stride: usize, x: Node) -> R
         layers.convolution_batch_norm(x, &layer)
     };
     let y = layer(["conv1", "bn1"], &x, [stride, 1], None, true)?;
-    let shortcut =
-        if stride == 1 { x } else { layer(["downsample.0", "downsample.1"], &x, [stride, 0], None, false)? };
+    let shortcut = if stride == 1 { x } else { layer(["downsample.0", "downsample.1"], &x, [stride, 0], None, false)? };
     layer(["conv2", "bn2"], &y, [1, 1], Some(&shortcut), true)
 }
 

@@ -263,8 +263,7 @@ impl BatchNorm {
             #[inline(always)]
             || {
                 by_vectors!(channels, |first, width, FULL| {
-                    let [mean, scale, bias] =
-                        [mean, scale, bias].map(|values| load::<FULL>(&values[first..], width));
+                    let [mean, scale, bias] = [mean, scale, bias].map(|values| load::<FULL>(&values[first..], width));
                     let places = x.chunks_exact(channels).zip(shortcut.chunks_exact(channels));
                     for (y, (x, shortcut)) in y.chunks_exact_mut(channels).zip(places) {
                         let x = load::<FULL>(&x[first..], width);
@@ -346,8 +345,7 @@ impl BatchNorm {
             || {
                 by_vectors!(channels, |first, width, FULL| {
                     let constants = [mean, &slopes.scale, &slopes.total, &slopes.along];
-                    let [mean, scale, total, along] =
-                        constants.map(|values| load::<FULL>(&values[first..], width));
+                    let [mean, scale, total, along] = constants.map(|values| load::<FULL>(&values[first..], width));
                     for (x, dy) in x.chunks_exact_mut(channels).zip(dy.chunks_exact(channels)) {
                         let (here, dy) = (load::<FULL>(&x[first..], width), load::<FULL>(&dy[first..], width));
                         let dx = lanes(|lane| {

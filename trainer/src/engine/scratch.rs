@@ -46,8 +46,8 @@ pub struct Lease(());
 /// Leases held.
 static LEASES: AtomicUsize = AtomicUsize::new(0);
 
-impl Lease {
-    pub fn new() -> Self {
+impl Default for Lease {
+    fn default() -> Self {
         LEASES.fetch_add(1, Ordering::Relaxed);
         Self(())
     }

@@ -232,7 +232,8 @@ fn grouped_statistics_are_those_of_each_view_alone() {
     let (x, weight, bias) = (random(&[7, 4, 4, 3], 1), random(&[3], 2), random(&[3], 3));
     let layer = Layer { weight: &weight, bias: &bias, shortcut: None, relu: true };
     let run = |x: &Tensor, groups: &[usize]| {
-        let (y, statistics) = batch_norm(&mut Tape::default(), &Node::constant(activations(x)), &layer, groups).unwrap();
+        let (y, statistics) =
+            batch_norm(&mut Tape::default(), &Node::constant(activations(x)), &layer, groups).unwrap();
         (y.value().numbers().to_vec(), statistics)
     };
     let (all, statistics) = run(&x, &[3, 4]);

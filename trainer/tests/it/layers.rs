@@ -112,9 +112,7 @@ fn batch_norm_of_single_values_is_refused() {
 /// y, dx and dweight of a convolution in the reference's order.
 fn convolve(x: &Tensor, weight: &Tensor, dy: &Tensor, stride: usize, padding: usize) -> [Vec<f64>; 3] {
     let inputs = [x.clone(), weight.clone()];
-    let apply = |tape: &mut Tape, x: &[Operand]| {
-        convolution(tape, x[0].value(), &x[1].tensor, stride, padding)
-    };
+    let apply = |tape: &mut Tape, x: &[Operand]| convolution(tape, x[0].value(), &x[1].tensor, stride, padding);
     let applied = body(&apply, &inputs, |_| values(dy));
     let dx = channels_first(gradient(&applied, 0), x);
     [channels_first(&applied.result, dy), dx, widen(gradient(&applied, 1))]

@@ -5,6 +5,7 @@ mod charts;
 mod config;
 mod engine;
 mod failure;
+mod grey;
 mod layers;
 mod margins;
 mod methods;

@@ -57,11 +57,7 @@ pub fn body(f: Body, inputs: &[Tensor], dy: impl Fn(usize) -> Vec<f32>) -> Appli
 }
 
 /// The same for an operator of candle's.
-pub fn candle(
-    f: &dyn Fn(&[Tensor]) -> Result<Tensor>,
-    inputs: &[Tensor],
-    dy: impl Fn(usize) -> Vec<f32>,
-) -> Applied {
+pub fn candle(f: &dyn Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor], dy: impl Fn(usize) -> Vec<f32>) -> Applied {
     let variables: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
     let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
     let y = f(&tensors).unwrap();
