@@ -19,11 +19,13 @@ use super::storage::with_numbers;
 use super::tape::{Gradients, Node, Record, Tape};
 use super::timing::{Operator, timed};
 
-/// Largest Winograd tile of a forward pass. Rounding errors grow with the tile, and here they decide which side of a ReLU
-/// a value falls on: beyond 2, gradients of early layers differ from PyTorch's by 1e-3 of their norm, with 2 by 1e-4.
-const FORWARD_SIDE: usize = 2;
-/// Largest Winograd tile of a backward pass, which decides nothing: errors stay at 1e-6 of the largest result.
-const BACKWARD_SIDE: usize = 4;
+/// Largest Winograd tile of a forward pass with gradients. Rounding errors grow with the tile, and there they decide on
+/// which side of a ReLU a value falls: beyond 2, gradients of early layers differ from PyTorch's by 1e-3 of their norm,
+/// with 2 by 1e-4, as without Winograd.
+const DECIDING_SIDE: usize = 2;
+/// Largest Winograd tile of a backward pass and of inference, which decide nothing: errors stay at 1e-6 of the largest
+/// result.
+const LARGEST_SIDE: usize = 4;
 
 /// Convolution with gradients. x (N, H, W, C), weight (O, C, k, k) → (N, H', W', O).
 pub fn convolution(tape: &mut Tape, x: &Node, weight: &Tensor, stride: usize, padding: usize) -> Result<Node> {
@@ -89,7 +91,8 @@ impl Finish<'_> {
 /// y = weight * x, finished as asked.
 pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], finish: &Finish) {
     geometry.check_lengths(x.len(), weight.len(), y.len());
-    match winograd::filtering(geometry, FORWARD_SIDE) {
+    let largest = if let Finish::Inference { .. } = finish { LARGEST_SIDE } else { DECIDING_SIDE };
+    match winograd::filtering(geometry, largest) {
         Some(tiles) => tiles.forward(x, weight, y, finish),
         None => patches::forward(geometry, x, weight, y, finish),
     }
@@ -106,7 +109,7 @@ pub fn backward(
 ) {
     geometry.check_lengths(x.len(), weight.len(), dy.len());
     geometry.check_lengths(dx.as_ref().map_or(x.len(), |dx| dx.len()), dweight.len(), dy.len());
-    if let Some(tiles) = winograd::filtering(geometry, BACKWARD_SIDE) {
+    if let Some(tiles) = winograd::filtering(geometry, LARGEST_SIDE) {
         return tiles.backward(x, weight, dy, dweight, dx);
     }
     patches::weight_gradient(geometry, x, dy, dweight);
