@@ -23,8 +23,11 @@ const BLOCK: usize = 256 * 1024;
 /// Rows of a product below which reading its weights costs more than the arithmetic.
 const FEWEST_ROWS: usize = 48;
 
-/// Fewest channels on either side: below, the transforms cost more than the multiplications they save.
-const FEWEST_CHANNELS: usize = 48;
+/// Fewest channels on either side for tiles of 2, and for larger ones, which save more: below, the transforms cost more than
+/// the multiplications they save.
+const FEWEST_CHANNELS: [usize; 2] = [48, 24];
+/// Largest share of the plain sum's multiplications that pays for the transforms.
+const LARGEST_SHARE: f64 = 0.6;
 
 /// The two passes of one convolution.
 pub trait Filtering {
@@ -38,12 +41,17 @@ pub trait Filtering {
 /// The convolution on the tiles, of sides up to `largest`, that take fewest multiplications; `None` where the plain sum is
 /// cheaper.
 pub fn filtering<'a>(geometry: &'a Geometry, largest: usize) -> Option<Box<dyn Filtering + 'a>> {
-    if geometry.kernel != 3 || geometry.stride != 1 || geometry.channels.min(geometry.outputs) < FEWEST_CHANNELS {
+    if geometry.kernel != 3 || geometry.stride != 1 {
         return None;
     }
     let (height, width) = (geometry.output_height(), geometry.output_width());
     let cost = |side: usize| height.div_ceil(side) * width.div_ceil(side) * (side + 2) * (side + 2);
-    let side = (2..=largest).min_by_key(|&side| cost(side)).filter(|&side| cost(side) < 9 * height * width)?;
+    let side = (2..=largest).min_by_key(|&side| cost(side))?;
+    let share = cost(side) as f64 / (9 * height * width) as f64;
+    let channels = geometry.channels.min(geometry.outputs);
+    if share > LARGEST_SHARE || channels < FEWEST_CHANNELS[usize::from(side > 2)] {
+        return None;
+    }
     Some(match side {
         2 => Box::new(Plan::<Two, 2, 4>::new(geometry)),
         3 => Box::new(Plan::<Three, 3, 5>::new(geometry)),
