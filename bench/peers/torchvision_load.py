@@ -24,16 +24,19 @@ def model_of(path, metadata, classes):
     if float(metadata["width"]) != 1.0 or metadata["backbone"] not in ("resnet18", "resnet34"):
         raise SystemExit(f"torchvision has no {metadata['backbone']} of width {metadata['width']}")
     model = getattr(torchvision.models, metadata["backbone"])(num_classes=len(classes))
+    if metadata.get("input_channels") == "1":
+        model.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
     model.load_state_dict(load_file(path), strict=True)
     return model.eval()
 
 
 def image_tensor(path, metadata):
     size = int(metadata["image_size"])
-    image = Image.open(path).convert("RGB")
+    grey = metadata.get("input_channels") == "1"
+    image = Image.open(path).convert("L" if grey else "RGB")
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.float32) / 255.0
+    pixels = np.asarray(image, dtype=np.float32).reshape(size, size, -1) / 255.0
     if metadata["channel_order"] == "bgr":
         pixels = pixels[:, :, ::-1]
     mean, std = (np.array(json.loads(metadata[key]), dtype=np.float32) for key in ("mean", "std"))

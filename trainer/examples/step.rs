@@ -1,15 +1,15 @@
-//! Measures Ada-CM's training step, by operator, and scoring:
+//! Measures Ada-CM's training step, by operator; `bench/peers/torch_step.py` is the other side:
 //! `cargo run -p marginalia-trainer --example step [BACKBONE] [SIDE] [THREADS] [STEPS]`.
 
 use std::time::Instant;
 
-use marginalia_datasets::{Classes, SyntheticFaces};
+use marginalia_trainer::TrainerConfig;
 use marginalia_trainer::engine::timing;
 use marginalia_trainer::learner::{Learner, LearnerState};
 use marginalia_trainer::methods::{self, StepBatch};
 use marginalia_trainer::network::Architecture;
 use marginalia_trainer::streams::{Purpose, Streams};
-use marginalia_trainer::{Scorer, Start, TrainerConfig, Training};
+use marginalia_trainer::views::pixels::Input;
 
 /// The product's allocator.
 #[global_allocator]
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = TrainerConfig { backbone, image_size: side, threads, ..TrainerConfig::streaming() };
     measure_steps(&config, steps as u32)?;
     println!("peak memory: {}", peak_memory());
-    measure_scoring(config)
+    Ok(())
 }
 
 fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::error::Error>> {
@@ -36,8 +36,8 @@ fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::
     let side = config.image_size;
     let view = |item| {
         let mut stream = streams.stream(0, 0, Purpose::Method, item);
-        let numbers = (0..16 * 3 * side * side).map(|_| stream.uniform(-1.7, 1.7) as f32).collect();
-        marginalia_trainer::views::pixels::tensor(numbers, 16, side)
+        let numbers = (0..16 * config.input_channels * side * side).map(|_| stream.uniform(-1.7, 1.7) as f32).collect();
+        Input::new(config).tensor(numbers, 16)
     };
     let batch = StepBatch {
         labelled: view(0)?,
@@ -58,11 +58,9 @@ fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::
             times.push(started.elapsed().as_secs_f64());
             operators.push(timing::take());
         }
-        if step == 200 {
-            println!("peak memory at step 200: {}", peak_memory());
-        }
     }
-    println!("seconds per step: median {:.4}", median(times.clone()));
+    let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
+    println!("seconds per step: median {:.4}, fastest {fastest:.4}", median(times.clone()));
     let mut rest = median(times);
     for (place, (operator, _)) in operators[0].iter().enumerate() {
         let seconds = median(operators.iter().map(|step| step[place].1).collect());
@@ -70,21 +68,6 @@ fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::
         println!("  {operator:?}: {seconds:.4}");
     }
     println!("  everything else: {rest:.4}");
-    Ok(())
-}
-
-fn measure_scoring(config: TrainerConfig) -> Result<(), Box<dyn std::error::Error>> {
-    let threads = config.threads;
-    let folder = std::env::temp_dir().join(format!("marginalia-step-{}", std::process::id()));
-    Training::new(config, Classes::standard(), 1, Start::Scratch)?.save(&folder)?;
-    let scorer = Scorer::load_with_threads(&folder, threads)?;
-    let source = SyntheticFaces::new(1, 48, &Classes::standard());
-    let faces: Vec<(String, Vec<u8>)> = (0..512).map(|n| (n.to_string(), source.face(n).png())).collect();
-    scorer.score(&faces[..128])?;
-    let started = Instant::now();
-    scorer.score(&faces)?;
-    println!("faces scored per second (two weak views): {:.0}", 512.0 / started.elapsed().as_secs_f64());
-    std::fs::remove_dir_all(folder)?;
     Ok(())
 }
 

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use marginalia_datasets::Classes;
 use serde_json::{Value, json};
 
-use crate::config::{ChannelOrder, TrainerConfig};
+use crate::config::TrainerConfig;
 use crate::learner::{LearnerState, Moments};
 use crate::network::{Architecture, check_file};
 use crate::state_dict::{Entry, StateDict, TensorFile};
-use crate::views::pixels::{MEAN, STD};
+use crate::views::pixels::Input;
 use crate::{Error, Result, backbones};
 
 /// The teacher's file within a checkpoint.
@@ -58,8 +58,7 @@ pub(crate) struct Teacher {
     pub architecture: Architecture,
     pub weights: StateDict,
     pub classes: Vec<String>,
-    pub image_size: usize,
-    pub channel_order: ChannelOrder,
+    pub input: Input,
     pub k_weak: usize,
     pub batch: usize,
     pub margins: Vec<f32>,
@@ -92,9 +91,11 @@ fn teacher_file(state: &TrainingState) -> TensorFile {
     put("width", config.width.to_string());
     put("classes", json!(state.classes).to_string());
     put("image_size", config.image_size.to_string());
+    put("input_channels", config.input_channels.to_string());
     put("channel_order", json!(config.channel_order).as_str().unwrap_or_default().to_owned());
-    put("mean", json!(MEAN).to_string());
-    put("std", json!(STD).to_string());
+    let (mean, deviation) = Input::new(config).normalisation();
+    put("mean", json!(mean).to_string());
+    put("std", json!(deviation).to_string());
     put("feature_scale", config.feature_scale.to_string());
     put("k_weak", config.k_weak.to_string());
     put("batch_scoring", config.batch_scoring.to_string());
@@ -126,8 +127,6 @@ fn state_file(state: &TrainingState) -> TensorFile {
         "epoch": state.epoch,
         "t": state.t,
         "mean_confidence": state.mean_confidence,
-        // Text may lose the last bit, and then a resumed round would not be the uninterrupted one.
-        "mean_confidence_bits": bits_of(&state.mean_confidence),
         "margins": state.margins,
         "steps": state.learner.steps,
         "batches": state.learner.batches,
@@ -173,11 +172,7 @@ pub(crate) fn load_state(directory: &Path) -> Result<TrainingState> {
         round: number("round")? as u32,
         epoch: number("epoch")? as u32,
         t: number("t")? as u32,
-        mean_confidence: match field::<Option<Vec<Option<u64>>>>(&standing, "mean_confidence_bits").map_err(broken)? {
-            Some(bits) => bits.into_iter().map(|bits| bits.map(f64::from_bits)).collect(),
-            // A state of an older build.
-            None => field(&standing, "mean_confidence").map_err(broken)?,
-        },
+        mean_confidence: mean_confidence(&standing).map_err(broken)?,
         margins: field(&standing, "margins").map_err(broken)?,
         config,
         classes,
@@ -218,17 +213,23 @@ pub(crate) fn load_teacher(directory: &Path) -> Result<Teacher> {
     };
     let bad = |error: serde_json::Error| broken(error.to_string());
     let classes: Vec<String> = serde_json::from_value(parsed("classes")?).map_err(bad)?;
+    // Older teachers do not say so.
+    let input_channels = if file.metadata.contains_key("input_channels") { size("input_channels")? } else { 3 };
     let architecture = Architecture {
         backbone: backbones::named(text("backbone")?)?,
         width: decimal("width")?,
+        input_channels,
         classes: classes.len(),
         feature_scale: decimal("feature_scale")?,
     };
     let teacher = Teacher {
         architecture,
         weights: StateDict::new(),
-        image_size: size("image_size")?,
-        channel_order: serde_json::from_value(json!(text("channel_order")?)).map_err(bad)?,
+        input: Input {
+            side: size("image_size")?,
+            channels: input_channels,
+            order: serde_json::from_value(json!(text("channel_order")?)).map_err(bad)?,
+        },
         k_weak: size("k_weak")?.max(1),
         batch: size("batch_scoring")?.max(1),
         margins: serde_json::from_value(parsed("margins")?).map_err(bad)?,
@@ -250,8 +251,12 @@ pub(crate) fn classes(names: &[String], directory: &Path) -> Result<Classes> {
     Classes::new(names.iter().cloned()).map_err(|error| Error::file(directory.join(STATE_FILE), error))
 }
 
-fn bits_of(numbers: &[Option<f64>]) -> Vec<Option<u64>> {
-    numbers.iter().map(|number| number.map(f64::to_bits)).collect()
+/// An older state holds the numbers' bits beside a text that may have lost the last one.
+fn mean_confidence(standing: &Value) -> std::result::Result<Vec<Option<f64>>, String> {
+    match field::<Option<Vec<Option<u64>>>>(standing, "mean_confidence_bits")? {
+        Some(bits) => Ok(bits.into_iter().map(|bits| bits.map(f64::from_bits)).collect()),
+        None => field(standing, "mean_confidence"),
+    }
 }
 
 fn field<T: serde::de::DeserializeOwned>(standing: &Value, key: &str) -> std::result::Result<T, String> {

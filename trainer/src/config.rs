@@ -104,7 +104,9 @@ pub struct TrainerConfig {
     pub width: f64,
     /// Side of the network's input in pixels, in 16..=512.
     pub image_size: usize,
-    /// Channel order of the network's input.
+    /// Channels of the network's input: 3, or 1 for grey.
+    pub input_channels: usize,
+    /// Channel order of the network's input, where it has three.
     pub channel_order: ChannelOrder,
     /// Labelled faces in a step, in 2..=4096.
     pub batch_labelled: usize,
@@ -167,6 +169,7 @@ impl TrainerConfig {
             backbone: "resnet18".to_owned(),
             width: 1.0,
             image_size: 224,
+            input_channels: 3,
             channel_order: ChannelOrder::Bgr,
             batch_labelled: 16,
             batch_unlabelled: 16,
@@ -250,6 +253,7 @@ impl TrainerConfig {
             check(key, value, (low..=high).contains(&value), &format!("{low} to {high}"))
         };
         within("image_size", self.image_size, 16, 512)?;
+        check("input_channels", self.input_channels, matches!(self.input_channels, 1 | 3), "1 (grey) or 3 (colour)")?;
         within("batch_labelled", self.batch_labelled, 2, 4096)?;
         within("batch_unlabelled", self.batch_unlabelled, 2, 4096)?;
         within("steps_per_epoch", self.steps_per_epoch as usize, 1, 1_000_000)?;

@@ -3,13 +3,12 @@
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::config::ChannelOrder;
 use crate::inference::Inference;
 use crate::loader::{FaceSource, LabelledFace, decode_face, fetch, plain_planes, weak_planes};
 use crate::margin::softmax_rows;
 use crate::streams::{Purpose, Streams};
 use crate::training::Control;
-use crate::views::pixels;
+use crate::views::pixels::Input;
 use crate::{Error, Result};
 
 /// How evaluated faces are shown to the network.
@@ -36,8 +35,7 @@ pub struct Predictions {
 pub(crate) struct Evaluation<'a> {
     pub inference: &'a Inference,
     pub pool: &'a ThreadPool,
-    pub side: usize,
-    pub channel_order: ChannelOrder,
+    pub input: Input,
     pub batch: usize,
     pub control: &'a Control,
 }
@@ -67,12 +65,12 @@ impl Evaluation<'_> {
         predictions: &mut Predictions,
     ) -> Result<()> {
         let planes = |(place, image): (usize, &Vec<u8>)| {
-            let face = decode_face(image, self.channel_order)?;
+            let face = decode_face(image, self.input)?;
             Some(match view {
-                EvaluatedView::Plain => plain_planes(&face, self.side),
+                EvaluatedView::Plain => plain_planes(&face, self.input),
                 EvaluatedView::Weak { streams, epoch } => {
                     let item = (first + place) as u64;
-                    weak_planes(&face, self.side, &mut streams.stream(epoch, 0, Purpose::Measurement, item))
+                    weak_planes(&face, self.input, &mut streams.stream(epoch, 0, Purpose::Measurement, item))
                 }
             })
         };
@@ -89,7 +87,7 @@ impl Evaluation<'_> {
             }
         }
         if count > 0 {
-            let outputs = self.inference.forward(&pixels::tensor(numbers, count, self.side)?)?;
+            let outputs = self.inference.forward(&self.input.tensor(numbers, count)?)?;
             predictions.probabilities.extend(softmax_rows(&outputs.logits)?);
         }
         Ok(())

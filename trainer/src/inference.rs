@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::backbones::{ConvolutionShape, Layers, Role};
+use crate::backbones::{ConvolutionLayer, Layers, Role};
 use crate::engine::batch_norm::EPSILON;
-use crate::engine::{convolution::convolution_bias, linear::linear, normalise::normalise};
+use crate::engine::maps::Activations;
+use crate::engine::scratch::Lease;
+use crate::engine::tape::Node;
+use crate::engine::{average_pool, convolution::convolution_bias, linear::linear, max_pool, normalise::normalise};
 use crate::network::{Architecture, Outputs};
 use crate::state_dict::{Array, StateDict};
 
@@ -16,13 +19,14 @@ pub struct Inference {
     architecture: Architecture,
     layers: FoldedLayers,
     head: (Tensor, Tensor),
+    _buffers: Lease,
 }
 
 impl Inference {
     /// From weights that pass [`Architecture::check`].
     pub fn new(architecture: Architecture, state: &StateDict) -> Result<Self> {
         let mut folded = BTreeMap::new();
-        let specs = architecture.backbone.tensors(architecture.width);
+        let specs = architecture.backbone.tensors(architecture.width, architecture.input_channels);
         // Every convolution is directly followed by its BatchNorm.
         for pair in specs.windows(2).filter(|pair| pair[0].role == Role::Convolution) {
             let convolution = pair[0].name.trim_end_matches(".weight");
@@ -30,13 +34,14 @@ impl Inference {
             folded.insert(convolution.to_owned(), fold(state, convolution, batch_norm)?);
         }
         let head = (array(state, "fc.weight")?.tensor()?, array(state, "fc.bias")?.tensor()?);
-        Ok(Self { architecture, layers: FoldedLayers { folded }, head })
+        Ok(Self { architecture, layers: FoldedLayers { folded }, head, _buffers: Lease::default() })
     }
 
-    /// Images (N, 3, S, S) → unit-norm features (N, D) and logits (N, C).
+    /// Images (N, channels, S, S) → unit-norm features (N, D) and logits (N, C).
     pub fn forward(&self, images: &Tensor) -> Result<Outputs> {
-        let images = images.permute((0, 2, 3, 1))?.contiguous()?;
-        let features = normalise(&self.architecture.backbone.features(&self.layers, &images)?)?;
+        let images = Node::constant(Activations::from_views(&[images])?);
+        let features = self.architecture.backbone.features(&mut &self.layers, &images)?;
+        let features = normalise(&features.value().rows()?)?;
         let scaled = (&features * self.architecture.feature_scale)?;
         let logits = linear(&scaled, &self.head.0, &self.head.1)?;
         Ok(Outputs { features, logits })
@@ -48,18 +53,22 @@ struct FoldedLayers {
     folded: BTreeMap<String, (Tensor, Tensor)>,
 }
 
-impl Layers for FoldedLayers {
-    fn convolution_batch_norm(
-        &self,
-        [convolution, _]: [&str; 2],
-        x: &Tensor,
-        shape: ConvolutionShape,
-        relu: bool,
-    ) -> candle_core::Result<Tensor> {
-        let Some((weight, bias)) = self.folded.get(convolution) else {
-            candle_core::bail!("the network has no convolution `{convolution}`");
+impl Layers for &FoldedLayers {
+    fn convolution_batch_norm(&mut self, x: &Node, layer: &ConvolutionLayer) -> candle_core::Result<Node> {
+        let Some((weight, bias)) = self.folded.get(layer.convolution) else {
+            candle_core::bail!("the network has no convolution `{}`", layer.convolution);
         };
-        convolution_bias(x, weight, bias, shape.stride, shape.padding, relu)
+        let shape = [layer.shape.stride, layer.shape.padding];
+        let shortcut = layer.shortcut.map(Node::value);
+        Ok(Node::constant(convolution_bias(x.value(), weight, bias, shape, shortcut, layer.relu)?))
+    }
+
+    fn max_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
+        Ok(Node::constant(max_pool::forward(x.value())?.0))
+    }
+
+    fn average_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
+        Ok(Node::constant(average_pool::forward(x.value())?))
     }
 }
 

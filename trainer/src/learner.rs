@@ -6,12 +6,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Var, bail};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::TrainerConfig;
-use crate::engine::storage::with_numbers;
+use crate::engine::scratch::Lease;
+use crate::engine::tape::Gradients;
 use crate::engine::timing::{Operator, timed};
 use crate::engine::{adam, ema};
 use crate::methods::{Loss, Method, StepBatch, value};
@@ -48,6 +48,7 @@ pub struct Learner {
     /// Optimiser steps since the corpus's first round.
     steps: u64,
     settings: Settings,
+    _buffers: Lease,
 }
 
 /// What a step needs of the configuration.
@@ -98,7 +99,14 @@ impl Learner {
             dropout: config.dropout,
         };
         let student = Student::new(architecture, &state.student, state.batches)?;
-        Ok(Self { student, teacher: state.teacher, moments: state.moments, steps: state.steps, settings })
+        Ok(Self {
+            student,
+            teacher: state.teacher,
+            moments: state.moments,
+            steps: state.steps,
+            settings,
+            _buffers: Lease::default(),
+        })
     }
 
     /// The student.
@@ -141,7 +149,8 @@ impl Learner {
         if !total.is_finite() {
             return Err(Error::Diverged { epoch, step, loss: total });
         }
-        self.update(&loss.total.backward()?)?;
+        let gradients = self.gradients(&loss)?;
+        self.update(&gradients)?;
         Ok(loss)
     }
 
@@ -155,13 +164,19 @@ impl Learner {
         step: u32,
     ) -> Result<Loss> {
         let dropout = self.settings.dropout;
+        self.student.forget_passes();
         let mut pass = Pass { student: &mut self.student, dropout, streams, epoch, step, calls: 0 };
         let outputs = method.forward(&mut pass, batch)?;
         method.loss(&outputs, batch)
     }
 
+    /// The way back: gradients of the loss last computed.
+    pub fn gradients(&mut self, loss: &Loss) -> Result<Gradients> {
+        self.student.gradients(&loss.total)
+    }
+
     /// The second half: Adam, EMA, decay. A parameter without a gradient is not moved by Adam.
-    pub fn update(&mut self, gradients: &GradStore) -> Result<()> {
+    pub fn update(&mut self, gradients: &Gradients) -> Result<()> {
         self.steps += 1;
         let settings = self.settings;
         let update = adam::Update {
@@ -176,7 +191,8 @@ impl Learner {
             else {
                 return Err(candle_core::Error::Msg(format!("no optimiser state for `{name}`")).into());
             };
-            move_parameter(parameter, gradients, [first, second, teacher], &update)?;
+            let arrays = RefCell::new([first.values.as_mut_slice(), &mut second.values, &mut teacher.values]);
+            parameter.inplace_op1(&Step { gradient: gradients.of(parameter), arrays, update: &update })?;
         }
         let factor = if settings.decay_buffers { settings.student_factor } else { 1.0 };
         for (name, buffer) in self.student.buffers_mut() {
@@ -186,23 +202,6 @@ impl Learner {
         }
         Ok(())
     }
-}
-
-fn move_parameter(
-    parameter: &Var,
-    gradients: &GradStore,
-    [first, second, teacher]: [&mut Array; 3],
-    update: &adam::Update,
-) -> Result<()> {
-    let mut apply = |gradient: Option<&[f32]>| {
-        let arrays = RefCell::new([first.values.as_mut_slice(), &mut second.values, &mut teacher.values]);
-        parameter.inplace_op1(&Step { gradient, arrays, update })
-    };
-    match gradients.get(parameter) {
-        Some(gradient) => with_numbers(gradient, |gradient| apply(Some(gradient)))?,
-        None => apply(None)?,
-    }
-    Ok(())
 }
 
 /// The update of one parameter, in place in candle's storage.
@@ -238,11 +237,10 @@ impl InplaceOp1 for Step<'_> {
 }
 
 /// Norms of all gradients by parameter name; 0 for a parameter that none reached. For checks and diagnostics.
-pub fn gradient_norms(student: &Student, gradients: &GradStore) -> Result<BTreeMap<String, f64>> {
-    let norm = |parameter: &Var| -> Result<f64> {
-        let Some(gradient) = gradients.get(parameter) else { return Ok(0.0) };
-        let values = gradient.flatten_all()?.to_vec1::<f32>()?;
-        Ok(values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt())
+pub fn gradient_norms(student: &Student, gradients: &Gradients) -> BTreeMap<String, f64> {
+    let norm = |parameter: &Var| {
+        let values = gradients.of(parameter).unwrap_or_default();
+        values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
     };
-    student.parameters().iter().map(|(name, parameter)| Ok((name.clone(), norm(parameter)?))).collect()
+    student.parameters().iter().map(|(name, parameter)| (name.clone(), norm(parameter))).collect()
 }

@@ -10,11 +10,12 @@ use image::RgbImage;
 use marginalia_datasets::{Limits, decode};
 use rayon::prelude::*;
 
-use crate::config::{ChannelOrder, TrainerConfig};
+use crate::config::TrainerConfig;
 use crate::methods::{StepBatch, Views};
 use crate::sampler::Sampler;
 use crate::streams::{Purpose, Stream, Streams};
-use crate::views::{Strong, Weak, pixels};
+use crate::views::pixels::Input;
+use crate::views::{Strong, Weak};
 use crate::{Error, Result};
 
 /// Where image bytes come from. `indices` may come in any order and repeat; the answer has one image per index.
@@ -168,10 +169,10 @@ impl Loader<'_> {
             .map(|(place, (slot, image))| self.prepare(step, place as u64, *slot, image))
             .collect::<Result<Vec<Prepared>>>()?;
         let (labelled, unlabelled) = prepared.split_at(self.config.batch_labelled.min(prepared.len()));
-        let side = self.config.image_size;
+        let input = Input::new(self.config);
         let view = |faces: &[Prepared], view: usize| {
             let numbers = faces.iter().flat_map(|face| face.planes[view].iter().copied()).collect();
-            pixels::tensor(numbers, faces.len(), side)
+            input.tensor(numbers, faces.len())
         };
         let weak = if unlabelled.is_empty() { 0 } else { self.views.weak };
         let strong = if unlabelled.is_empty() { 0 } else { self.views.strong };
@@ -194,7 +195,8 @@ impl Loader<'_> {
     fn prepare(&self, step: u32, place: u64, mut slot: Slot, image: &[u8]) -> Result<Prepared> {
         let mut undecodable = Vec::new();
         let mut replacements = self.streams.stream(self.epoch, step, Purpose::Replacement, place);
-        let mut face = decode_face(image, self.config.channel_order);
+        let input = Input::new(self.config);
+        let mut face = decode_face(image, input);
         let face = loop {
             if let Some(face) = face {
                 break face;
@@ -211,41 +213,41 @@ impl Loader<'_> {
             }
             slot.position = replacements.below(count);
             let image = fetch(self.data.source.as_ref(), &[self.index(slot)])?;
-            face = image.first().and_then(|image| decode_face(image, self.config.channel_order));
+            face = image.first().and_then(|image| decode_face(image, input));
         };
         let purpose = if slot.labelled { Purpose::LabelledViews } else { Purpose::UnlabelledViews };
         let stream = |view: u64| self.streams.stream(self.epoch, step, purpose, place * VIEW_ITEMS + view);
-        let side = self.config.image_size as u32;
+        let side = input.side as u32;
         let (weak, strong) = if slot.labelled { (1, 0) } else { (self.views.weak, self.views.strong) };
-        let weak = (0..weak as u64).map(|view| planes(&Weak::draw(&mut stream(view), side).apply(&face)));
+        let weak = (0..weak as u64).map(|view| planes(&Weak::draw(&mut stream(view), side).apply(&face), input));
         let strong = (0..strong as u64).map(|view| {
             let draws = &mut stream(VIEW_ITEMS / 2 + view);
-            planes(&Strong::draw(draws, face.width(), face.height(), side).apply(&face))
+            planes(&Strong::draw(draws, face.width(), face.height(), side).apply(&face), input)
         });
         Ok(Prepared { position: slot.position, planes: weak.chain(strong).collect(), undecodable })
     }
 }
 
-fn planes(view: &RgbImage) -> Vec<f32> {
+fn planes(view: &RgbImage, input: Input) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(view.as_raw().len());
-    pixels::append_planes(view, &mut numbers);
+    input.append_planes(view, &mut numbers);
     numbers
 }
 
 /// A weak view's numbers, for measuring and scoring.
-pub(crate) fn weak_planes(face: &RgbImage, side: usize, stream: &mut Stream) -> Vec<f32> {
-    planes(&Weak::draw(stream, side as u32).apply(face))
+pub(crate) fn weak_planes(face: &RgbImage, input: Input, stream: &mut Stream) -> Vec<f32> {
+    planes(&Weak::draw(stream, input.side as u32).apply(face), input)
 }
 
 /// The plain view's numbers.
-pub(crate) fn plain_planes(face: &RgbImage, side: usize) -> Vec<f32> {
-    planes(&pixels::plain(face, side as u32))
+pub(crate) fn plain_planes(face: &RgbImage, input: Input) -> Vec<f32> {
+    planes(&input.plain(face), input)
 }
 
-/// The face in the network's channel order; `None` where it cannot be decoded.
-pub(crate) fn decode_face(image: &[u8], order: ChannelOrder) -> Option<RgbImage> {
+/// The face in the network's colours; `None` where it cannot be decoded.
+pub(crate) fn decode_face(image: &[u8], input: Input) -> Option<RgbImage> {
     match decode(image, &Limits::default()) {
-        Ok(face) => Some(pixels::order_channels(face, order)),
+        Ok(face) => Some(input.colours(face)),
         Err(reason) => {
             tracing::debug!(%reason, "a face could not be decoded");
             None

@@ -1,16 +1,21 @@
 //! The student: a backbone and a linear head whose parameters take gradients, in train mode.
 //!
-//! In: views of one step, (N, 3, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All views go
+//! In: views of one step, (N, channels, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All views go
 //! through in one batch, and BatchNorm treats each as a batch of its own ([`crate::engine::batch_norm`]).
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 
-use crate::backbones::{self, Backbone, ConvolutionShape, Layers, Role, TensorSpec};
+use crate::backbones::{self, Backbone, ConvolutionLayer, Layers, Role, TensorSpec};
 use crate::config::TrainerConfig;
-use crate::engine::batch_norm::{Statistics, batch_norm};
+use crate::engine::average_pool::global_average_pool;
+use crate::engine::batch_norm::{Layer, Statistics, batch_norm};
+use crate::engine::maps::Activations;
+use crate::engine::max_pool::max_pool;
+use crate::engine::scratch::Scratch;
+use crate::engine::storage::with_numbers;
+use crate::engine::tape::{Gradients, Node, Tape};
 use crate::engine::{convolution::convolution, dropout::dropout, linear::linear, normalise::normalise};
 use crate::state_dict::{Array, StateDict};
 use crate::streams::{Purpose, Stream, Streams};
@@ -22,6 +27,8 @@ pub struct Architecture {
     pub backbone: &'static dyn Backbone,
     /// Factor on the number of channels.
     pub width: f64,
+    /// Channels of its images: 3, or 1 for grey.
+    pub input_channels: usize,
     /// Rows of the head.
     pub classes: usize,
     /// Factor on the unit-norm feature before the head.
@@ -32,7 +39,13 @@ impl Architecture {
     /// The network that a configuration asks for.
     pub fn new(config: &TrainerConfig, classes: usize) -> Result<Self> {
         let backbone = backbones::named(&config.backbone)?;
-        Ok(Self { backbone, width: config.width, classes, feature_scale: config.feature_scale })
+        Ok(Self {
+            backbone,
+            width: config.width,
+            input_channels: config.input_channels,
+            classes,
+            feature_scale: config.feature_scale,
+        })
     }
 
     /// Length of a feature row.
@@ -44,7 +57,7 @@ impl Architecture {
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let inputs = self.feature_size();
         let role = Role::Linear { inputs };
-        let mut tensors = self.backbone.tensors(self.width);
+        let mut tensors = self.backbone.tensors(self.width, self.input_channels);
         tensors.push(TensorSpec { name: "fc.weight".to_owned(), shape: vec![self.classes, inputs], role });
         tensors.push(TensorSpec { name: "fc.bias".to_owned(), shape: vec![self.classes], role });
         tensors
@@ -108,6 +121,15 @@ pub struct Student {
     buffers: StateDict,
     /// Batches BatchNorm has seen, over all rounds (torchvision's `num_batches_tracked`).
     batches: u64,
+    /// The body's passes since the last gradients.
+    passes: Vec<BodyPass>,
+}
+
+/// One pass through the body. candle's graph begins at its features, a variable there; the body's own tape ends at them.
+struct BodyPass {
+    tape: Tape,
+    features: Node,
+    variable: Var,
 }
 
 impl Student {
@@ -122,7 +144,7 @@ impl Student {
                 buffers.insert(spec.name, array.clone());
             }
         }
-        Ok(Self { architecture, parameters, buffers, batches })
+        Ok(Self { architecture, parameters, buffers, batches, passes: Vec::new() })
     }
 
     /// The network's shape.
@@ -162,11 +184,14 @@ impl Student {
     /// One pass in train mode over `views`; running statistics move once per view, in order.
     fn forward(&mut self, views: &[&Tensor], rate: f64, stream: &mut Stream) -> Result<Vec<Outputs>> {
         let groups = views.iter().map(|view| view.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
-        let images = Tensor::cat(views, 0)?.permute((0, 2, 3, 1))?.contiguous()?;
-        let layers = TrainLayers { parameters: &self.parameters, groups: &groups, seen: RefCell::default() };
-        let features = self.architecture.backbone.features(&layers, &images)?;
-        let seen = layers.seen.into_inner();
-        let features = normalise(&dropout(&features, rate, stream)?)?;
+        let images = Node::constant(Activations::from_views(views)?);
+        let mut layers =
+            TrainLayers { parameters: &self.parameters, groups: &groups, tape: Tape::default(), seen: Vec::new() };
+        let body = self.architecture.backbone.features(&mut layers, &images)?;
+        let TrainLayers { tape, seen, .. } = layers;
+        let variable = Var::from_tensor(&body.value().rows()?)?;
+        let features = normalise(&dropout(&variable, rate, stream)?)?;
+        self.passes.push(BodyPass { tape, features: body, variable });
         let scaled = (&features * self.architecture.feature_scale)?;
         let logits = linear(&scaled, self.parameter("fc.weight")?, self.parameter("fc.bias")?)?;
         for (name, statistics) in seen {
@@ -181,6 +206,29 @@ impl Student {
             start += count;
         }
         Ok(outputs)
+    }
+
+    /// Forgets passes whose gradients nobody asked for.
+    pub(crate) fn forget_passes(&mut self) {
+        self.passes.clear();
+    }
+
+    /// Gradients of `loss` with respect to every parameter it reaches: candle's down to the features of the passes since
+    /// the last call, then each pass's own.
+    pub(crate) fn gradients(&mut self, loss: &Tensor) -> Result<Gradients> {
+        let store = loss.backward()?;
+        let mut gradients = Gradients::default();
+        for BodyPass { tape, features, variable } in self.passes.drain(..) {
+            let Some(dy) = store.get(&variable) else { continue };
+            let dy = with_numbers(dy, |dy| Ok(Scratch::of(dy)))?;
+            gradients.add_parameters(tape.backward(features, dy)?);
+        }
+        for parameter in self.parameters.values() {
+            if let Some(gradient) = store.get(parameter) {
+                gradients.add_of(parameter, with_numbers(gradient, |gradient| Ok(Scratch::of(gradient)))?);
+            }
+        }
+        Ok(gradients)
     }
 
     fn parameter(&self, name: &str) -> candle_core::Result<&Tensor> {
@@ -208,25 +256,32 @@ fn parameter<'a>(parameters: &'a BTreeMap<String, Var>, name: &str) -> candle_co
 struct TrainLayers<'a> {
     parameters: &'a BTreeMap<String, Var>,
     groups: &'a [usize],
+    tape: Tape,
     /// What each BatchNorm saw; applied after the pass, when nothing borrows the student.
-    seen: RefCell<Vec<(String, Statistics)>>,
+    seen: Vec<(String, Statistics)>,
 }
 
 impl Layers for TrainLayers<'_> {
-    fn convolution_batch_norm(
-        &self,
-        [convolution_name, batch_norm_name]: [&str; 2],
-        x: &Tensor,
-        shape: ConvolutionShape,
-        relu: bool,
-    ) -> candle_core::Result<Tensor> {
-        let weight = parameter(self.parameters, &format!("{convolution_name}.weight"))?;
-        let y = convolution(x, weight, shape.stride, shape.padding)?;
-        let scale = parameter(self.parameters, &format!("{batch_norm_name}.weight"))?;
-        let shift = parameter(self.parameters, &format!("{batch_norm_name}.bias"))?;
-        let (y, statistics) = batch_norm(&y, scale, shift, self.groups, relu)?;
-        self.seen.borrow_mut().push((batch_norm_name.to_owned(), statistics));
+    fn convolution_batch_norm(&mut self, x: &Node, layer: &ConvolutionLayer) -> candle_core::Result<Node> {
+        let weight = parameter(self.parameters, &format!("{}.weight", layer.convolution))?;
+        let y = convolution(&mut self.tape, x, weight, layer.shape.stride, layer.shape.padding)?;
+        let normalised = Layer {
+            weight: parameter(self.parameters, &format!("{}.weight", layer.batch_norm))?,
+            bias: parameter(self.parameters, &format!("{}.bias", layer.batch_norm))?,
+            shortcut: layer.shortcut,
+            relu: layer.relu,
+        };
+        let (y, statistics) = batch_norm(&mut self.tape, &y, &normalised, self.groups)?;
+        self.seen.push((layer.batch_norm.to_owned(), statistics));
         Ok(y)
+    }
+
+    fn max_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
+        max_pool(&mut self.tape, x)
+    }
+
+    fn average_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
+        global_average_pool(&mut self.tape, x)
     }
 }
 
@@ -242,7 +297,7 @@ pub struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Sends views (n, 3, S, S) through the student in train mode, as one batch with statistics per view.
+    /// Sends views (n, channels, S, S) through the student in train mode, as one batch with statistics per view.
     pub fn forward(&mut self, views: &[&Tensor]) -> Result<Vec<Outputs>> {
         let mut stream = self.streams.stream(self.epoch, self.step, Purpose::Dropout, self.calls);
         self.calls += 1;

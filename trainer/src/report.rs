@@ -26,6 +26,9 @@ pub struct StepReport {
     pub split: u64,
     /// Duration of the step, waiting for its batch included.
     pub seconds: f64,
+    /// Of that, how long it waited for its batch.
+    #[serde(default)]
+    pub waiting_seconds: f64,
 }
 
 /// What one epoch did.
@@ -60,6 +63,10 @@ pub struct EpochReport {
     pub seconds: f64,
     /// Duration of the steps alone.
     pub training_seconds: f64,
+    /// Of that, how long steps waited for their batches, the first batch of the epoch included. More than a twentieth says
+    /// that the loader is too slow: more `loader_threads`, smaller files, a faster disk.
+    #[serde(default)]
+    pub waiting_seconds: f64,
     /// Steps per second over the training part.
     pub steps_per_second: f64,
 }
@@ -86,8 +93,15 @@ pub struct ClassReport {
 }
 
 impl StepReport {
-    pub(crate) fn at(epoch: u32, step: u32, steps: u32, seconds: f64) -> Self {
-        Self { epoch, step, steps, losses: Vec::new(), accepted: 0, split: 0, seconds }
+    pub(crate) fn at(epoch: u32, step: u32, steps: u32, seconds: f64, waiting_seconds: f64) -> Self {
+        Self { epoch, step, steps, losses: Vec::new(), accepted: 0, split: 0, seconds, waiting_seconds }
+    }
+}
+
+impl EpochReport {
+    /// Share of the steps' time that they waited for their batches, in 0..=1.
+    pub fn waiting_share(&self) -> f64 {
+        self.waiting_seconds / self.training_seconds.max(f64::MIN_POSITIVE)
     }
 }
 
@@ -98,6 +112,7 @@ pub(crate) struct Tally {
     losses: Vec<(String, f64)>,
     subset_one: u64,
     subset_two: u64,
+    waiting_seconds: f64,
     accepted_by_class: Vec<u64>,
     /// Ordered, so that a report does not depend on threads.
     undecodable: BTreeSet<String>,
@@ -110,6 +125,7 @@ impl Tally {
             losses: Vec::new(),
             subset_one: 0,
             subset_two: 0,
+            waiting_seconds: 0.0,
             accepted_by_class: vec![0; classes],
             undecodable: BTreeSet::new(),
         }
@@ -118,6 +134,7 @@ impl Tally {
     /// Adds a step's loss, and completes its report.
     pub fn add_step(&mut self, loss: &Loss, mut report: StepReport) -> Result<StepReport> {
         self.steps += 1;
+        self.waiting_seconds += report.waiting_seconds;
         report.losses.push(("total".to_owned(), value(&loss.total)?));
         report.losses.extend(loss.parts.iter().map(|(name, value)| ((*name).to_owned(), *value)));
         for (name, value) in &report.losses {
@@ -157,6 +174,10 @@ impl Tally {
 
     pub fn subset_two(&self) -> u64 {
         self.subset_two
+    }
+
+    pub fn waiting_seconds(&self) -> f64 {
+        self.waiting_seconds
     }
 
     pub fn accepted_by_class(&self) -> &[u64] {

@@ -19,7 +19,6 @@ use crate::loader::{decode_face, plain_planes, weak_planes};
 use crate::margin::{largest, softmax_rows};
 use crate::network::Outputs;
 use crate::streams::Streams;
-use crate::views::pixels;
 use crate::{Result, state_dict::StateDict};
 
 /// What the teacher thinks of one face.
@@ -111,10 +110,10 @@ impl Scorer {
         I: AsRef<str> + Sync,
         B: AsRef<[u8]> + Sync,
     {
-        let (side, hash, views) = (self.teacher.image_size, &self.teacher.hash, self.teacher.k_weak);
+        let (input, hash, views) = (self.teacher.input, &self.teacher.hash, self.teacher.k_weak);
         let planes = |(face_id, image): &(I, B)| {
             let face = self.decode(image.as_ref())?;
-            let view = |view| weak_planes(&face, side, &mut Streams::of_face(face_id.as_ref(), hash, view));
+            let view = |view| weak_planes(&face, input, &mut Streams::of_face(face_id.as_ref(), hash, view));
             Some((0..views as u64).flat_map(view).collect())
         };
         self.in_batches(faces, views, planes, |outputs| scores(outputs, views))
@@ -132,11 +131,11 @@ impl Scorer {
     }
 
     fn plain(&self, image: &[u8]) -> Option<Vec<f32>> {
-        Some(plain_planes(&self.decode(image)?, self.teacher.image_size))
+        Some(plain_planes(&self.decode(image)?, self.teacher.input))
     }
 
     fn decode(&self, image: &[u8]) -> Option<RgbImage> {
-        decode_face(image, self.teacher.channel_order)
+        decode_face(image, self.teacher.input)
     }
 
     /// Makes every item's views, sends them through in batches, and puts the answers back in order.
@@ -169,7 +168,7 @@ impl Scorer {
             return Ok(vec![None; planes.len()]);
         }
         let numbers: Vec<f32> = planes.into_iter().flatten().flatten().collect();
-        let outputs = self.inference.forward(&pixels::tensor(numbers, count, self.teacher.image_size)?)?;
+        let outputs = self.inference.forward(&self.teacher.input.tensor(numbers, count)?)?;
         let mut answers = answers(&outputs)?.into_iter();
         Ok(decodable.into_iter().map(|decodable| if decodable { answers.next() } else { None }).collect())
     }

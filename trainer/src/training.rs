@@ -27,6 +27,7 @@ use crate::network::Architecture;
 use crate::report::{ClassReport, EpochReport, StepReport, Tally};
 use crate::shortage::shortages;
 use crate::streams::Streams;
+use crate::views::pixels::Input;
 use crate::weights::{self, LoadedWeights};
 use crate::{Error, Result};
 
@@ -248,6 +249,7 @@ impl Training {
             undecodable: tally.undecodable(),
             seconds: started.elapsed().as_secs_f64(),
             training_seconds,
+            waiting_seconds: tally.waiting_seconds(),
             steps_per_second: f64::from(self.config.steps_per_epoch) / training_seconds.max(f64::MIN_POSITIVE),
         })
     }
@@ -309,6 +311,7 @@ impl Training {
                     return Err(Error::Cancelled);
                 }
                 let Loaded { batch, faces, undecodable } = receiver.recv().map_err(|_| Error::LoaderEnded)??;
+                let waiting = started.elapsed().as_secs_f64();
                 undecodable.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
                 let stop = |what| Error::NotFinite { what, epoch, step, faces, last_good: last_good.clone() };
                 let loss = match pool.install(|| learner.step(method.as_mut(), &batch, streams, epoch, step)) {
@@ -319,7 +322,7 @@ impl Training {
                     return Err(stop(format!("the gradient left `{name}` without finite numbers")));
                 }
                 let seconds = started.elapsed().as_secs_f64();
-                observe(tally.add_step(&loss, StepReport::at(epoch, step, steps, seconds))?);
+                observe(tally.add_step(&loss, StepReport::at(epoch, step, steps, seconds, waiting))?);
                 Ok(())
             };
             let done = (1..=steps).try_for_each(&mut take_step);
@@ -335,8 +338,7 @@ impl Training {
         let evaluation = Evaluation {
             inference: &inference,
             pool: &self.pool,
-            side: self.config.image_size,
-            channel_order: self.config.channel_order,
+            input: Input::new(&self.config),
             batch: self.config.batch_scoring,
             control,
         };
@@ -376,6 +378,7 @@ fn check_compatible(state: &TrainingState, config: &TrainerConfig, classes: &Cla
     let pairs = [
         ("backbone", state.config.backbone.clone(), config.backbone.clone()),
         ("width", state.config.width.to_string(), config.width.to_string()),
+        ("input_channels", state.config.input_channels.to_string(), config.input_channels.to_string()),
         ("feature_scale", state.config.feature_scale.to_string(), config.feature_scale.to_string()),
         ("classes", state.classes.join(","), classes.names().join(",")),
     ];

@@ -2,9 +2,10 @@
 
 mod resnet;
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
 use crate::Error;
+use crate::engine::tape::Node;
 
 /// A tensor that a backbone or head owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,14 +48,25 @@ impl Role {
 /// The operations that a backbone is written in. Training and inference implement them differently: one keeps
 /// gradients and batch statistics, the other has BatchNorm folded into the convolutions.
 pub trait Layers {
-    /// Convolution `convolution` and BatchNorm `batch_norm` (names without `.weight`), then ReLU where `relu`.
-    fn convolution_batch_norm(
-        &self,
-        names: [&str; 2],
-        x: &Tensor,
-        shape: ConvolutionShape,
-        relu: bool,
-    ) -> Result<Tensor>;
+    /// Convolution and BatchNorm, and what follows them.
+    fn convolution_batch_norm(&mut self, x: &Node, layer: &ConvolutionLayer) -> Result<Node>;
+    /// Max-pool 3×3, stride 2.
+    fn max_pool(&mut self, x: &Node) -> Result<Node>;
+    /// From maps to one row per image.
+    fn average_pool(&mut self, x: &Node) -> Result<Node>;
+}
+
+/// A convolution, the BatchNorm behind it, and what is done to their result.
+pub struct ConvolutionLayer<'a> {
+    /// Name without `.weight`.
+    pub convolution: &'a str,
+    /// Name without `.weight`.
+    pub batch_norm: &'a str,
+    pub shape: ConvolutionShape,
+    /// Added to the result.
+    pub shortcut: Option<&'a Node>,
+    /// Whether negative values are then cut.
+    pub relu: bool,
 }
 
 /// Stride, padding of one convolution.
@@ -70,10 +82,10 @@ pub trait Backbone: Send + Sync {
     fn name(&self) -> &'static str;
     /// Length of a feature row at this width.
     fn feature_size(&self, width: f64) -> usize;
-    /// Every tensor at this width, in torchvision's order, without the head.
-    fn tensors(&self, width: f64) -> Vec<TensorSpec>;
-    /// Images (N, H, W, 3) → features (N, `feature_size`).
-    fn features(&self, layers: &dyn Layers, images: &Tensor) -> Result<Tensor>;
+    /// Every tensor at this width over so many input channels, in torchvision's order, without the head.
+    fn tensors(&self, width: f64, input_channels: usize) -> Vec<TensorSpec>;
+    /// Images (N, H, W, input channels) → features (N, 1, 1, `feature_size`).
+    fn features(&self, layers: &mut dyn Layers, images: &Node) -> Result<Node>;
 }
 
 macro_rules! registry {

@@ -1,9 +1,9 @@
 //! Residual networks of basic blocks (He et al. 2016), with torchvision's layout and key names.
 
-use candle_core::{Result, Tensor};
+use candle_core::Result;
 
-use super::{Backbone, ConvolutionShape, Layers, Role, TensorSpec};
-use crate::engine::{add_relu::add_relu, average_pool::global_average_pool, max_pool::max_pool};
+use super::{Backbone, ConvolutionLayer, ConvolutionShape, Layers, Role, TensorSpec};
+use crate::engine::tape::Node;
 
 /// A ResNet by its numbers of blocks per stage and channels of the first stage (doubled in every further one).
 pub struct ResNet {
@@ -43,10 +43,10 @@ impl Backbone for ResNet {
         self.stage_channels(width, 3)
     }
 
-    fn tensors(&self, width: f64) -> Vec<TensorSpec> {
+    fn tensors(&self, width: f64, input_channels: usize) -> Vec<TensorSpec> {
         let mut tensors = Vec::new();
         let first = self.stage_channels(width, 0);
-        convolution_tensors(&mut tensors, "conv1", "bn1", [first, 3, 7]);
+        convolution_tensors(&mut tensors, "conv1", "bn1", [first, input_channels, 7]);
         for (name, stride, inputs, outputs) in self.all_blocks(width) {
             convolution_tensors(&mut tensors, &format!("{name}.conv1"), &format!("{name}.bn1"), [outputs, inputs, 3]);
             convolution_tensors(&mut tensors, &format!("{name}.conv2"), &format!("{name}.bn2"), [outputs, outputs, 3]);
@@ -58,30 +58,30 @@ impl Backbone for ResNet {
         tensors
     }
 
-    fn features(&self, layers: &dyn Layers, images: &Tensor) -> Result<Tensor> {
-        let mut x = layers.convolution_batch_norm(["conv1", "bn1"], images, STEM, true)?;
-        x = max_pool(&x)?;
+    fn features(&self, layers: &mut dyn Layers, images: &Node) -> Result<Node> {
+        let stem =
+            ConvolutionLayer { convolution: "conv1", batch_norm: "bn1", shape: STEM, shortcut: None, relu: true };
+        let mut x = layers.convolution_batch_norm(images, &stem)?;
+        x = layers.max_pool(&x)?;
         // Width plays no part in names and strides; any value lists the same blocks.
         for (name, stride, _, _) in self.all_blocks(1.0) {
-            x = basic_block(layers, &name, stride, &x)?;
+            x = basic_block(layers, &name, stride, x)?;
         }
-        global_average_pool(&x)
+        layers.average_pool(&x)
     }
 }
 
 /// Two 3×3 convolutions around a shortcut, which is a 1×1 convolution where the block halves the maps.
-fn basic_block(layers: &dyn Layers, name: &str, stride: usize, x: &Tensor) -> Result<Tensor> {
-    let part = |part: &str| format!("{name}.{part}");
-    let first = ConvolutionShape { stride, padding: 1 };
-    let second = ConvolutionShape { stride: 1, padding: 1 };
-    let y = layers.convolution_batch_norm([&part("conv1"), &part("bn1")], x, first, true)?;
-    let y = layers.convolution_batch_norm([&part("conv2"), &part("bn2")], &y, second, false)?;
-    if stride == 1 {
-        return add_relu(&y, x);
-    }
-    let shortcut = ConvolutionShape { stride, padding: 0 };
-    let names = [part("downsample.0"), part("downsample.1")];
-    add_relu(&y, &layers.convolution_batch_norm([&names[0], &names[1]], x, shortcut, false)?)
+fn basic_block(layers: &mut dyn Layers, name: &str, stride: usize, x: Node) -> Result<Node> {
+    let mut layer = |part: [&str; 2], x: &Node, [stride, padding]: [usize; 2], shortcut: Option<&Node>, relu: bool| {
+        let [convolution, batch_norm] = part.map(|part| format!("{name}.{part}"));
+        let shape = ConvolutionShape { stride, padding };
+        let layer = ConvolutionLayer { convolution: &convolution, batch_norm: &batch_norm, shape, shortcut, relu };
+        layers.convolution_batch_norm(x, &layer)
+    };
+    let y = layer(["conv1", "bn1"], &x, [stride, 1], None, true)?;
+    let shortcut = if stride == 1 { x } else { layer(["downsample.0", "downsample.1"], &x, [stride, 0], None, false)? };
+    layer(["conv2", "bn2"], &y, [1, 1], Some(&shortcut), true)
 }
 
 /// A convolution [outputs, inputs, kernel] and the BatchNorm behind it.

@@ -1,17 +1,21 @@
-//! BatchNorm in train mode over groups of images, with the ReLU behind it fused in where wanted.
+//! BatchNorm in train mode over groups of images, with the shortcut of a residual block and the ReLU behind it fused in
+//! where wanted.
 //!
 //! A step's views go through the network in one batch, but each is normalised by its own statistics, as if it had
 //! come alone; the running statistics then move once per view, in order. That gives the numbers of separate passes.
 //! Sums run over one image at a time in single precision and over images in double, in the same order on any number of
 //! threads.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::simd::vectorise;
-use super::storage::{slice, tensor, with_numbers};
+use super::maps::Activations;
+use super::scratch::Scratch;
+use super::simd::{LANES, by_vectors, lanes, load, store, vectorise};
+use super::storage::with_numbers;
+use super::tape::{Gradients, Node, Place, Record, Tape};
 use super::timing::{Operator, timed};
 
 /// PyTorch's default ε.
@@ -45,33 +49,63 @@ impl Statistics {
     }
 }
 
-/// Normalises x (N, H, W, C) by the statistics of each group of images, scales by weight (C), shifts by bias (C), and
-/// cuts negative values where `relu`. `groups` are numbers of images that add up to N.
-pub fn batch_norm(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    groups: &[usize],
-    relu: bool,
-) -> Result<(Tensor, Statistics)> {
-    let (images, height, width, channels) = x.dims4()?;
+/// The layer's parameters and what is fused behind it.
+pub struct Layer<'a> {
+    /// Scale (C).
+    pub weight: &'a Tensor,
+    /// Shift (C).
+    pub bias: &'a Tensor,
+    /// Added to the result, of its shape.
+    pub shortcut: Option<&'a Node>,
+    /// Whether negative values are then cut.
+    pub relu: bool,
+}
+
+/// Normalises x (N, H, W, C) by the statistics of each group of images, scales, shifts, and does what is fused behind.
+/// `groups` are numbers of images that add up to N.
+pub fn batch_norm(tape: &mut Tape, x: &Node, layer: &Layer, groups: &[usize]) -> Result<(Node, Statistics)> {
+    let value = x.value();
+    let (images, area, channels) = (value.images, value.maps.area(), value.maps.channels);
     if groups.iter().sum::<usize>() != images {
         bail!("BatchNorm groups {groups:?} do not add up to {images} images");
     }
-    if let Some(group) = groups.iter().find(|&&group| group * height * width < 2) {
-        bail!("BatchNorm needs more than one value per channel in train mode, got {group} images of {height}×{width}");
+    if let Some(group) = groups.iter().find(|&&group| group * area < 2) {
+        let maps = value.maps;
+        bail!("BatchNorm needs more than one value per channel in train mode, got {group} images of {maps:?}");
     }
+    let (weight, bias) = (layer.weight, layer.bias);
     if [weight.dims(), bias.dims()] != [&[channels]; 2] {
         bail!("BatchNorm of {channels} channels with weight {:?} and bias {:?}", weight.shape(), bias.shape());
     }
-    let saved = Arc::new(OnceLock::new());
-    let op = BatchNorm { groups: groups.to_vec(), area: height * width, relu, saved: saved.clone() };
-    let y = x.contiguous()?.apply_op3(&weight.contiguous()?, &bias.contiguous()?, op)?;
-    let Some(saved) = saved.get() else { bail!("BatchNorm: no statistics after forward") };
-    let by_group = |pick: fn(&Moments) -> &Vec<f32>| saved.iter().map(|group| pick(group).clone()).collect();
-    let count = groups.iter().map(|images| images * height * width).collect();
+    let shortcut = layer.shortcut.map(Node::value);
+    if shortcut.is_some_and(|shortcut| (shortcut.images, shortcut.maps) != (images, value.maps)) {
+        bail!("BatchNorm of {:?} with a shortcut of another shape", value.maps);
+    }
+    let op = BatchNorm { groups: groups.to_vec(), area, relu: layer.relu };
+    let mut y = Scratch::take(value.numbers().len());
+    let moments = with_numbers(weight, |weight| {
+        with_numbers(bias, |bias| {
+            Ok(timed(Operator::BatchNorm, || {
+                let moments = op.moments(value.numbers(), channels);
+                op.normalise(value.numbers(), [weight, bias], &moments, shortcut.map(Activations::numbers), &mut y);
+                moments
+            }))
+        })
+    })?;
+    let count = groups.iter().map(|images| images * area).collect();
+    let by_group = |pick: fn(&Moments) -> &Vec<f32>| moments.iter().map(|group| pick(group).clone()).collect();
     let statistics = Statistics { mean: by_group(|m| &m.mean), variance: by_group(|m| &m.variance), count };
-    Ok((y, statistics))
+    let y = Arc::new(Activations::new(images, value.maps, y)?);
+    let record = Applied {
+        relu_of: layer.relu.then(|| y.clone()),
+        x: x.clone(),
+        weight: weight.clone(),
+        bias: bias.clone(),
+        shortcut: layer.shortcut.map(Node::place),
+        moments,
+        op,
+    };
+    Ok((tape.result(y, record), statistics))
 }
 
 /// Mean and biased variance of every channel of one group.
@@ -116,15 +150,21 @@ impl ImageMoments {
         vectorise(
             #[inline(always)]
             || {
-                for place in image.chunks_exact(channels) {
-                    mean.iter_mut().zip(place).for_each(|(sum, x)| *sum += x);
-                }
-                mean.iter_mut().for_each(|sum| *sum /= area);
-                for place in image.chunks_exact(channels) {
-                    for ((sum, x), mean) in squares.iter_mut().zip(place).zip(&*mean) {
-                        *sum += (x - mean) * (x - mean);
+                by_vectors!(channels, |first, width, FULL| {
+                    let (mut sum, mut square) = ([0.0; LANES], [0.0; LANES]);
+                    for place in image.chunks_exact(channels) {
+                        let x = load::<FULL>(&place[first..], width);
+                        sum = lanes(|lane| sum[lane] + x[lane]);
                     }
-                }
+                    let here = lanes(|lane| sum[lane] / area);
+                    for place in image.chunks_exact(channels) {
+                        let x = load::<FULL>(&place[first..], width);
+                        let off = lanes(|lane| x[lane] - here[lane]);
+                        square = lanes(|lane| square[lane] + off[lane] * off[lane]);
+                    }
+                    store::<FULL>(&here, &mut mean[first..], width);
+                    store::<FULL>(&square, &mut squares[first..], width);
+                });
             },
         );
         moments
@@ -137,11 +177,23 @@ struct BatchNorm {
     /// Places of an image.
     area: usize,
     relu: bool,
-    /// By group, written by the forward pass.
-    saved: Arc<OnceLock<Vec<Moments>>>,
 }
 
-/// What one image adds to the gradients, by channel: Σ dy and Σ dy · (x − mean), dy with ReLU's zeros put in.
+/// One application, for its gradient.
+struct Applied {
+    op: BatchNorm,
+    x: Node,
+    /// The result, where a ReLU cut it.
+    relu_of: Option<Arc<Activations>>,
+    weight: Tensor,
+    bias: Tensor,
+    /// Where the shortcut's gradient goes, if there was one.
+    shortcut: Option<Place>,
+    /// By group.
+    moments: Vec<Moments>,
+}
+
+/// What one image adds to the gradients, by channel: Σ dy and Σ dy · (x − mean).
 struct ImageSums {
     total: Vec<f32>,
     along: Vec<f32>,
@@ -172,9 +224,14 @@ impl BatchNorm {
         moments
     }
 
-    fn normalise(&self, x: &[f32], weight: &[f32], bias: &[f32], moments: &[Moments], y: &mut [f32]) {
-        let channels = weight.len();
-        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+    fn normalise(
+        &self,
+        x: &[f32],
+        [weight, bias]: [&[f32]; 2],
+        moments: &[Moments],
+        shortcut: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
         let scales: Vec<Vec<f32>> = moments
             .iter()
             .map(|group| {
@@ -182,48 +239,80 @@ impl BatchNorm {
             })
             .collect();
         let group_of = self.group_of();
-        let size = self.area * channels;
+        let size = self.area * weight.len();
         y.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate().for_each(|(image, (y, x))| {
-            let (mean, scale) = (&moments[group_of[image]].mean, &scales[group_of[image]]);
-            vectorise(
-                #[inline(always)]
-                || {
-                    for (y, x) in y.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                        let constants = mean.iter().zip(scale).zip(bias);
-                        for ((y, x), ((mean, scale), bias)) in y.iter_mut().zip(x).zip(constants) {
-                            // The mean comes off first: folded into the bias, it would cost digits where it is large.
-                            *y = ((x - mean) * scale + bias).max(floor);
-                        }
-                    }
-                },
-            );
+            let constants = [&moments[group_of[image]].mean, &scales[group_of[image]], bias];
+            match shortcut {
+                Some(shortcut) => self.normalise_image::<true>(x, constants, &shortcut[image * size..][..size], y),
+                None => self.normalise_image::<false>(x, constants, x, y),
+            }
         });
     }
 
-    fn image_sums(&self, x: &[f32], y: &[f32], dy: &[f32], mean: &[f32]) -> ImageSums {
+    /// `shortcut` is read where `ADD`.
+    fn normalise_image<const ADD: bool>(
+        &self,
+        x: &[f32],
+        [mean, scale, bias]: [&[f32]; 3],
+        shortcut: &[f32],
+        y: &mut [f32],
+    ) {
         let channels = mean.len();
-        let mut sums = ImageSums { total: vec![0.0; channels], along: vec![0.0; channels] };
-        let ImageSums { total, along } = &mut sums;
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         vectorise(
             #[inline(always)]
             || {
-                let places = x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(dy.chunks_exact(channels));
-                for ((x, y), dy) in places {
-                    let sums = total.iter_mut().zip(&mut *along);
-                    for (((((total, along), x), y), dy), mean) in sums.zip(x).zip(y).zip(dy).zip(mean) {
-                        let dy = if *y > floor { *dy } else { 0.0 };
-                        *total += dy;
-                        *along += dy * (x - mean);
+                by_vectors!(channels, |first, width, FULL| {
+                    let [mean, scale, bias] = [mean, scale, bias].map(|values| load::<FULL>(&values[first..], width));
+                    let places = x.chunks_exact(channels).zip(shortcut.chunks_exact(channels));
+                    for (y, (x, shortcut)) in y.chunks_exact_mut(channels).zip(places) {
+                        let x = load::<FULL>(&x[first..], width);
+                        // The mean comes off first: folded into the bias, it would cost digits where it is large.
+                        let mut result = lanes(|lane| (x[lane] - mean[lane]) * scale[lane] + bias[lane]);
+                        if ADD {
+                            let shortcut = load::<FULL>(&shortcut[first..], width);
+                            result = lanes(|lane| result[lane] + shortcut[lane]);
+                        }
+                        let result = lanes(|lane| result[lane].max(floor));
+                        store::<FULL>(&result, &mut y[first..], width);
                     }
-                }
+                });
+            },
+        );
+    }
+
+    /// Puts ReLU's zeros into `dy` where `CUT`, by the result `y`, and sums it up.
+    fn image_sums<const CUT: bool>(&self, x: &[f32], y: &[f32], dy: &mut [f32], mean: &[f32]) -> ImageSums {
+        let channels = mean.len();
+        let mut sums = ImageSums { total: vec![0.0; channels], along: vec![0.0; channels] };
+        vectorise(
+            #[inline(always)]
+            || {
+                by_vectors!(channels, |first, width, FULL| {
+                    let mean = load::<FULL>(&mean[first..], width);
+                    let (mut total, mut along) = ([0.0; LANES], [0.0; LANES]);
+                    let places = x.chunks_exact(channels).zip(y.chunks_exact(channels));
+                    for (dy, (x, y)) in dy.chunks_exact_mut(channels).zip(places) {
+                        let x = load::<FULL>(&x[first..], width);
+                        let mut slope = load::<FULL>(&dy[first..], width);
+                        if CUT {
+                            let y = load::<FULL>(&y[first..], width);
+                            slope = lanes(|lane| if y[lane] > 0.0 { slope[lane] } else { 0.0 });
+                            store::<FULL>(&slope, &mut dy[first..], width);
+                        }
+                        total = lanes(|lane| total[lane] + slope[lane]);
+                        along = lanes(|lane| along[lane] + slope[lane] * (x[lane] - mean[lane]));
+                    }
+                    store::<FULL>(&total, &mut sums.total[first..], width);
+                    store::<FULL>(&along, &mut sums.along[first..], width);
+                });
             },
         );
         sums
     }
 
     /// The slopes of every group, and the gradients of weight and bias.
-    fn slopes(&self, images: &[ImageSums], weight: &[f32], moments: &[Moments]) -> (Vec<Slopes>, Vec<f32>, Vec<f32>) {
+    fn slopes(&self, images: &[ImageSums], weight: &[f32], moments: &[Moments]) -> (Vec<Slopes>, [Vec<f64>; 2]) {
         let channels = weight.len();
         let (mut dweight, mut dbias) = (vec![0.0f64; channels], vec![0.0f64; channels]);
         let mut start = 0;
@@ -245,98 +334,78 @@ impl BatchNorm {
             slopes.push(slope);
             start += images_here;
         }
-        let narrow = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
-        (slopes, narrow(dweight), narrow(dbias))
+        (slopes, [dweight, dbias])
     }
 
-    fn image_gradient(&self, x: &[f32], y: &[f32], dy: &[f32], mean: &[f32], slopes: &Slopes, dx: &mut [f32]) {
+    /// From `dy` to the gradient of x, in place of x.
+    fn image_gradient(&self, x: &mut [f32], dy: &[f32], mean: &[f32], slopes: &Slopes) {
         let channels = mean.len();
-        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         vectorise(
             #[inline(always)]
             || {
-                let places = x.chunks_exact(channels).zip(y.chunks_exact(channels)).zip(dy.chunks_exact(channels));
-                for (dx, ((x, y), dy)) in dx.chunks_exact_mut(channels).zip(places) {
-                    let constants = mean.iter().zip(&slopes.scale).zip(&slopes.total).zip(&slopes.along);
-                    let values = dx.iter_mut().zip(x).zip(y).zip(dy);
-                    for ((((dx, x), y), dy), (((mean, scale), total), along)) in values.zip(constants) {
-                        let dy = if *y > floor { *dy } else { 0.0 };
-                        *dx = scale * (dy - total - (x - mean) * along);
+                by_vectors!(channels, |first, width, FULL| {
+                    let constants = [mean, &slopes.scale, &slopes.total, &slopes.along];
+                    let [mean, scale, total, along] = constants.map(|values| load::<FULL>(&values[first..], width));
+                    for (x, dy) in x.chunks_exact_mut(channels).zip(dy.chunks_exact(channels)) {
+                        let (here, dy) = (load::<FULL>(&x[first..], width), load::<FULL>(&dy[first..], width));
+                        let dx = lanes(|lane| {
+                            scale[lane] * (dy[lane] - total[lane] - (here[lane] - mean[lane]) * along[lane])
+                        });
+                        store::<FULL>(&dx, &mut x[first..], width);
                     }
-                }
+                });
             },
         );
     }
 
-    /// dx, dweight and dbias.
+    /// Turns `x` into its gradient, and `dy` into that of the sum before the ReLU; gives dweight and dbias.
     fn gradients(
         &self,
-        [x, y, dy]: [&[f32]; 3],
+        x: &mut [f32],
+        y: Option<&[f32]>,
+        dy: &mut [f32],
         weight: &[f32],
         moments: &[Moments],
-        dx: &mut [f32],
-    ) -> (Vec<f32>, Vec<f32>) {
+    ) -> [Vec<f64>; 2] {
         let size = self.area * weight.len();
         let group_of = self.group_of();
-        let images = x.par_chunks(size).zip(y.par_chunks(size)).zip(dy.par_chunks(size)).enumerate();
+        let images = dy.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate();
         let sums: Vec<ImageSums> = images
-            .clone()
-            .map(|(image, ((x, y), dy))| self.image_sums(x, y, dy, &moments[group_of[image]].mean))
+            .map(|(image, (dy, x))| {
+                let mean = &moments[group_of[image]].mean;
+                match y {
+                    Some(y) => self.image_sums::<true>(x, &y[image * size..][..size], dy, mean),
+                    None => self.image_sums::<false>(x, x, dy, mean),
+                }
+            })
             .collect();
-        let (slopes, dweight, dbias) = self.slopes(&sums, weight, moments);
-        dx.par_chunks_mut(size).zip(images).for_each(|(dx, (image, ((x, y), dy)))| {
+        let (slopes, parameters) = self.slopes(&sums, weight, moments);
+        x.par_chunks_mut(size).zip(dy.par_chunks(size)).enumerate().for_each(|(image, (x, dy))| {
             let group = group_of[image];
-            self.image_gradient(x, y, dy, &moments[group].mean, &slopes[group], dx);
+            self.image_gradient(x, dy, &moments[group].mean, &slopes[group]);
         });
-        (dweight, dbias)
+        parameters
     }
 }
 
-impl CustomOp3 for BatchNorm {
-    fn name(&self) -> &'static str {
-        "batch-norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        weight: &CpuStorage,
-        lw: &Layout,
-        bias: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight, bias) = (slice(x, lx)?, slice(weight, lw)?, slice(bias, lb)?);
-        let mut y = vec![0.0; x.len()];
-        let moments = timed(Operator::BatchNorm, || {
-            let moments = self.moments(x, weight.len());
-            self.normalise(x, weight, bias, &moments, &mut y);
-            moments
-        });
-        // Only one forward pass happens per application; a second would see the same input.
-        let _ = self.saved.set(moments);
-        Ok((CpuStorage::F32(y), lx.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Some(moments) = self.saved.get() else { bail!("BatchNorm: backward before forward") };
-        let mut dx = vec![0.0; x.elem_count()];
-        let (dweight, dbias) = with_numbers(x, |x| {
-            with_numbers(y, |y| {
-                with_numbers(dy, |dy| {
-                    with_numbers(weight, |weight| {
-                        Ok(timed(Operator::BatchNormGradient, || self.gradients([x, y, dy], weight, moments, &mut dx)))
-                    })
-                })
-            })
+impl Record for Applied {
+    fn backward(self: Box<Self>, mut dy: Scratch, gradients: &mut Gradients) -> Result<()> {
+        let Self { op, x, relu_of, weight, bias, shortcut, moments } = *self;
+        // Nobody reads x any more, so its gradient takes its place.
+        let (place, mut dx) = x.into_parts();
+        let y = relu_of.as_ref().map(|y| y.numbers());
+        let [dweight, dbias] = with_numbers(&weight, |weight| {
+            Ok(timed(Operator::BatchNormGradient, || op.gradients(&mut dx, y, &mut dy, weight, &moments)))
         })?;
-        Ok((Some(tensor(dx, x.shape())?), Some(tensor(dweight, weight.shape())?), Some(tensor(dbias, bias.shape())?)))
+        for (parameter, gradient) in [(weight, dweight), (bias, dbias)] {
+            let mut narrow = Scratch::take(gradient.len());
+            narrow.iter_mut().zip(gradient).for_each(|(to, from)| *to = from as f32);
+            gradients.add_of(&parameter, narrow);
+        }
+        gradients.add(place, dx);
+        if let Some(shortcut) = shortcut {
+            gradients.add(shortcut, dy);
+        }
+        Ok(())
     }
 }

@@ -19,12 +19,40 @@ pub fn padded(columns: usize) -> usize {
     if columns <= PANEL { columns.next_multiple_of(VECTOR) } else { columns.next_multiple_of(PANEL) }
 }
 
-/// Where element (row, inner) of the left-hand side lies.
+/// Where element (row, inner) of the left-hand side lies: at the sum of both offsets. A convolution's patches are never
+/// copied together: their places and their elements are such offsets into the image.
 #[derive(Clone, Copy)]
 pub struct Left<'a> {
     pub values: &'a [f32],
-    pub row_stride: usize,
-    pub inner_stride: usize,
+    pub rows: Offsets<'a>,
+    pub inner: Offsets<'a>,
+}
+
+/// Where the numbers of one dimension lie.
+#[derive(Clone, Copy)]
+pub enum Offsets<'a> {
+    /// So far apart, from 0 on.
+    Even(usize),
+    /// As listed.
+    Listed(&'a [usize]),
+}
+
+impl Offsets<'_> {
+    #[inline(always)]
+    fn at(&self, index: usize) -> usize {
+        match self {
+            Self::Even(step) => index * step,
+            Self::Listed(offsets) => offsets[index],
+        }
+    }
+
+    /// The largest of the first `count`.
+    fn last(&self, count: usize) -> usize {
+        match self {
+            Self::Even(step) => (count - 1) * step,
+            Self::Listed(offsets) => offsets[..count].iter().fold(0, |largest, &offset| largest.max(offset)),
+        }
+    }
 }
 
 /// Where element (inner, column) of the right-hand side lies: panels of [`PANEL`] columns, each row of a panel contiguous.
@@ -67,18 +95,19 @@ pub fn product(
     accumulate: bool,
 ) {
     check([rows, columns, inner], out, left, right);
+    let mut offsets = [0; DEPTH];
     let mut start = 0;
-    while start < inner || start == 0 {
+    while start < inner {
         let depth = DEPTH.min(inner - start);
+        offsets[..depth].iter_mut().enumerate().for_each(|(at, offset)| *offset = left.inner.at(start + at));
         for panel in panels.clone() {
             let first = panel * PANEL;
             let width = PANEL.min(columns - first);
             let block = Block {
-                depth,
                 width,
-                left: left.values[start * left.inner_stride..].as_ptr(),
-                row_stride: left.row_stride,
-                inner_stride: left.inner_stride,
+                left: left.values.as_ptr(),
+                rows: left.rows,
+                inner: &offsets[..depth],
                 right: right.values[panel * right.panel_stride + start * right.inner_stride..].as_ptr(),
                 right_stride: right.inner_stride,
                 accumulate: accumulate || start > 0,
@@ -86,7 +115,7 @@ pub fn product(
             // SAFETY: `check` has seen that every element lies inside its slice.
             unsafe { all_rows(&block, rows, out.start.add(first), out.stride) };
         }
-        start += depth.max(1);
+        start += depth;
     }
 }
 
@@ -121,7 +150,7 @@ impl Out {
 fn check([rows, columns, inner]: [usize; 3], out: Out, left: Left, right: Right) {
     assert!(rows > 0 && columns > 0 && inner > 0, "empty matrix product");
     assert!((rows - 1) * out.stride + columns <= out.length, "matrix product: result too short");
-    let last = (rows - 1) * left.row_stride + (inner - 1) * left.inner_stride;
+    let last = left.rows.last(rows) + left.inner.last(inner);
     assert!(last < left.values.len(), "matrix product: left side too short");
     let last = (columns - 1) / PANEL;
     let width = (columns - last * PANEL).next_multiple_of(VECTOR);
@@ -130,16 +159,28 @@ fn check([rows, columns, inner]: [usize; 3], out: Out, left: Left, right: Right)
 }
 
 /// One panel of results.
-struct Block {
-    depth: usize,
+struct Block<'a> {
     /// Columns that are stored; at most [`PANEL`].
     width: usize,
     left: *const f32,
-    row_stride: usize,
-    inner_stride: usize,
+    rows: Offsets<'a>,
+    /// Offsets of the part of the inner dimension that is worked through.
+    inner: &'a [usize],
     right: *const f32,
     right_stride: usize,
     accumulate: bool,
+}
+
+impl Block<'_> {
+    /// Where rows `first`.. of a tile begin; rows beyond `count` repeat the last one and are dropped later.
+    #[inline(always)]
+    fn offsets<const ROWS: usize>(&self, first: usize, count: usize) -> [usize; ROWS] {
+        let mut offsets = [0; ROWS];
+        for (row, offset) in offsets.iter_mut().enumerate() {
+            *offset = self.rows.at(first + row.min(count - 1));
+        }
+        offsets
+    }
 }
 
 unsafe fn all_rows(block: &Block, rows: usize, out: *mut f32, stride: usize) {
@@ -147,11 +188,11 @@ unsafe fn all_rows(block: &Block, rows: usize, out: *mut f32, stride: usize) {
     unsafe {
         match (level(), block.width.div_ceil(VECTOR)) {
             #[cfg(target_arch = "x86_64")]
-            (Level::Avx512, 1) => avx512::rows::<16, 1>(block, rows, out, stride),
+            (Level::Avx512, 1) => avx512::rows::<8, 1>(block, rows, out, stride),
             #[cfg(target_arch = "x86_64")]
-            (Level::Avx512, 2) => avx512::rows::<12, 2>(block, rows, out, stride),
+            (Level::Avx512, 2) => avx512::rows::<8, 2>(block, rows, out, stride),
             #[cfg(target_arch = "x86_64")]
-            (Level::Avx512, 3) => avx512::rows::<8, 3>(block, rows, out, stride),
+            (Level::Avx512, 3) => avx512::rows::<6, 3>(block, rows, out, stride),
             #[cfg(target_arch = "x86_64")]
             (Level::Avx512, _) => avx512::rows::<6, 4>(block, rows, out, stride),
             #[cfg(target_arch = "x86_64")]
@@ -179,40 +220,34 @@ macro_rules! kernel {
                 stride: usize,
             ) {
                 for row in (0..rows).step_by(ROWS) {
+                    let count = (rows - row).min(ROWS);
+                    let offsets = block.offsets::<ROWS>(row, count);
                     for column in (0..block.width).step_by(VECTORS * $lanes) {
                         // SAFETY: row and column lie inside the block.
                         unsafe {
-                            let left = block.left.add(row * block.row_stride);
                             let out = out.add(row * stride + column);
                             let width = (block.width - column).min(VECTORS * $lanes);
-                            let count = (rows - row).min(ROWS);
-                            let sums = sums::<ROWS, VECTORS>(block, count, left, block.right.add(column));
+                            let sums = sums::<ROWS, VECTORS>(block, &offsets, block.right.add(column));
                             store(sums, count, width, out, stride, block.accumulate);
                         }
                     }
                 }
             }
 
-            /// Rows beyond `count` repeat the last one and are dropped later.
             #[inline]
             #[target_feature(enable = $features)]
             unsafe fn sums<const ROWS: usize, const VECTORS: usize>(
                 block: &Block,
-                count: usize,
-                left: *const f32,
+                offsets: &[usize; ROWS],
                 right: *const f32,
             ) -> [[$vector; VECTORS]; ROWS] {
                 let mut sums = [[$zero(); VECTORS]; ROWS];
-                // Rows beyond `count` repeat the last one and are dropped later.
-                let mut offsets = [0; ROWS];
-                for row in 0..ROWS {
-                    offsets[row] = row.min(count - 1) * block.row_stride;
-                }
-                let (mut left, mut right) = (left, right);
-                for _ in 0..block.depth {
+                let mut right = right;
+                for inner in block.inner {
                     let mut columns = [$zero(); VECTORS];
-                    // SAFETY: the caller's rows and columns hold `depth` elements.
+                    // SAFETY: the caller's rows and columns hold these elements.
                     unsafe {
+                        let left = block.left.add(*inner);
                         for at in 0..VECTORS {
                             columns[at] = $load(right.add(at * $lanes));
                         }
@@ -223,7 +258,6 @@ macro_rules! kernel {
                             }
                         }
                     }
-                    left = left.wrapping_add(block.inner_stride);
                     right = right.wrapping_add(block.right_stride);
                 }
                 sums
@@ -304,11 +338,12 @@ mod baseline {
     pub unsafe fn rows(block: &Block, rows: usize, out: *mut f32, stride: usize) {
         for row in (0..rows).step_by(ROWS) {
             let count = (rows - row).min(ROWS);
+            let offsets = block.offsets::<ROWS>(row, count);
             for column in (0..block.width).step_by(COLUMNS) {
                 let width = (block.width - column).min(COLUMNS);
                 // SAFETY: row and column lie inside the block; its right side is padded to whole vectors.
                 unsafe {
-                    let sums = sums(block, count, block.left.add(row * block.row_stride), block.right.add(column));
+                    let sums = sums(block, &offsets, block.right.add(column));
                     for (row, sums) in sums[..count].iter().enumerate().map(|(at, sums)| (row + at, sums)) {
                         for (at, value) in sums[..width].iter().enumerate() {
                             let out = out.add(row * stride + column + at);
@@ -320,14 +355,14 @@ mod baseline {
         }
     }
 
-    unsafe fn sums(block: &Block, count: usize, left: *const f32, right: *const f32) -> [[f32; COLUMNS]; ROWS] {
+    unsafe fn sums(block: &Block, offsets: &[usize; ROWS], right: *const f32) -> [[f32; COLUMNS]; ROWS] {
         let mut sums = [[0.0f32; COLUMNS]; ROWS];
-        for inner in 0..block.depth {
-            // SAFETY: the caller's rows and columns hold `depth` elements.
-            let columns = unsafe { *right.add(inner * block.right_stride).cast::<[f32; COLUMNS]>() };
-            for (row, sums) in sums.iter_mut().enumerate() {
+        for (at, inner) in block.inner.iter().enumerate() {
+            // SAFETY: the caller's rows and columns hold these elements.
+            let columns = unsafe { *right.add(at * block.right_stride).cast::<[f32; COLUMNS]>() };
+            for (sums, offset) in sums.iter_mut().zip(offsets) {
                 // SAFETY: as above.
-                let value = unsafe { *left.add(row.min(count - 1) * block.row_stride + inner * block.inner_stride) };
+                let value = unsafe { *block.left.add(inner + offset) };
                 sums.iter_mut().zip(columns).for_each(|(sum, column)| *sum += value * column);
             }
         }

@@ -2,13 +2,13 @@
 //!
 //! Padding never wins; of equal values the first of the window, row by row, takes the whole gradient (as in PyTorch).
 
-use std::sync::{Arc, OnceLock};
-
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Result, bail};
 use rayon::prelude::*;
 
-use super::simd::vectorise;
-use super::storage::{slice, tensor, with_numbers};
+use super::maps::{Activations, Maps};
+use super::scratch::Scratch;
+use super::simd::{LANES, by_vectors, lanes, load, store, vectorise};
+use super::tape::{Gradients, Node, Place, Record, Tape};
 use super::timing::{Operator, timed};
 
 const KERNEL: usize = 3;
@@ -21,124 +21,123 @@ pub fn output_side(side: usize) -> usize {
 }
 
 /// Max-pool of x (N, H, W, C) → (N, ⌈H/2⌉, ⌈W/2⌉, C).
-pub fn max_pool(x: &Tensor) -> Result<Tensor> {
-    x.contiguous()?.apply_op1(MaxPool { taps: Arc::default() })
+pub fn max_pool(tape: &mut Tape, x: &Node) -> Result<Node> {
+    let (y, taps) = forward(x.value())?;
+    let record = MaxPool { x: x.place(), maps: x.value().maps, images: y.images, taps };
+    Ok(tape.result(y.into(), record))
 }
 
-/// One image's size.
-#[derive(Clone, Copy)]
-struct Maps {
-    height: usize,
-    width: usize,
-    channels: usize,
+/// The same without a gradient, and the winning tap of every window.
+pub fn forward(x: &Activations) -> Result<(Activations, Vec<u8>)> {
+    let maps = x.maps;
+    if x.numbers().is_empty() {
+        bail!("max-pool of nothing: {} images of {maps:?}", x.images);
+    }
+    let size = outputs(maps) * maps.channels;
+    let mut y = Scratch::take(x.images * size);
+    let mut taps = vec![0; x.images * size];
+    timed(Operator::MaxPool, || {
+        y.par_chunks_mut(size)
+            .zip(taps.par_chunks_mut(size))
+            .zip(x.numbers().par_chunks(maps.size()))
+            .for_each(|((y, taps), x)| forward_image(maps, x, y, taps));
+    });
+    let pooled = Maps { height: output_side(maps.height), width: output_side(maps.width), ..maps };
+    Ok((Activations::new(x.images, pooled, y)?, taps))
 }
 
-impl Maps {
-    fn outputs(&self) -> usize {
-        output_side(self.height) * output_side(self.width)
-    }
+/// Windows of an image.
+fn outputs(maps: Maps) -> usize {
+    output_side(maps.height) * output_side(maps.width)
+}
 
-    /// Where every tap of a window that lies inside the image begins, row by row.
-    #[inline(always)]
-    fn taps(self, window: usize) -> impl Iterator<Item = (u8, usize)> {
-        let across = output_side(self.width);
-        let (top, left) = (window / across * STRIDE, window % across * STRIDE);
-        (0..KERNEL * KERNEL).filter_map(move |tap| {
-            let row = (top + tap / KERNEL).checked_sub(PADDING).filter(|&row| row < self.height)?;
-            let column = (left + tap % KERNEL).checked_sub(PADDING).filter(|&column| column < self.width)?;
-            Some((tap as u8, (row * self.width + column) * self.channels))
-        })
-    }
+/// Every tap of a window that lies inside the image, row by row: its number (as a float, to be chosen like the values), and
+/// where it begins.
+#[inline(always)]
+fn taps(maps: Maps, window: usize) -> impl Iterator<Item = (f32, usize)> {
+    let across = output_side(maps.width);
+    let (top, left) = (window / across * STRIDE, window % across * STRIDE);
+    (0..KERNEL * KERNEL).filter_map(move |tap| {
+        let row = (top + tap / KERNEL).checked_sub(PADDING).filter(|&row| row < maps.height)?;
+        let column = (left + tap % KERNEL).checked_sub(PADDING).filter(|&column| column < maps.width)?;
+        Some((tap as f32, (row * maps.width + column) * maps.channels))
+    })
 }
 
 /// The largest value of every window of one image, and the tap that it came from.
-fn forward_image(maps: Maps, x: &[f32], y: &mut [f32], taps: &mut [u8]) {
+fn forward_image(maps: Maps, x: &[f32], y: &mut [f32], winners: &mut [u8]) {
     let channels = maps.channels;
     vectorise(
         #[inline(always)]
         || {
-            let windows = y.chunks_exact_mut(channels).zip(taps.chunks_exact_mut(channels));
+            let windows = y.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
             for (window, (y, winners)) in windows.enumerate() {
-                for (number, (tap, at)) in maps.taps(window).enumerate() {
-                    let x = &x[at..][..channels];
-                    if number == 0 {
-                        y.copy_from_slice(x);
-                        winners.fill(tap);
-                        continue;
+                by_vectors!(channels, |first, width, FULL| {
+                    let (mut largest, mut winner) = ([0.0; LANES], [0.0; LANES]);
+                    for (number, (tap, at)) in taps(maps, window).enumerate() {
+                        let x = load::<FULL>(&x[at + first..], width);
+                        if number == 0 {
+                            (largest, winner) = (x, [tap; LANES]);
+                        }
+                        winner = lanes(|lane| if x[lane] > largest[lane] { tap } else { winner[lane] });
+                        largest = lanes(|lane| if x[lane] > largest[lane] { x[lane] } else { largest[lane] });
                     }
-                    for ((y, winner), x) in y.iter_mut().zip(&mut *winners).zip(x) {
-                        let wins = *x > *y;
-                        *y = if wins { *x } else { *y };
-                        *winner = if wins { tap } else { *winner };
+                    store::<FULL>(&largest, &mut y[first..], width);
+                    for (to, tap) in winners[first..][..width].iter_mut().zip(winner) {
+                        *to = tap as u8;
                     }
-                }
+                });
             }
         },
     );
 }
 
 /// Adds one image's gradient to `dx`.
-fn backward_image(maps: Maps, dy: &[f32], taps: &[u8], dx: &mut [f32]) {
+fn backward_image(maps: Maps, dy: &[f32], winners: &[u8], dx: &mut [f32]) {
     let channels = maps.channels;
     vectorise(
         #[inline(always)]
         || {
-            let windows = dy.chunks_exact(channels).zip(taps.chunks_exact(channels));
+            let windows = dy.chunks_exact(channels).zip(winners.chunks_exact(channels));
             for (window, (dy, winners)) in windows.enumerate() {
-                for (tap, at) in maps.taps(window) {
-                    for ((dx, dy), winner) in dx[at..][..channels].iter_mut().zip(dy).zip(winners) {
-                        *dx += if *winner == tap { *dy } else { 0.0 };
+                by_vectors!(channels, |first, width, FULL| {
+                    let dy = load::<FULL>(&dy[first..], width);
+                    let mut winner = [0.0; LANES];
+                    for (to, tap) in winner.iter_mut().zip(&winners[first..][..width]) {
+                        *to = f32::from(*tap);
                     }
-                }
+                    for (tap, at) in taps(maps, window) {
+                        let before = load::<FULL>(&dx[at + first..], width);
+                        let sum = lanes(|lane| before[lane] + if winner[lane] == tap { dy[lane] } else { 0.0 });
+                        store::<FULL>(&sum, &mut dx[at + first..], width);
+                    }
+                });
             }
         },
     );
 }
 
 struct MaxPool {
-    /// The winning tap of every window, written by the forward pass of this one application.
-    taps: Arc<OnceLock<Vec<u8>>>,
+    x: Place,
+    maps: Maps,
+    images: usize,
+    /// The winning tap of every window.
+    taps: Vec<u8>,
 }
 
-impl CustomOp1 for MaxPool {
-    fn name(&self) -> &'static str {
-        "max-pool"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (images, height, width, channels) = layout.shape().dims4()?;
-        if layout.shape().elem_count() == 0 {
-            bail!("max-pool of nothing: {:?}", layout.shape());
-        }
-        let maps = Maps { height, width, channels };
-        let count = images * maps.outputs() * channels;
-        let (mut y, mut taps) = (vec![0.0; count], vec![0; count]);
-        let (size, out_size) = (height * width * channels, maps.outputs() * channels);
-        let x = slice(x, layout)?;
+impl Record for MaxPool {
+    fn backward(self: Box<Self>, dy: Scratch, gradients: &mut Gradients) -> Result<()> {
+        let Self { x, maps, images, taps } = *self;
+        let size = outputs(maps) * maps.channels;
+        let mut dx = Scratch::take(images * maps.size());
         timed(Operator::MaxPool, || {
-            y.par_chunks_mut(out_size)
-                .zip(taps.par_chunks_mut(out_size))
-                .zip(x.par_chunks(size))
-                .for_each(|((y, taps), x)| forward_image(maps, x, y, taps));
-        });
-        // Only one forward pass happens per application; a second would see the same input.
-        let _ = self.taps.set(taps);
-        Ok((CpuStorage::F32(y), (images, output_side(height), output_side(width), channels).into()))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        let Some(taps) = self.taps.get() else { bail!("max-pool: backward before forward") };
-        let (_, height, width, channels) = x.dims4()?;
-        let maps = Maps { height, width, channels };
-        let (size, out_size) = (height * width * channels, maps.outputs() * channels);
-        let mut dx = vec![0.0; x.elem_count()];
-        with_numbers(dy, |dy| {
-            let sources = dy.par_chunks(out_size).zip(taps.par_chunks(out_size));
-            timed(Operator::MaxPool, || {
-                dx.par_chunks_mut(size).zip(sources).for_each(|(dx, (dy, taps))| backward_image(maps, dy, taps, dx));
+            let sources = dy.par_chunks(size).zip(taps.par_chunks(size));
+            dx.par_chunks_mut(maps.size()).zip(sources).for_each(|(dx, (dy, taps))| {
+                dx.fill(0.0);
+                backward_image(maps, dy, taps, dx);
             });
-            Ok(())
-        })?;
-        Ok(Some(tensor(dx, x.shape())?))
+        });
+        gradients.add(x, dx);
+        Ok(())
     }
 }

@@ -1,10 +1,15 @@
-//! Buffers that kernels work in and hand back, so that a step takes no new memory once the first one has run.
+//! Buffers that the engine works in and hands back, so that a step takes no new memory once the first one has run.
+//!
+//! Fresh memory is dear: every page of it costs a fault, in a small network as much as the arithmetic on it. Buffers are kept
+//! by size class, so that the pool never holds more than was in use at once in each class.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Buffers that nobody is using.
-static FREE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+/// Buffers that nobody is using, by their length.
+static FREE: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
 
 /// A borrowed buffer; goes back when dropped.
 pub struct Scratch {
@@ -15,19 +20,51 @@ pub struct Scratch {
 impl Scratch {
     /// A buffer of `length` numbers, with whatever its last user left in it.
     pub fn take(length: usize) -> Self {
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        // The smallest that is large enough, else the largest, which then grows.
-        let fitting = (0..free.len()).filter(|&at| free[at].len() >= length).min_by_key(|&at| free[at].len());
-        let chosen = fitting.or_else(|| (0..free.len()).max_by_key(|&at| free[at].len()));
-        let mut numbers = chosen.map(|at| free.swap_remove(at)).unwrap_or_default();
-        drop(free);
-        if numbers.len() < length {
-            // Nothing in it is worth copying.
-            numbers = Vec::new();
-            numbers.resize(length, 0.0);
-        }
-        Self { numbers, length }
+        let class = class(length);
+        let kept = FREE.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&class).and_then(Vec::pop);
+        Self { numbers: kept.unwrap_or_else(|| vec![0.0; class]), length }
     }
+
+    /// A buffer of `length` zeros.
+    pub fn zeros(length: usize) -> Self {
+        let mut zeros = Self::take(length);
+        zeros.fill(0.0);
+        zeros
+    }
+
+    /// A buffer with these numbers.
+    pub fn of(numbers: &[f32]) -> Self {
+        let mut copy = Self::take(numbers.len());
+        copy.copy_from_slice(numbers);
+        copy
+    }
+}
+
+/// Held by whoever will need buffers again; when the last one goes, the memory of all unused buffers is given back.
+pub struct Lease(());
+
+/// Leases held.
+static LEASES: AtomicUsize = AtomicUsize::new(0);
+
+impl Default for Lease {
+    fn default() -> Self {
+        LEASES.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if LEASES.fetch_sub(1, Ordering::Relaxed) == 1 {
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+}
+
+/// Length of the buffers that serve `length`: at most a quarter more.
+fn class(length: usize) -> usize {
+    let step = (length.next_power_of_two() / 8).max(64);
+    length.next_multiple_of(step)
 }
 
 impl Deref for Scratch {
@@ -47,6 +84,6 @@ impl DerefMut for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let numbers = std::mem::take(&mut self.numbers);
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(numbers);
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).entry(numbers.len()).or_default().push(numbers);
     }
 }

@@ -11,17 +11,15 @@ pub enum Operator {
     BatchNorm,
     BatchNormGradient,
     MaxPool,
-    AddRelu,
     Optimiser,
 }
 
-const OPERATORS: [Operator; 7] = [
+const OPERATORS: [Operator; 6] = [
     Operator::Convolution,
     Operator::ConvolutionGradient,
     Operator::BatchNorm,
     Operator::BatchNormGradient,
     Operator::MaxPool,
-    Operator::AddRelu,
     Operator::Optimiser,
 ];
 

@@ -28,13 +28,13 @@ impl Views {
 /// The faces of one step.
 #[derive(Clone, Debug)]
 pub struct StepBatch {
-    /// Weak view of the labelled faces (B, 3, S, S).
+    /// Weak view of the labelled faces (B, channels, S, S).
     pub labelled: Tensor,
     /// Their classes (B).
     pub labels: Vec<u32>,
-    /// Weak views of the unlabelled faces, (U, 3, S, S) each.
+    /// Weak views of the unlabelled faces, (U, channels, S, S) each.
     pub weak: Vec<Tensor>,
-    /// Strong views of the unlabelled faces, (U, 3, S, S) each.
+    /// Strong views of the unlabelled faces, (U, channels, S, S) each.
     pub strong: Vec<Tensor>,
     /// Ids of the unlabelled faces (U), for state kept per face.
     pub unlabelled_ids: Vec<String>,

@@ -1,19 +1,21 @@
 //! Every operator's gradient against finite differences, and the losses against the reference.
 
 use candle_core::{Device, Result, Tensor, Var};
-use marginalia_trainer::engine::add_relu::add_relu;
 use marginalia_trainer::engine::average_pool::global_average_pool;
-use marginalia_trainer::engine::batch_norm::batch_norm;
+use marginalia_trainer::engine::batch_norm::{Layer, batch_norm};
 use marginalia_trainer::engine::convolution::{convolution, convolution_bias};
 use marginalia_trainer::engine::cross_entropy::{cross_entropy, one_hot, weighted_mean};
 use marginalia_trainer::engine::dropout::dropout;
 use marginalia_trainer::engine::info_nce::info_nce;
 use marginalia_trainer::engine::linear::linear;
+use marginalia_trainer::engine::maps::Activations;
 use marginalia_trainer::engine::max_pool::max_pool;
 use marginalia_trainer::engine::normalise::normalise;
+use marginalia_trainer::engine::tape::{Node, Tape};
 use marginalia_trainer::streams::{Purpose, Stream, Streams};
 use proptest::prelude::*;
 
+use crate::operators::{Applied, Body, Operand, activations, body, candle, values};
 use crate::reference::{assert_close, case, floats, numbers, rows, widen};
 
 fn stream(item: u64) -> Stream {
@@ -26,24 +28,18 @@ fn random(shape: &[usize], item: u64) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// Compares the gradient of a weighted sum of `f`'s output with central differences, for every input.
-fn check_gradient(name: &str, shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+/// Compares the gradient of a weighted sum of an operator's results with central differences, for every input.
+fn check_gradient(name: &str, shapes: &[&[usize]], apply: impl Fn(&[Tensor]) -> Applied) {
     let inputs: Vec<Tensor> = shapes.iter().enumerate().map(|(item, shape)| random(shape, item as u64)).collect();
-    let variables: Vec<Var> = inputs.iter().map(|input| Var::from_tensor(input).unwrap()).collect();
-    let tensors: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-    let y = f(&tensors).unwrap();
-    let weights = random(y.dims(), 99);
-    let gradients = (&y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
-    let weights: Vec<f64> = widen(&weights.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    let applied = apply(&inputs);
+    let weights = widen(&factors(applied.result.len()));
     let total = |inputs: &[Tensor]| -> f64 {
-        let y = widen(&f(inputs).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap());
-        y.iter().zip(&weights).map(|(y, weight)| y * weight).sum()
+        widen(&apply(inputs).result).iter().zip(&weights).map(|(y, weight)| y * weight).sum()
     };
     let step = 2e-3f32;
-    for (number, variable) in variables.iter().enumerate() {
-        let found = gradients.get(variable).unwrap_or_else(|| panic!("{name}: input {number} has no gradient"));
-        let found = widen(&found.flatten_all().unwrap().to_vec1::<f32>().unwrap());
-        let values = inputs[number].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (number, found) in applied.gradients.iter().enumerate() {
+        let found = found.as_ref().unwrap_or_else(|| panic!("{name}: input {number} has no gradient"));
+        let (found, values) = (widen(found), values(&inputs[number]));
         let moved = |place: usize, by: f32| {
             let mut values = values.clone();
             values[place] += by;
@@ -71,57 +67,110 @@ fn check_gradient(name: &str, shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Resu
     }
 }
 
+fn factors(count: usize) -> Vec<f32> {
+    values(&random(&[count], 99))
+}
+
+fn check_body(name: &str, shapes: &[&[usize]], f: Body) {
+    check_gradient(name, shapes, |inputs| body(f, inputs, factors));
+}
+
+fn check_candle(name: &str, shapes: &[&[usize]], f: impl Fn(&[Tensor]) -> Result<Tensor>) {
+    check_gradient(name, shapes, |inputs| candle(&f, inputs, factors));
+}
+
+/// BatchNorm of the first operand by the next two, with the fourth as shortcut where there is one.
+fn normed(tape: &mut Tape, x: &[Operand], groups: &[usize], relu: bool) -> Result<Node> {
+    let shortcut = x.get(3).map(Operand::value);
+    let layer = Layer { weight: &x[1].tensor, bias: &x[2].tensor, shortcut, relu };
+    Ok(batch_norm(tape, x[0].value(), &layer, groups)?.0)
+}
+
 #[test]
-fn gradients_agree_with_finite_differences() {
-    check_gradient("convolution 3x3/1", &[&[2, 5, 6, 3], &[4, 3, 3, 3]], |x| convolution(&x[0], &x[1], 1, 1));
-    check_gradient("convolution on tiles of 2", &[&[3, 2, 2, 3], &[4, 3, 3, 3]], |x| convolution(&x[0], &x[1], 1, 1));
-    check_gradient("convolution on tiles of 3", &[&[2, 3, 3, 3], &[4, 3, 3, 3]], |x| convolution(&x[0], &x[1], 1, 1));
-    check_gradient("convolution on tiles of 4", &[&[2, 4, 8, 3], &[4, 3, 3, 3]], |x| convolution(&x[0], &x[1], 1, 1));
-    check_gradient("convolution on cut tiles", &[&[1, 7, 11, 2], &[3, 2, 3, 3]], |x| convolution(&x[0], &x[1], 1, 1));
-    check_gradient("convolution without padding", &[&[2, 6, 5, 2], &[3, 2, 3, 3]], |x| convolution(&x[0], &x[1], 1, 0));
-    check_gradient("convolution 5x5/3", &[&[2, 9, 8, 2], &[3, 2, 5, 5]], |x| convolution(&x[0], &x[1], 3, 1));
-    check_gradient("convolution 3x3/2", &[&[3, 7, 5, 2], &[3, 2, 3, 3]], |x| convolution(&x[0], &x[1], 2, 1));
-    check_gradient("convolution 1x1/2", &[&[3, 6, 5, 2], &[3, 2, 1, 1]], |x| convolution(&x[0], &x[1], 2, 0));
-    check_gradient("convolution 7x7/2", &[&[2, 9, 8, 2], &[3, 2, 7, 7]], |x| convolution(&x[0], &x[1], 2, 3));
-    check_gradient("max-pool", &[&[2, 7, 6, 2]], |x| max_pool(&x[0]));
-    let norm = |x: &[Tensor], relu| Ok(batch_norm(&x[0], &x[1], &x[2], &[3, 2], relu)?.0);
-    check_gradient("batch-norm", &[&[5, 3, 3, 2], &[2], &[2]], |x| norm(x, false));
-    check_gradient("add and relu", &[&[2, 3, 4, 4], &[2, 3, 4, 4]], |x| add_relu(&x[0], &x[1]));
-    check_gradient("average pool", &[&[2, 4, 5, 3]], |x| global_average_pool(&x[0]));
-    check_gradient("dropout", &[&[6, 5]], |x| dropout(&x[0], 0.5, &mut stream(5)));
-    check_gradient("linear", &[&[4, 6], &[3, 6], &[3]], |x| linear(&x[0], &x[1], &x[2]));
-    check_gradient("normalise", &[&[4, 6]], |x| normalise(&x[0]));
+fn convolutions_agree_with_finite_differences() {
+    let check = |name: &str, x: [usize; 4], weight: [usize; 4], stride: usize, padding: usize| {
+        check_body(name, &[&x, &weight], &|tape, x| convolution(tape, x[0].value(), &x[1].tensor, stride, padding));
+    };
+    check("3x3/1", [2, 5, 6, 3], [4, 3, 3, 3], 1, 1);
+    check("3x3/1 without padding", [2, 6, 5, 2], [3, 2, 3, 3], 1, 0);
+    check("3x3/1 with wide padding", [2, 4, 3, 2], [3, 2, 3, 3], 1, 2);
+    check("tiles of 2", [2, 2, 2, 48], [50, 48, 3, 3], 1, 1);
+    check("tiles of 3", [1, 3, 3, 50], [48, 50, 3, 3], 1, 1);
+    check("tiles of 4", [1, 4, 8, 48], [48, 48, 3, 3], 1, 1);
+    check("cut tiles", [1, 7, 5, 49], [48, 49, 3, 3], 1, 1);
+    check("tiles without padding", [1, 6, 5, 48], [49, 48, 3, 3], 1, 0);
+    check("5x5/3", [2, 9, 8, 2], [3, 2, 5, 5], 3, 1);
+    check("3x3/2", [3, 7, 5, 2], [3, 2, 3, 3], 2, 1);
+    check("1x1/2", [3, 6, 5, 2], [3, 2, 1, 1], 2, 0);
+    check("7x7/2", [2, 9, 8, 2], [3, 2, 7, 7], 2, 3);
+    check("7x7/2 of one channel", [2, 9, 8, 1], [3, 1, 7, 7], 2, 3);
+}
+
+#[test]
+fn body_operators_agree_with_finite_differences() {
+    check_body("max-pool", &[&[2, 7, 6, 2]], &|tape, x| max_pool(tape, x[0].value()));
+    check_body("max-pool of a vector and more", &[&[1, 5, 4, 19]], &|tape, x| max_pool(tape, x[0].value()));
+    check_body("average pool", &[&[2, 4, 5, 3]], &|tape, x| global_average_pool(tape, x[0].value()));
+    let (x, channels): (&[usize], &[usize]) = (&[5, 3, 3, 2], &[2]);
+    check_body("batch-norm", &[x, channels, channels], &|tape, x| normed(tape, x, &[3, 2], false));
+    check_body("batch-norm and shortcut", &[x, channels, channels, x], &|tape, x| normed(tape, x, &[3, 2], false));
+    let (x, channels): (&[usize], &[usize]) = (&[6, 3, 3, 18], &[18]);
+    check_body("batch-norm of 18 channels", &[x, channels, channels], &|tape, x| normed(tape, x, &[4, 2], false));
+}
+
+#[test]
+fn a_value_used_twice_gets_both_gradients() {
+    check_body("residual block", &[&[4, 3, 3, 2], &[2, 2, 3, 3], &[2], &[2]], &|tape, x| {
+        let y = convolution(tape, x[0].value(), &x[1].tensor, 1, 1)?;
+        let layer = Layer { weight: &x[2].tensor, bias: &x[3].tensor, shortcut: Some(x[0].value()), relu: false };
+        Ok(batch_norm(tape, &y, &layer, &[4])?.0)
+    });
+    check_body("one weight twice", &[&[2, 4, 4, 2], &[2, 2, 3, 3]], &|tape, x| {
+        let y = convolution(tape, x[0].value(), &x[1].tensor, 1, 1)?;
+        convolution(tape, &y, &x[1].tensor, 2, 1)
+    });
+}
+
+#[test]
+fn head_and_losses_agree_with_finite_differences() {
+    check_candle("dropout", &[&[6, 5]], |x| dropout(&x[0], 0.5, &mut stream(5)));
+    check_candle("linear", &[&[4, 6], &[3, 6], &[3]], |x| linear(&x[0], &x[1], &x[2]));
+    check_candle("normalise", &[&[4, 6]], |x| normalise(&x[0]));
     let soft = candle_nn::ops::softmax(&random(&[4, 5], 50), 1).unwrap();
-    check_gradient("cross-entropy, soft", &[&[4, 5]], |x| cross_entropy(&x[0], &soft));
+    check_candle("cross-entropy, soft", &[&[4, 5]], |x| cross_entropy(&x[0], &soft));
     let hard = one_hot(&[1, 0, 4, 4], 5).unwrap();
-    check_gradient("cross-entropy, hard", &[&[4, 5]], |x| cross_entropy(&x[0], &hard));
-    check_gradient("InfoNCE", &[&[3, 4], &[3, 4], &[3, 4]], |x| info_nce(x, 0.5));
+    check_candle("cross-entropy, hard", &[&[4, 5]], |x| cross_entropy(&x[0], &hard));
+    check_candle("InfoNCE", &[&[3, 4], &[3, 4], &[3, 4]], |x| info_nce(x, 0.5));
 }
 
 /// Every number that a small network's forward and backward pass makes, on `threads` threads.
-fn pass_on(threads: usize) -> Vec<Vec<f32>> {
+fn pass_on(threads: usize) -> Vec<Option<Vec<f32>>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let variable = |shape: &[usize], item| Var::from_tensor(&random(shape, item)).unwrap();
-    let variables = [
-        variable(&[5, 23, 18, 3], 1),
-        variable(&[20, 3, 7, 7], 2),
-        variable(&[70, 20, 3, 3], 3),
-        variable(&[33, 70, 3, 3], 4),
-        variable(&[20], 5),
-        variable(&[20], 6),
+    let inputs = [
+        random(&[5, 23, 18, 3], 1),
+        random(&[20, 3, 7, 7], 2),
+        random(&[70, 20, 3, 3], 3),
+        random(&[70, 70, 3, 3], 4),
+        random(&[33, 70, 3, 3], 5),
+        random(&[20], 6),
+        random(&[20], 7),
+        random(&[70], 8),
+        random(&[70], 9),
     ];
-    let [x, first, second, third, scale, shift] = &variables;
-    pool.install(|| {
-        let y = convolution(x, first, 2, 3).unwrap();
-        let y = batch_norm(&y, scale, shift, &[2, 3], true).unwrap().0;
-        let y = convolution(&max_pool(&y).unwrap(), second, 1, 1).unwrap();
-        let y = convolution(&y, third, 2, 1).unwrap();
-        let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-        let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let mut all = vec![numbers(&y)];
-        all.extend(variables.iter().map(|variable| numbers(gradients.get(variable).unwrap())));
-        all
-    })
+    let network = |tape: &mut Tape, x: &[Operand]| {
+        let y = convolution(tape, x[0].value(), &x[1].tensor, 2, 3)?;
+        let layer = Layer { weight: &x[5].tensor, bias: &x[6].tensor, shortcut: None, relu: true };
+        let y = batch_norm(tape, &y, &layer, &[2, 3])?.0;
+        let y = max_pool(tape, &y)?;
+        let shortcut = convolution(tape, &y, &x[2].tensor, 1, 1)?;
+        let y = convolution(tape, &shortcut, &x[3].tensor, 1, 1)?;
+        let layer = Layer { weight: &x[7].tensor, bias: &x[8].tensor, shortcut: Some(&shortcut), relu: true };
+        let y = batch_norm(tape, &y, &layer, &[2, 3])?.0;
+        let y = convolution(tape, &y, &x[4].tensor, 2, 1)?;
+        global_average_pool(tape, &y)
+    };
+    let Applied { result, gradients } = pool.install(|| body(&network, &inputs, factors));
+    [vec![Some(result)], gradients].concat()
 }
 
 #[test]
@@ -134,45 +183,64 @@ fn results_are_the_same_on_any_number_of_threads() {
 
 #[test]
 fn nonsense_shapes_are_errors() {
-    let x = random(&[2, 5, 5, 3], 1);
-    assert!(convolution(&x, &random(&[4, 2, 3, 3], 2), 1, 1).is_err(), "channels differ");
-    assert!(convolution(&x, &random(&[4, 3, 3, 2], 2), 1, 1).is_err(), "not square");
-    assert!(convolution(&x, &random(&[4, 3, 3, 3], 2), 0, 1).is_err(), "stride 0");
-    assert!(convolution(&x, &random(&[4, 3, 7, 7], 2), 1, 0).is_err(), "kernel larger than input");
+    let tape = &mut Tape::default();
+    let x = Node::constant(activations(&random(&[2, 5, 5, 3], 1)));
+    assert!(convolution(tape, &x, &random(&[4, 2, 3, 3], 2), 1, 1).is_err(), "channels differ");
+    assert!(convolution(tape, &x, &random(&[4, 3, 3, 2], 2), 1, 1).is_err(), "not square");
+    assert!(convolution(tape, &x, &random(&[4, 3, 3, 3], 2), 0, 1).is_err(), "stride 0");
+    assert!(convolution(tape, &x, &random(&[4, 3, 7, 7], 2), 1, 0).is_err(), "kernel larger than input");
     let nothing = Tensor::zeros((0, 5, 5, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
-    assert!(convolution(&nothing, &random(&[4, 3, 3, 3], 2), 1, 1).is_err(), "no images");
-    assert!(max_pool(&nothing).is_err(), "no images");
+    let nothing = Node::constant(activations(&nothing));
+    assert!(convolution(tape, &nothing, &random(&[4, 3, 3, 3], 2), 1, 1).is_err(), "no images");
+    assert!(max_pool(tape, &nothing).is_err(), "no images");
     let two = Tensor::ones(2, candle_core::DType::F32, &Device::Cpu).unwrap();
-    assert!(batch_norm(&x, &two, &two, &[2], false).is_err(), "channels differ");
-    assert!(convolution_bias(&x, &random(&[4, 3, 3, 3], 2), &two, 1, 1, true).is_err(), "bias differs");
+    let layer = Layer { weight: &two, bias: &two, shortcut: None, relu: false };
+    assert!(batch_norm(tape, &x, &layer, &[2]).is_err(), "channels differ");
+    let weight = random(&[4, 3, 3, 3], 2);
+    assert!(convolution_bias(x.value(), &weight, &two, [1, 1], None, true).is_err(), "bias differs");
+    let bias = random(&[4], 3);
+    assert!(convolution_bias(x.value(), &weight, &bias, [1, 1], Some(x.value()), true).is_err(), "shortcut differs");
+    assert!(Activations::from_views(&[&random(&[2, 3, 5, 5], 1), &random(&[2, 1, 5, 5], 2)]).is_err(), "views differ");
+    assert!(Activations::from_views(&[]).is_err(), "no views");
 }
 
 #[test]
-fn relu_in_batch_norm_is_relu_behind_it() {
-    let (x, weight, bias) = (random(&[6, 4, 4, 3], 1), random(&[3], 2), random(&[3], 3));
-    let run = |fused: bool| {
-        let x = Var::from_tensor(&x).unwrap();
-        let (y, _) = batch_norm(&x, &weight, &bias, &[2, 4], fused).unwrap();
-        let y = if fused { y } else { y.relu().unwrap() };
-        let gradients = (&y * &random(y.dims(), 9)).unwrap().sum_all().unwrap().backward().unwrap();
-        let numbers = |tensor: &Tensor| widen(&tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap());
-        (numbers(&y), numbers(gradients.get(&x).unwrap()))
-    };
-    let (fused, apart) = (run(true), run(false));
-    assert_close(&fused.0, &apart.0, 1e-6, 1e-6, "y");
-    assert_close(&fused.1, &apart.1, 1e-5, 1e-6, "dx");
+fn views_become_channels_last_in_order() {
+    let views = [random(&[2, 3, 4, 5], 1), random(&[1, 3, 4, 5], 2)];
+    let found = Activations::from_views(&views.each_ref()).unwrap();
+    let expected = Tensor::cat(&views, 0).unwrap().permute((0, 2, 3, 1)).unwrap();
+    assert_eq!(found.numbers(), values(&expected));
+}
+
+#[test]
+fn what_is_fused_into_batch_norm_is_what_comes_behind_it() {
+    let [x, shortcut] = [1, 4].map(|item| random(&[6, 4, 4, 19], item));
+    let inputs = [x, random(&[19], 2), random(&[19], 3), shortcut];
+    let fused = body(&|tape, x| normed(tape, x, &[2, 4], true), &inputs, factors);
+    let plain = body(&|tape, x| normed(tape, x, &[2, 4], false), &inputs[..3], |count| vec![0.0; count]);
+    let sum: Vec<f32> = plain.result.iter().zip(values(&inputs[3])).map(|(y, shortcut)| y + shortcut).collect();
+    let cut: Vec<f32> = sum.iter().map(|value| value.max(0.0)).collect();
+    assert_eq!(fused.result, cut);
+    let dy: Vec<f32> = factors(cut.len()).iter().zip(&sum).map(|(dy, y)| if *y > 0.0 { *dy } else { 0.0 }).collect();
+    assert_eq!(fused.gradients[3].as_ref().unwrap(), &dy, "shortcut");
+    let apart = body(&|tape, x| normed(tape, x, &[2, 4], false), &inputs[..3], |_| dy.clone());
+    assert_eq!(fused.gradients[..3], apart.gradients[..]);
 }
 
 #[test]
 fn grouped_statistics_are_those_of_each_view_alone() {
     let (x, weight, bias) = (random(&[7, 4, 4, 3], 1), random(&[3], 2), random(&[3], 3));
-    let (all, statistics) = batch_norm(&x, &weight, &bias, &[3, 4], true).unwrap();
+    let layer = Layer { weight: &weight, bias: &bias, shortcut: None, relu: true };
+    let run = |x: &Tensor, groups: &[usize]| {
+        let (y, statistics) =
+            batch_norm(&mut Tape::default(), &Node::constant(activations(x)), &layer, groups).unwrap();
+        (y.value().numbers().to_vec(), statistics)
+    };
+    let (all, statistics) = run(&x, &[3, 4]);
     for (group, (start, count)) in [(0, 3), (3, 4)].into_iter().enumerate() {
-        let part = x.narrow(0, start, count).unwrap();
-        let (alone, own) = batch_norm(&part, &weight, &bias, &[count], true).unwrap();
-        let together = all.narrow(0, start, count).unwrap().contiguous().unwrap();
-        let difference = (alone - together).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        assert_eq!(difference, 0.0);
+        let (alone, own) = run(&x.narrow(0, start, count).unwrap(), &[count]);
+        let image = all.len() / 7;
+        assert_eq!(alone, all[start * image..(start + count) * image]);
         assert_eq!(own.mean[0], statistics.mean[group]);
     }
 }
@@ -211,11 +279,16 @@ fn nothing_accepted_is_zero_without_gradient() {
     assert!(loss.backward().unwrap().get(&x).is_none());
 }
 
+fn furthest(found: &[f32], expected: &[f32]) -> f32 {
+    assert_eq!(found.len(), expected.len());
+    found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0.0, f32::max)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn biased_convolution_is_convolution_then_bias_then_relu(
+    fn biased_convolution_is_convolution_then_shortcut_then_bias_then_relu(
         channels in prop::sample::select(vec![1usize, 3, 4, 16, 33, 70]), images in 1usize..4, height in 1usize..14,
         width in 1usize..14, outputs in prop::sample::select(vec![1usize, 4, 7, 16, 33, 65, 130]),
         kernel in prop::sample::select(vec![1usize, 3]), stride in 1usize..3, seed in 0u64..1000
@@ -224,16 +297,20 @@ proptest! {
         let x = random(&[images, height, width, channels], seed);
         let weight = random(&[outputs, channels, kernel, kernel], seed + 1);
         let bias = random(&[outputs], seed + 2);
-        let plain = convolution(&x, &weight, stride, padding).unwrap();
-        let expected = plain.broadcast_add(&bias).unwrap().relu().unwrap();
-        let found = convolution_bias(&x, &weight, &bias, stride, padding, true).unwrap();
-        let difference = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        prop_assert!(difference < 1e-5, "{difference}");
+        let value = activations(&x);
+        let plain = convolution(&mut Tape::default(), &Node::constant(activations(&x)), &weight, stride, padding).unwrap();
+        let plain = plain.value();
         // candle's own convolution is the witness.
         let theirs = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap().conv2d(&weight, padding, stride, 1, 1).unwrap();
         let theirs = theirs.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap();
-        let difference = (plain - theirs).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-        prop_assert!(difference < 2e-4, "{difference}");
+        prop_assert!(furthest(plain.numbers(), &values(&theirs)) < 2e-4);
+        let shortcut = random(theirs.dims(), seed + 3);
+        let found = convolution_bias(&value, &weight, &bias, [stride, padding], Some(&activations(&shortcut)), true).unwrap();
+        let expected = (theirs + shortcut).unwrap().broadcast_add(&bias).unwrap().relu().unwrap();
+        prop_assert!(furthest(found.numbers(), &values(&expected)) < 2e-4);
+        let found = convolution_bias(&value, &weight, &bias, [stride, padding], None, false).unwrap();
+        let plain = Tensor::from_slice(plain.numbers(), expected.dims(), &Device::Cpu).unwrap();
+        prop_assert!(furthest(found.numbers(), &values(&plain.broadcast_add(&bias).unwrap())) < 1e-4);
     }
 
     #[test]

@@ -103,9 +103,52 @@ fn a_resumed_round_is_the_uninterrupted_one() {
     }
     assert_eq!(bytes(whole.path()), bytes(parts.path()));
     for report in reports.iter_mut().chain(&mut resumed) {
-        (report.seconds, report.training_seconds, report.steps_per_second) = (0.0, 0.0, 0.0);
+        (report.seconds, report.training_seconds, report.waiting_seconds, report.steps_per_second) =
+            (0.0, 0.0, 0.0, 0.0);
     }
     assert_eq!(reports, resumed);
+}
+
+#[test]
+fn confidences_survive_to_the_last_bit_in_states_old_and_new() {
+    let data = data(4);
+    let folder = tempfile::tempdir().unwrap();
+    let mut training = start(&config());
+    let known: Vec<Option<f64>> =
+        epoch(&mut training, &data).classes.iter().map(|class| class.mean_confidence).collect();
+    assert!(known.iter().any(Option::is_some));
+    training.save(folder.path()).unwrap();
+    let speeds = || -> Vec<Option<f64>> {
+        let report = epoch(&mut Training::resume(folder.path()).unwrap(), &data);
+        report.classes.iter().map(|class| class.learning_speed).collect()
+    };
+    let new = speeds();
+    assert_eq!(
+        new.iter().map(Option::is_some).collect::<Vec<_>>(),
+        known.iter().map(Option::is_some).collect::<Vec<_>>()
+    );
+
+    // An older build wrote the bits beside a text that had lost some.
+    let path = folder.path().join(STATE_FILE);
+    let mut file = TensorFile::read(&path).unwrap();
+    let mut standing: serde_json::Value = serde_json::from_str(&file.metadata["training"]).unwrap();
+    assert!(standing.get("mean_confidence_bits").is_none());
+    standing["mean_confidence_bits"] = known.iter().map(|mean| mean.map(f64::to_bits)).collect();
+    standing["mean_confidence"] = known.iter().map(|mean| mean.map(|mean| (mean * 100.0).round() / 100.0)).collect();
+    file.metadata.insert("training".to_owned(), standing.to_string());
+    std::fs::write(&path, file.to_bytes()).unwrap();
+    assert_eq!(speeds(), new);
+}
+
+#[test]
+fn an_epoch_says_how_long_it_waited_for_its_batches() {
+    let mut steps = Vec::new();
+    let report = start(&config()).run_epoch(&data(4), &Control::default(), &mut |step| steps.push(step)).unwrap();
+    assert!(steps.iter().all(|step| (0.0..=step.seconds).contains(&step.waiting_seconds)));
+    // Nothing is loaded before the epoch, so that the first step waits.
+    assert!(steps[0].waiting_seconds > 0.0);
+    assert_eq!(report.waiting_seconds, steps.iter().map(|step| step.waiting_seconds).sum::<f64>());
+    assert!((0.0..=1.0).contains(&report.waiting_share()));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Operators and chains against PIL, and that views are what their draws say.
 
 use image::RgbImage;
+use marginalia_trainer::TrainerConfig;
 use marginalia_trainer::streams::{Purpose, Streams};
-use marginalia_trainer::views::{Cutout, Operator, Strong, Weak, affine, blend, geometry, pixels, point};
+use marginalia_trainer::views::pixels::Input;
+use marginalia_trainer::views::{Cutout, Operator, Strong, Weak, affine, blend, geometry, point};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -192,13 +194,29 @@ fn chains_give_what_pil_gives() {
 fn pixels_are_normalised_by_position() {
     let image = RgbImage::from_pixel(2, 2, image::Rgb([255, 0, 51]));
     let mut planes = Vec::new();
-    pixels::append_planes(&image, &mut planes);
+    let input = Input::new(&TrainerConfig::released());
+    input.append_planes(&image, &mut planes);
     let expected = [(1.0 - 0.485) / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225];
     for (plane, expected) in planes.chunks(4).zip(expected) {
         assert!(plane.iter().all(|value| (value - expected as f32).abs() < 1e-5), "{plane:?} instead of {expected}");
     }
-    let swapped = pixels::order_channels(image, marginalia_trainer::ChannelOrder::Bgr);
-    assert_eq!(swapped.get_pixel(0, 0).0, [51, 0, 255]);
+    assert_eq!(input.colours(image).get_pixel(0, 0).0, [51, 0, 255]);
+}
+
+#[test]
+fn a_network_of_one_channel_sees_brightness() {
+    let input = Input::new(&TrainerConfig { input_channels: 1, ..TrainerConfig::released() });
+    let grey = input.colours(RgbImage::from_pixel(2, 2, image::Rgb([200, 100, 50])));
+    // PIL: Image.new("RGB", (1, 1), (200, 100, 50)).convert("L").getpixel((0, 0)).
+    assert_eq!(grey.get_pixel(0, 0).0, [124; 3]);
+    let mut plane = Vec::new();
+    input.append_planes(&grey, &mut plane);
+    assert_eq!(plane.len(), 4);
+    assert!(plane.iter().all(|value| (value - (124.0 / 255.0 - 0.449) / 0.226).abs() < 1e-5), "{plane:?}");
+    // What cutout paints is one grey too, and every grey stays itself.
+    let every = RgbImage::from_fn(256, 1, |x, _| image::Rgb([x as u8; 3]));
+    assert_eq!(input.colours(every.clone()), every);
+    assert_eq!(input.tensor(vec![0.0; 2 * 224 * 224], 2).unwrap().dims(), [2, 1, 224, 224]);
 }
 
 proptest! {

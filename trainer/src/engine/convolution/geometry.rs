@@ -2,6 +2,8 @@
 
 use candle_core::{Result, Shape, bail};
 
+use crate::engine::maps::{Activations, Maps};
+
 /// Sizes of one convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
@@ -15,41 +17,19 @@ pub struct Geometry {
     pub padding: usize,
 }
 
-/// Sizes of one image's activations (H, W, C).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Maps {
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-}
-
-impl Maps {
-    /// Numbers of one image.
-    pub fn size(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-
-    /// Where the channels of a place begin, if it lies inside.
-    #[inline(always)]
-    pub fn place(&self, row: isize, column: isize) -> Option<usize> {
-        let inside = (0..self.height as isize).contains(&row) && (0..self.width as isize).contains(&column);
-        inside.then(|| (row as usize * self.width + column as usize) * self.channels)
-    }
-}
-
 impl Geometry {
-    /// From the shapes of x (N, H, W, C) and weight (O, C, k, k).
-    pub fn new(x: &Shape, weight: &Shape, stride: usize, padding: usize) -> Result<Self> {
-        let (images, height, width, channels) = x.dims4()?;
+    /// From x (N, H, W, C) and the shape of the weight (O, C, k, k).
+    pub fn new(x: &Activations, weight: &Shape, stride: usize, padding: usize) -> Result<Self> {
+        let (images, Maps { height, width, channels }) = (x.images, x.maps);
         let (outputs, weight_channels, kernel, kernel_width) = weight.dims4()?;
         if weight_channels != channels || kernel != kernel_width || stride == 0 {
-            bail!("convolution of {x:?} with weight {weight:?} and stride {stride}");
+            bail!("convolution of {:?} with weight {weight:?} and stride {stride}", x.maps);
         }
-        if x.elem_count() == 0 || weight.elem_count() == 0 {
-            bail!("convolution of nothing: {x:?} with weight {weight:?}");
+        if x.numbers().is_empty() || weight.elem_count() == 0 {
+            bail!("convolution of nothing: {images} images of {:?} with weight {weight:?}", x.maps);
         }
         if height + 2 * padding < kernel || width + 2 * padding < kernel {
-            bail!("convolution: kernel {kernel} is larger than the padded input {x:?}");
+            bail!("convolution: kernel {kernel} is larger than the padded input {:?}", x.maps);
         }
         Ok(Self { images, height, width, channels, outputs, kernel, stride, padding })
     }
@@ -77,6 +57,19 @@ impl Geometry {
     /// Numbers that one result is a sum over: k·k·C.
     pub fn patch(&self) -> usize {
         self.kernel * self.kernel * self.channels
+    }
+
+    /// Where the elements (kernel row, kernel column, channel) of a patch lie in a kernel (C, k, k).
+    pub fn kernel_places(&self) -> Vec<usize> {
+        let taps = self.kernel * self.kernel;
+        (0..taps).flat_map(|tap| (0..self.channels).map(move |channel| channel * taps + tap)).collect()
+    }
+
+    /// The convolution over dy that gives the gradient of x; `None` where that is none.
+    pub fn turned_round(&self) -> Option<Self> {
+        let padding = (self.kernel - 1).checked_sub(self.padding).filter(|_| self.stride == 1)?;
+        let Maps { height, width, channels } = self.output();
+        Some(Self { height, width, channels, outputs: self.channels, padding, ..*self })
     }
 
     /// The kernels work with raw pointers; wrong lengths must not get that far.

@@ -1,57 +1,104 @@
 //! Convolution without bias over activations with channels last.
 //!
-//! In: x (N, H, W, C), weight (O, C, k, k). Out: y (N, H', W', O). Winograd's way for 3×3 kernels with stride 1, a matrix
-//! product over copied patches for the others.
+//! In: x (N, H, W, C), weight (O, C, k, k). Out: y (N, H', W', O). Winograd's way for 3×3 kernels with stride 1 and many
+//! channels, a matrix product over the patches where they lie for the others.
 
 mod geometry;
 mod patches;
 mod tiles;
 mod winograd;
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor, bail};
 
-pub use geometry::{Geometry, Maps};
+pub use geometry::Geometry;
 
-use super::storage::{slice, tensor, with_numbers};
+use super::maps::Activations;
+use super::scratch::Scratch;
+use super::simd::vectorise;
+use super::storage::with_numbers;
+use super::tape::{Gradients, Node, Record, Tape};
 use super::timing::{Operator, timed};
 
-/// Largest Winograd tile of a forward pass. Rounding errors grow with the tile, and here they decide which side of a ReLU
-/// a value falls on: beyond 2, gradients of early layers differ from PyTorch's by 1e-3 of their norm, with 2 by 1e-4.
-const FORWARD_SIDE: usize = 2;
-/// Largest Winograd tile of a backward pass, which decides nothing: errors stay at 1e-6 of the largest result.
-const BACKWARD_SIDE: usize = 4;
+/// Largest Winograd tile of a forward pass with gradients. Rounding errors grow with the tile, and there they decide on
+/// which side of a ReLU a value falls: beyond 2, gradients of early layers differ from PyTorch's by 1e-3 of their norm,
+/// with 2 by 1e-4, as without Winograd.
+const DECIDING_SIDE: usize = 2;
+/// Largest Winograd tile of a backward pass and of inference, which decide nothing: errors stay at 1e-6 of the largest
+/// result.
+const LARGEST_SIDE: usize = 4;
 
 /// Convolution with gradients. x (N, H, W, C), weight (O, C, k, k) → (N, H', W', O).
-pub fn convolution(x: &Tensor, weight: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    x.contiguous()?.apply_op2(&weight.contiguous()?, Convolution { stride, padding })
+pub fn convolution(tape: &mut Tape, x: &Node, weight: &Tensor, stride: usize, padding: usize) -> Result<Node> {
+    let geometry = Geometry::new(x.value(), weight.shape(), stride, padding)?;
+    let y = apply(&geometry, x.value(), weight, &Finish::Set)?;
+    Ok(tape.result(y.into(), Convolution { geometry, x: x.clone(), weight: weight.clone() }))
 }
 
-/// Convolution with bias (O) and optional ReLU, for inference: no gradients.
+/// Convolution with bias (O), a shortcut of the result's shape and ReLU where wanted, for inference: no gradients.
 pub fn convolution_bias(
-    x: &Tensor,
+    x: &Activations,
     weight: &Tensor,
     bias: &Tensor,
-    stride: usize,
-    padding: usize,
+    [stride, padding]: [usize; 2],
+    shortcut: Option<&Activations>,
     relu: bool,
-) -> Result<Tensor> {
-    x.contiguous()?.apply_op3_no_bwd(
-        &weight.contiguous()?,
-        &bias.contiguous()?,
-        &BiasedConvolution { stride, padding, relu },
-    )
+) -> Result<Activations> {
+    let geometry = Geometry::new(x, weight.shape(), stride, padding)?;
+    if bias.elem_count() != geometry.outputs {
+        bail!("a bias of {} values for {} outputs", bias.elem_count(), geometry.outputs);
+    }
+    if shortcut.is_some_and(|shortcut| (shortcut.images, shortcut.maps) != (x.images, geometry.output())) {
+        bail!("a shortcut of another shape than {:?}", geometry.output());
+    }
+    let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
+    with_numbers(bias, |bias| {
+        apply(&geometry, x, weight, &Finish::Inference { bias, shortcut: shortcut.map(Activations::numbers), floor })
+    })
 }
 
-/// y = weight * x, with `bias` added and negative values cut (`relu`) where given.
-pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], bias: Option<&[f32]>, relu: bool) {
-    geometry.check_lengths(x.len(), weight.len(), y.len());
-    match winograd::tile_side(geometry, FORWARD_SIDE) {
-        Some(side) => winograd::forward(side, geometry, x, weight, y, bias, relu),
-        None => patches::forward(geometry, x, weight, y, bias, relu),
+/// What becomes of sums of products.
+pub enum Finish<'a> {
+    /// They are the result.
+    Set,
+    /// They are added to what is there.
+    Add,
+    /// Bias (O) and shortcut (of the result's shape) are added, and what is below `floor` is cut.
+    Inference { bias: &'a [f32], shortcut: Option<&'a [f32]>, floor: f32 },
+}
+
+impl Finish<'_> {
+    /// On whole rows of `y`, which begin at `start` of the result.
+    fn apply(&self, start: usize, y: &mut [f32], outputs: usize) {
+        let Self::Inference { bias, shortcut, floor } = self else { return };
+        if let Some(shortcut) = shortcut {
+            let shortcut = &shortcut[start..][..y.len()];
+            vectorise(
+                #[inline(always)]
+                || y.iter_mut().zip(shortcut).for_each(|(y, shortcut)| *y += shortcut),
+            );
+        }
+        vectorise(
+            #[inline(always)]
+            || {
+                for row in y.chunks_exact_mut(outputs) {
+                    row.iter_mut().zip(*bias).for_each(|(y, bias)| *y = (*y + bias).max(*floor));
+                }
+            },
+        );
     }
 }
 
-/// Gradients of the weight (O, C, k, k) and, where wanted, of x (N, H, W, C): `dx` must be zero.
+/// y = weight * x, finished as asked.
+pub fn forward(geometry: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], finish: &Finish) {
+    geometry.check_lengths(x.len(), weight.len(), y.len());
+    let largest = if let Finish::Inference { .. } = finish { LARGEST_SIDE } else { DECIDING_SIDE };
+    match winograd::filtering(geometry, largest) {
+        Some(tiles) => tiles.forward(x, weight, y, finish),
+        None => patches::forward(geometry, x, weight, y, finish),
+    }
+}
+
+/// Gradients of the weight (O, C, k, k) and, where wanted, of x (N, H, W, C): it is added to `dx`.
 pub fn backward(
     geometry: &Geometry,
     x: &[f32],
@@ -62,8 +109,8 @@ pub fn backward(
 ) {
     geometry.check_lengths(x.len(), weight.len(), dy.len());
     geometry.check_lengths(dx.as_ref().map_or(x.len(), |dx| dx.len()), dweight.len(), dy.len());
-    if let Some(side) = winograd::tile_side(geometry, BACKWARD_SIDE) {
-        return winograd::backward(side, geometry, x, weight, dy, dweight, dx);
+    if let Some(tiles) = winograd::filtering(geometry, LARGEST_SIDE) {
+        return tiles.backward(x, weight, dy, dweight, dx);
     }
     patches::weight_gradient(geometry, x, dy, dweight);
     if let Some(dx) = dx {
@@ -72,71 +119,34 @@ pub fn backward(
 }
 
 struct Convolution {
-    stride: usize,
-    padding: usize,
+    geometry: Geometry,
+    x: Node,
+    weight: Tensor,
 }
 
-impl CustomOp2 for Convolution {
-    fn name(&self) -> &'static str {
-        "convolution"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
-        let geometry = Geometry::new(lx.shape(), lw.shape(), self.stride, self.padding)?;
-        apply(&geometry, slice(x, lx)?, slice(w, lw)?, None, false)
-    }
-
-    fn bwd(&self, x: &Tensor, w: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let geometry = Geometry::new(x.shape(), w.shape(), self.stride, self.padding)?;
-        let mut dw = vec![0.0; w.elem_count()];
+impl Record for Convolution {
+    fn backward(self: Box<Self>, dy: Scratch, gradients: &mut Gradients) -> Result<()> {
+        let Self { geometry, x, weight } = *self;
+        let mut dweight = Scratch::take(weight.elem_count());
         // Images at the network's entrance need no gradient, and theirs would be the dearest of all.
-        let mut dx = x.track_op().then(|| vec![0.0; x.elem_count()]);
-        with_numbers(x, |x| {
-            with_numbers(w, |w| {
-                with_numbers(dy, |dy| {
-                    timed(Operator::ConvolutionGradient, || {
-                        backward(&geometry, x, w, dy, &mut dw, dx.as_deref_mut());
-                    });
-                    Ok(())
-                })
-            })
+        let dx = gradients.sum_of(&x);
+        with_numbers(&weight, |weight| {
+            timed(Operator::ConvolutionGradient, || {
+                backward(&geometry, x.value().numbers(), weight, &dy, &mut dweight, dx);
+            });
+            Ok(())
         })?;
-        Ok((dx.map(|dx| tensor(dx, x.shape())).transpose()?, Some(tensor(dw, w.shape())?)))
+        gradients.add_of(&weight, dweight);
+        Ok(())
     }
 }
 
-struct BiasedConvolution {
-    stride: usize,
-    padding: usize,
-    relu: bool,
-}
-
-impl CustomOp3 for BiasedConvolution {
-    fn name(&self) -> &'static str {
-        "convolution with bias"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        lx: &Layout,
-        w: &CpuStorage,
-        lw: &Layout,
-        b: &CpuStorage,
-        lb: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let geometry = Geometry::new(lx.shape(), lw.shape(), self.stride, self.padding)?;
-        let bias = slice(b, lb)?;
-        if bias.len() != geometry.outputs {
-            candle_core::bail!("a bias of {} values for {} outputs", bias.len(), geometry.outputs);
-        }
-        apply(&geometry, slice(x, lx)?, slice(w, lw)?, Some(bias), self.relu)
-    }
-}
-
-fn apply(g: &Geometry, x: &[f32], weight: &[f32], bias: Option<&[f32]>, relu: bool) -> Result<(CpuStorage, Shape)> {
+fn apply(g: &Geometry, x: &Activations, weight: &Tensor, finish: &Finish) -> Result<Activations> {
     let maps = g.output();
-    let mut y = vec![0.0; g.images * maps.size()];
-    timed(Operator::Convolution, || forward(g, x, weight, &mut y, bias, relu));
-    Ok((CpuStorage::F32(y), (g.images, maps.height, maps.width, maps.channels).into()))
+    let mut y = Scratch::take(g.images * maps.size());
+    with_numbers(weight, |weight| {
+        timed(Operator::Convolution, || forward(g, x.numbers(), weight, &mut y, finish));
+        Ok(())
+    })?;
+    Activations::new(g.images, maps, y)
 }

@@ -5,8 +5,11 @@
 //! the transposed matrices. The interpolation points are chosen for small rounding errors (Barabasz et al. 2020): with
 //! 256 channels about 1e-6 of the largest result for m = 4, against 2e-7 of m = 2.
 
-use super::geometry::Maps;
 use std::marker::PhantomData;
+
+use super::Finish;
+use crate::engine::maps::Maps;
+use crate::engine::simd::{LANES, Vector, lanes, load, store};
 
 /// The body for every value below `$end` (at most 6), written out: a loop left to the compiler is not always unrolled, and
 /// then neither folds the constants nor leaves the loop over channels to the vector instructions.
@@ -22,11 +25,13 @@ macro_rules! unrolled {
     };
 }
 
-/// Channels transformed at a time.
-pub const CHUNK: usize = 32;
+/// Rows and columns of `S` × `S` places, each a vector of channels.
+pub type Patch<const S: usize> = [[Vector; S]; S];
 
-/// Rows and columns of `S` × `S` places, each of up to [`CHUNK`] channels.
-pub type Patch<const S: usize> = [[[f32; CHUNK]; S]; S];
+/// A patch of zeros.
+pub const fn empty<const S: usize>() -> Patch<S> {
+    [[[0.0; LANES]; S]; S]
+}
 
 /// A small constant matrix of O rows and I columns. A type of its own, so that the compiler knows its numbers.
 pub trait Matrix<const I: usize, const O: usize> {
@@ -155,13 +160,12 @@ const fn transposed<const ROWS: usize, const COLUMNS: usize>(matrix: [[f32; COLU
     result
 }
 
-/// X · from · Xᵀ for the first `channels` channels.
+/// X · from · Xᵀ for every channel.
 #[inline(always)]
-pub fn transform<X: Matrix<I, O>, const I: usize, const O: usize>(from: &Patch<I>, to: &mut Patch<O>, channels: usize) {
-    assert!(channels <= CHUNK);
-    let mut half = [[[0.0f32; CHUNK]; I]; O];
+pub fn transform<X: Matrix<I, O>, const I: usize, const O: usize>(from: &Patch<I>, to: &mut Patch<O>) {
+    let mut half = [[[0.0f32; LANES]; I]; O];
     for column in 0..I {
-        for channel in 0..channels {
+        for channel in 0..LANES {
             let mut values = [0.0; I];
             unrolled!(row < I, values[row] = from[row][column][channel]);
             let results = combine::<X, I, O>(values);
@@ -169,7 +173,7 @@ pub fn transform<X: Matrix<I, O>, const I: usize, const O: usize>(from: &Patch<I
         }
     }
     for (half, to) in half.iter().zip(to) {
-        for channel in 0..channels {
+        for channel in 0..LANES {
             let mut values = [0.0; I];
             unrolled!(column < I, values[column] = half[column][channel]);
             let results = combine::<X, I, O>(values);
@@ -195,57 +199,57 @@ fn combine<X: Matrix<I, O>, const I: usize, const O: usize>(values: [f32; I]) ->
     results
 }
 
-/// What becomes of a finished tile.
-#[derive(Clone, Copy)]
-pub enum Finish<'a> {
-    /// Written, after a bias and a lower bound.
-    Set { bias: Option<&'a [f32]>, floor: f32 },
-    /// Added to what is there, since tiles overlap.
-    Add,
-}
-
-/// Channels first..first + count of S × S places from `corner` on; zeros outside the image.
+/// Channels first..first + width of S × S places from `corner` on; zeros outside the image.
 #[inline(always)]
-pub fn read_patch<const S: usize>(
+pub fn read_patch<const S: usize, const FULL: bool>(
     maps: &Maps,
     image: &[f32],
     [top, left]: [isize; 2],
     first: usize,
-    count: usize,
+    width: usize,
     patch: &mut Patch<S>,
 ) {
     for (y, line) in patch.iter_mut().enumerate() {
         for (x, place) in line.iter_mut().enumerate() {
-            match maps.place(top + y as isize, left + x as isize) {
-                Some(at) => place[..count].copy_from_slice(&image[at + first..][..count]),
-                None => place[..count].fill(0.0),
-            }
+            *place = match maps.place(top + y as isize, left + x as isize) {
+                Some(at) => load::<FULL>(&image[at + first..], width),
+                None => [0.0; LANES],
+            };
         }
     }
 }
 
-/// The reverse, for the places inside the image.
+/// The reverse, for the places inside the image, which begins at `start` of the result.
 #[inline(always)]
-pub fn write_patch<const S: usize>(
+pub fn write_patch<const S: usize, const FULL: bool>(
     maps: &Maps,
+    [start, top, left]: [isize; 3],
     image: &mut [f32],
-    [top, left]: [isize; 2],
     first: usize,
-    count: usize,
+    width: usize,
     patch: &Patch<S>,
-    finish: Finish,
+    finish: &Finish,
 ) {
     for (y, line) in patch.iter().enumerate() {
         for (x, place) in line.iter().enumerate() {
             let Some(at) = maps.place(top + y as isize, left + x as isize) else { continue };
-            let target = image[at + first..][..count].iter_mut().zip(&place[..count]);
+            let (mut result, target) = (*place, &mut image[at + first..]);
             match finish {
-                Finish::Add => target.for_each(|(to, from)| *to += from),
-                Finish::Set { bias: Some(bias), floor } => {
-                    target.zip(&bias[first..][..count]).for_each(|((to, from), bias)| *to = (from + bias).max(floor));
+                Finish::Set => {}
+                Finish::Add => {
+                    let before = load::<FULL>(target, width);
+                    result = lanes(|lane| result[lane] + before[lane]);
                 }
-                Finish::Set { bias: None, floor } => target.for_each(|(to, from)| *to = from.max(floor)),
+                Finish::Inference { bias, shortcut, floor } => {
+                    if let Some(shortcut) = shortcut {
+                        let shortcut = load::<FULL>(&shortcut[start as usize + at + first..], width);
+                        result = lanes(|lane| result[lane] + shortcut[lane]);
+                    }
+                    let bias = load::<FULL>(&bias[first..], width);
+                    result = lanes(|lane| (result[lane] + bias[lane]).max(*floor));
+                }
             }
+            store::<FULL>(&result, target, width);
         }
     }
 }

@@ -9,54 +9,54 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::geometry::{Geometry, Maps};
-use super::tiles::{
-    CHUNK, Finish, Four, Matrix, Patch, Three, Tile, Transposed, Two, read_patch, transform, write_patch,
-};
+use super::Finish;
+use super::geometry::Geometry;
+use super::tiles::{Four, Matrix, Three, Tile, Transposed, Two, empty, read_patch, transform, write_patch};
 use crate::engine::lanes::{Lanes, blocks, split};
-use crate::engine::matrix_product::{Left, Out, PANEL, Right, VECTOR, packed_at, padded, panels, product};
+use crate::engine::maps::Maps;
+use crate::engine::matrix_product::{Left, Offsets, Out, PANEL, Right, VECTOR, packed_at, padded, panels, product};
 use crate::engine::scratch::Scratch;
-use crate::engine::simd::vectorise;
+use crate::engine::simd::{LANES, by_vectors, load, store, vectorise};
 
 /// Numbers of points worked on at a time by a thread: half of a second-level cache.
 const BLOCK: usize = 256 * 1024;
 /// Rows of a product below which reading its weights costs more than the arithmetic.
 const FEWEST_ROWS: usize = 48;
 
-/// The side of the tiles, at most `largest`, that take fewest multiplications, if fewer than the plain sum.
-pub fn tile_side(geometry: &Geometry, largest: usize) -> Option<usize> {
+/// Fewest channels on either side for tiles of 2, and for larger ones, which save more: below, the transforms cost more than
+/// the multiplications they save.
+const FEWEST_CHANNELS: [usize; 2] = [48, 24];
+/// Largest share of the plain sum's multiplications that pays for the transforms.
+const LARGEST_SHARE: f64 = 0.6;
+
+/// The two passes of one convolution.
+pub trait Filtering {
+    /// y = weight * x, finished as asked.
+    fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], finish: &Finish);
+
+    /// Gradients of the weight and, where wanted, of x (added to `dx`).
+    fn backward(&self, x: &[f32], weight: &[f32], dy: &[f32], dweight: &mut [f32], dx: Option<&mut [f32]>);
+}
+
+/// The convolution on the tiles, of sides up to `largest`, that take fewest multiplications; `None` where the plain sum is
+/// cheaper.
+pub fn filtering<'a>(geometry: &'a Geometry, largest: usize) -> Option<Box<dyn Filtering + 'a>> {
     if geometry.kernel != 3 || geometry.stride != 1 {
         return None;
     }
     let (height, width) = (geometry.output_height(), geometry.output_width());
     let cost = |side: usize| height.div_ceil(side) * width.div_ceil(side) * (side + 2) * (side + 2);
-    (2..=largest).min_by_key(|&side| cost(side)).filter(|&side| cost(side) < 9 * height * width)
-}
-
-/// y = weight * x, with `bias` added and negative values cut (`relu`) where given, on tiles of `side` (2, 3 or 4).
-pub fn forward(side: usize, g: &Geometry, x: &[f32], weight: &[f32], y: &mut [f32], bias: Option<&[f32]>, relu: bool) {
-    match side {
-        2 => Plan::<Two, 2, 4>::new(g).forward(x, weight, y, bias, relu),
-        3 => Plan::<Three, 3, 5>::new(g).forward(x, weight, y, bias, relu),
-        _ => Plan::<Four, 4, 6>::new(g).forward(x, weight, y, bias, relu),
+    let side = (2..=largest).min_by_key(|&side| cost(side))?;
+    let share = cost(side) as f64 / (9 * height * width) as f64;
+    let channels = geometry.channels.min(geometry.outputs);
+    if share > LARGEST_SHARE || channels < FEWEST_CHANNELS[usize::from(side > 2)] {
+        return None;
     }
-}
-
-/// Gradients of the weight and, where wanted, of x (added to `dx`), on tiles of `side` (2, 3 or 4).
-pub fn backward(
-    side: usize,
-    g: &Geometry,
-    x: &[f32],
-    weight: &[f32],
-    dy: &[f32],
-    dweight: &mut [f32],
-    dx: Option<&mut [f32]>,
-) {
-    match side {
-        2 => Plan::<Two, 2, 4>::new(g).backward(x, weight, dy, dweight, dx),
-        3 => Plan::<Three, 3, 5>::new(g).backward(x, weight, dy, dweight, dx),
-        _ => Plan::<Four, 4, 6>::new(g).backward(x, weight, dy, dweight, dx),
-    }
+    Some(match side {
+        2 => Box::new(Plan::<Two, 2, 4>::new(geometry)),
+        3 => Box::new(Plan::<Three, 3, 5>::new(geometry)),
+        _ => Box::new(Plan::<Four, 4, 6>::new(geometry)),
+    })
 }
 
 /// One convolution on tiles of M × M, with P × P points each.
@@ -84,31 +84,10 @@ impl Points<'_> {
     }
 }
 
-impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
-    fn new(geometry: &'a Geometry) -> Self {
-        let (input, output) = (geometry.input(), geometry.output());
-        let (down, across) = (output.height.div_ceil(M), output.width.div_ceil(M));
-        Self { geometry, input, output, down, across, tile: std::marker::PhantomData }
-    }
-
-    fn tiles(&self) -> usize {
-        self.down * self.across
-    }
-
-    fn images_per_block(&self) -> usize {
-        let per_image = P * P * self.tiles() * (self.input.channels + self.output.channels);
-        (BLOCK / per_image).max(FEWEST_ROWS.div_ceil(self.tiles()))
-    }
-
-    /// Where the inputs of the first tile begin.
-    fn origin(&self) -> isize {
-        -(self.geometry.padding as isize)
-    }
-
-    fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], bias: Option<&[f32]>, relu: bool) {
+impl<T: Tile<M, P>, const M: usize, const P: usize> Filtering for Plan<'_, T, M, P> {
+    fn forward(&self, x: &[f32], weight: &[f32], y: &mut [f32], finish: &Finish) {
         let (inputs, outputs) = (self.input.channels, self.output.channels);
         let weights = self.transformed_weights(weight, [inputs, outputs], [9, 9 * inputs]);
-        let finish = Finish::Set { bias, floor: if relu { 0.0 } else { f32::NEG_INFINITY } };
         let y = Lanes::new(y);
         split(self.geometry.images, rayon::current_num_threads()).into_par_iter().for_each(|lane| {
             for images in blocks(lane, self.images_per_block()) {
@@ -122,8 +101,8 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
                 for point in 0..P * P {
                     let left = Left {
                         values: &x_points[point * rows * inputs..][..rows * inputs],
-                        row_stride: inputs,
-                        inner_stride: 1,
+                        rows: Offsets::Even(inputs),
+                        inner: Offsets::Even(1),
                     };
                     let out = Out::new(&mut y_points[point * rows * stride..][..rows * stride], stride);
                     let right = Right::packed(self.of_point(&weights, point), inputs, outputs);
@@ -161,6 +140,28 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
         }
         self.weight_gradient(&x_points, &dy_points, rows, dweight);
     }
+}
+
+impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
+    fn new(geometry: &'a Geometry) -> Self {
+        let (input, output) = (geometry.input(), geometry.output());
+        let (down, across) = (output.height.div_ceil(M), output.width.div_ceil(M));
+        Self { geometry, input, output, down, across, tile: std::marker::PhantomData }
+    }
+
+    fn tiles(&self) -> usize {
+        self.down * self.across
+    }
+
+    fn images_per_block(&self) -> usize {
+        let per_image = P * P * self.tiles() * (self.input.channels + self.output.channels);
+        (BLOCK / per_image).max(FEWEST_ROWS.div_ceil(self.tiles()))
+    }
+
+    /// Where the inputs of the first tile begin.
+    fn origin(&self) -> isize {
+        -(self.geometry.padding as isize)
+    }
 
     /// From the points of dy to what they add to dx.
     fn input_gradient(&self, weights: &[f32], dy_points: &Points, images: Range<usize>, dx: &Lanes) {
@@ -170,14 +171,14 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
         for point in 0..P * P {
             // SAFETY: this block's points are this lane's own.
             let values = unsafe { dy_points.numbers.slice(dy_points.at(point, 0), rows * dy_points.stride) };
-            let left = Left { values, row_stride: dy_points.stride, inner_stride: 1 };
+            let left = Left { values, rows: Offsets::Even(dy_points.stride), inner: Offsets::Even(1) };
             let out = Out::new(&mut dx_points[point * rows * inputs..][..rows * inputs], inputs);
             let right = Right::packed(self.of_point(weights, point), outputs, inputs);
             product([rows, inputs, outputs], 0..panels(inputs), out, left, right, false);
         }
         let source = Lanes::new(&mut dx_points);
         let from = Points { numbers: &source, rows, first: 0, stride: inputs };
-        self.write_tiles::<Transposed<T::Input>, P>(&self.input, &from, dx, self.origin(), images, Finish::Add);
+        self.write_tiles::<Transposed<T::Input>, P>(&self.input, &from, dx, self.origin(), images, &Finish::Add);
     }
 
     /// dU = Vᵀ dM at every point, then Gᵀ dU G.
@@ -190,7 +191,7 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
         (0..P * P * panels(outputs)).into_par_iter().for_each(|task| {
             let (point, panel) = (task / panels(outputs), task % panels(outputs));
             let values = &x_points[point * rows * inputs..][..rows * inputs];
-            let left = Left { values, row_stride: 1, inner_stride: inputs };
+            let left = Left { values, rows: Offsets::Even(1), inner: Offsets::Even(inputs) };
             let right = Right::rows(&dy_points[point * rows * stride..][..rows * stride], stride);
             let start = point * inputs * stride;
             // SAFETY: the columns of this panel at this point are this task's own.
@@ -209,14 +210,13 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
             vectorise(
                 #[inline(always)]
                 || {
-                    let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
-                    let mut taps: Patch<3> = [[[0.0; CHUNK]; 3]; 3];
+                    let (mut points, mut taps) = (empty::<P>(), empty::<3>());
                     for input in 0..inputs {
                         for point in 0..P * P {
                             let from = &gradients[(point * inputs + input) * stride + first..][..VECTOR];
-                            points[point / P][point % P][..VECTOR].copy_from_slice(from);
+                            points[point / P][point % P].copy_from_slice(from);
                         }
-                        transform::<Transposed<T::Weight>, P, 3>(&points, &mut taps, VECTOR);
+                        transform::<Transposed<T::Weight>, P, 3>(&points, &mut taps);
                         for output in 0..count {
                             let kernel = &mut dweight[(output * inputs + input) * 9..][..9];
                             for (tap, value) in kernel.iter_mut().enumerate() {
@@ -241,8 +241,7 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
             vectorise(
                 #[inline(always)]
                 || {
-                    let mut taps: Patch<3> = [[[0.0; CHUNK]; 3]; 3];
-                    let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
+                    let (mut points, mut taps) = (empty::<P>(), empty::<3>());
                     for row in 0..inner {
                         for column in 0..count {
                             let kernel = &weight[row * strides[0] + (first + column) * strides[1]..][..9];
@@ -250,12 +249,12 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
                                 taps[tap / 3][tap % 3][column] = *value;
                             }
                         }
-                        transform::<T::Weight, 3, P>(&taps, &mut points, VECTOR);
+                        transform::<T::Weight, 3, P>(&taps, &mut points);
                         for point in 0..P * P {
                             let at = point * size + packed_at(row, first, inner, columns);
                             // SAFETY: these columns are this task's own.
                             let to = unsafe { target.slice(at, VECTOR) };
-                            to.copy_from_slice(&points[point / P][point % P][..VECTOR]);
+                            to.copy_from_slice(&points[point / P][point % P]);
                         }
                     }
                 },
@@ -281,23 +280,21 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
         vectorise(
             #[inline(always)]
             || {
-                let mut patch: Patch<S> = [[[0.0; CHUNK]; S]; S];
-                let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
+                let (mut patch, mut points) = (empty::<S>(), empty::<P>());
                 for (number, image) in images.enumerate() {
                     let image = &numbers[image * maps.size()..][..maps.size()];
                     for tile in 0..self.tiles() {
                         let corner = self.corner(tile, origin);
-                        for first in (0..maps.channels).step_by(CHUNK) {
-                            let count = CHUNK.min(maps.channels - first);
-                            read_patch(maps, image, corner, first, count, &mut patch);
-                            transform::<X, S, P>(&patch, &mut points, count);
+                        by_vectors!(maps.channels, |first, width, FULL| {
+                            read_patch::<S, FULL>(maps, image, corner, first, width, &mut patch);
+                            transform::<X, S, P>(&patch, &mut points);
                             for point in 0..P * P {
                                 let at = to.at(point, number * self.tiles() + tile) + first;
                                 // SAFETY: the rows of these images are this lane's own.
-                                let row = unsafe { to.numbers.slice(at, count) };
-                                row.copy_from_slice(&points[point / P][point % P][..count]);
+                                let row = unsafe { to.numbers.slice(at, width) };
+                                store::<FULL>(&points[point / P][point % P], row, width);
                             }
-                        }
+                        });
                     }
                 }
             },
@@ -312,29 +309,29 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
         numbers: &Lanes,
         origin: isize,
         images: Range<usize>,
-        finish: Finish,
+        finish: &Finish,
     ) {
         vectorise(
             #[inline(always)]
             || {
-                let mut points: Patch<P> = [[[0.0; CHUNK]; P]; P];
-                let mut patch: Patch<S> = [[[0.0; CHUNK]; S]; S];
+                let (mut points, mut patch) = (empty::<P>(), empty::<S>());
                 for (number, image) in images.enumerate() {
+                    let start = image * maps.size();
                     // SAFETY: these images are this lane's own.
-                    let image = unsafe { numbers.slice(image * maps.size(), maps.size()) };
+                    let image = unsafe { numbers.slice(start, maps.size()) };
                     for tile in 0..self.tiles() {
-                        let corner = self.corner(tile, origin);
-                        for first in (0..maps.channels).step_by(CHUNK) {
-                            let count = CHUNK.min(maps.channels - first);
+                        let [top, left] = self.corner(tile, origin);
+                        by_vectors!(maps.channels, |first, width, FULL| {
                             for point in 0..P * P {
                                 let at = from.at(point, number * self.tiles() + tile) + first;
                                 // SAFETY: so are their points.
-                                let row = unsafe { from.numbers.slice(at, count) };
-                                points[point / P][point % P][..count].copy_from_slice(row);
+                                let row = unsafe { from.numbers.slice(at, width) };
+                                points[point / P][point % P] = load::<FULL>(row, width);
                             }
-                            transform::<X, P, S>(&points, &mut patch, count);
-                            write_patch(maps, image, corner, first, count, &patch, finish);
-                        }
+                            transform::<X, P, S>(&points, &mut patch);
+                            let place = [start as isize, top, left];
+                            write_patch::<S, FULL>(maps, place, image, first, width, &patch, finish);
+                        });
                     }
                 }
             },
@@ -348,4 +345,4 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
     }
 }
 
-const _: () = assert!(PANEL.is_multiple_of(VECTOR) && VECTOR <= CHUNK);
+const _: () = assert!(PANEL.is_multiple_of(VECTOR) && VECTOR == LANES);
