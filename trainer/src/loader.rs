@@ -171,7 +171,7 @@ impl Loader<'_> {
         let (labelled, unlabelled) = prepared.split_at(self.config.batch_labelled.min(prepared.len()));
         let input = Input::new(self.config);
         let view = |faces: &[Prepared], view: usize| {
-            let numbers = faces.iter().flat_map(|face| face.planes[view].iter().copied()).collect();
+            let numbers = faces.iter().map(|face| face.planes[view].as_slice()).collect::<Vec<_>>().concat();
             input.tensor(numbers, faces.len())
         };
         let weak = if unlabelled.is_empty() { 0 } else { self.views.weak };

@@ -167,7 +167,7 @@ impl Scorer {
         if count == 0 {
             return Ok(vec![None; planes.len()]);
         }
-        let numbers: Vec<f32> = planes.into_iter().flatten().flatten().collect();
+        let numbers = planes.into_iter().flatten().collect::<Vec<_>>().concat();
         let outputs = self.inference.forward(&self.teacher.input.tensor(numbers, count)?)?;
         let mut answers = answers(&outputs)?.into_iter();
         Ok(decodable.into_iter().map(|decodable| if decodable { answers.next() } else { None }).collect())

@@ -1,7 +1,8 @@
 //! Buffers that the engine works in and hands back, so that a step takes no new memory once the first one has run.
 //!
-//! Fresh memory is dear: every page of it costs a fault, in a small network as much as the arithmetic on it. Buffers are kept
-//! by size class, so that the pool never holds more than was in use at once in each class.
+//! Fresh memory is dear: every page of it costs a fault, in a small network as much as the arithmetic on it. A buffer serves
+//! lengths down to half its own, and one that has become too small makes room for its successor, so that the pool holds
+//! about as many buffers as were ever in use at once, whatever lengths were asked for.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -21,8 +22,15 @@ impl Scratch {
     /// A buffer of `length` numbers, with whatever its last user left in it.
     pub fn take(length: usize) -> Self {
         let class = class(length);
-        let kept = FREE.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&class).and_then(Vec::pop);
-        Self { numbers: kept.unwrap_or_else(|| vec![0.0; class]), length }
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = free.range_mut(class..=2 * class).find_map(|(_, kept)| kept.pop());
+        let outgrown = match fitting {
+            Some(_) => None,
+            None => free.range_mut(class / 2..class).rev().find_map(|(_, kept)| kept.pop()),
+        };
+        drop(free);
+        drop(outgrown);
+        Self { numbers: fitting.unwrap_or_else(|| vec![0.0; class]), length }
     }
 
     /// A buffer of `length` zeros.

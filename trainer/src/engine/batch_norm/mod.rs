@@ -6,14 +6,16 @@
 //! Sums run over one image at a time in single precision and over images in double, in the same order on any number of
 //! threads.
 
+mod image;
+
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
+use self::image::{ImageMoments, ImageSums, Slopes};
 use super::maps::Activations;
 use super::scratch::Scratch;
-use super::simd::{LANES, by_vectors, lanes, load, store, vectorise};
 use super::storage::with_numbers;
 use super::tape::{Gradients, Node, Place, Record, Tape};
 use super::timing::{Operator, timed};
@@ -136,41 +138,6 @@ impl Moments {
     }
 }
 
-/// Mean and sum of squared distances from it of every channel of one image.
-struct ImageMoments {
-    mean: Vec<f32>,
-    squares: Vec<f32>,
-}
-
-impl ImageMoments {
-    fn of(image: &[f32], channels: usize) -> Self {
-        let area = (image.len() / channels) as f32;
-        let mut moments = Self { mean: vec![0.0; channels], squares: vec![0.0; channels] };
-        let Self { mean, squares } = &mut moments;
-        vectorise(
-            #[inline(always)]
-            || {
-                by_vectors!(channels, |first, width, FULL| {
-                    let (mut sum, mut square) = ([0.0; LANES], [0.0; LANES]);
-                    for place in image.chunks_exact(channels) {
-                        let x = load::<FULL>(&place[first..], width);
-                        sum = lanes(|lane| sum[lane] + x[lane]);
-                    }
-                    let here = lanes(|lane| sum[lane] / area);
-                    for place in image.chunks_exact(channels) {
-                        let x = load::<FULL>(&place[first..], width);
-                        let off = lanes(|lane| x[lane] - here[lane]);
-                        square = lanes(|lane| square[lane] + off[lane] * off[lane]);
-                    }
-                    store::<FULL>(&here, &mut mean[first..], width);
-                    store::<FULL>(&square, &mut squares[first..], width);
-                });
-            },
-        );
-        moments
-    }
-}
-
 struct BatchNorm {
     /// Images in every group.
     groups: Vec<usize>,
@@ -191,19 +158,6 @@ struct Applied {
     shortcut: Option<Place>,
     /// By group.
     moments: Vec<Moments>,
-}
-
-/// What one image adds to the gradients, by channel: Σ dy and Σ dy · (x − mean).
-struct ImageSums {
-    total: Vec<f32>,
-    along: Vec<f32>,
-}
-
-/// How one group turns dy into dx, by channel: dx = scale · (dy − total − (x − mean) · along).
-struct Slopes {
-    scale: Vec<f32>,
-    total: Vec<f32>,
-    along: Vec<f32>,
 }
 
 impl BatchNorm {
@@ -240,75 +194,15 @@ impl BatchNorm {
             .collect();
         let group_of = self.group_of();
         let size = self.area * weight.len();
-        y.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate().for_each(|(image, (y, x))| {
-            let constants = [&moments[group_of[image]].mean, &scales[group_of[image]], bias];
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        y.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate().for_each(|(number, (y, x))| {
+            let group = group_of[number];
+            let constants = [&moments[group].mean, &scales[group], bias];
             match shortcut {
-                Some(shortcut) => self.normalise_image::<true>(x, constants, &shortcut[image * size..][..size], y),
-                None => self.normalise_image::<false>(x, constants, x, y),
+                Some(shortcut) => image::normalise::<true>(x, constants, &shortcut[number * size..][..size], floor, y),
+                None => image::normalise::<false>(x, constants, x, floor, y),
             }
         });
-    }
-
-    /// `shortcut` is read where `ADD`.
-    fn normalise_image<const ADD: bool>(
-        &self,
-        x: &[f32],
-        [mean, scale, bias]: [&[f32]; 3],
-        shortcut: &[f32],
-        y: &mut [f32],
-    ) {
-        let channels = mean.len();
-        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        vectorise(
-            #[inline(always)]
-            || {
-                by_vectors!(channels, |first, width, FULL| {
-                    let [mean, scale, bias] = [mean, scale, bias].map(|values| load::<FULL>(&values[first..], width));
-                    let places = x.chunks_exact(channels).zip(shortcut.chunks_exact(channels));
-                    for (y, (x, shortcut)) in y.chunks_exact_mut(channels).zip(places) {
-                        let x = load::<FULL>(&x[first..], width);
-                        // The mean comes off first: folded into the bias, it would cost digits where it is large.
-                        let mut result = lanes(|lane| (x[lane] - mean[lane]) * scale[lane] + bias[lane]);
-                        if ADD {
-                            let shortcut = load::<FULL>(&shortcut[first..], width);
-                            result = lanes(|lane| result[lane] + shortcut[lane]);
-                        }
-                        let result = lanes(|lane| result[lane].max(floor));
-                        store::<FULL>(&result, &mut y[first..], width);
-                    }
-                });
-            },
-        );
-    }
-
-    /// Puts ReLU's zeros into `dy` where `CUT`, by the result `y`, and sums it up.
-    fn image_sums<const CUT: bool>(&self, x: &[f32], y: &[f32], dy: &mut [f32], mean: &[f32]) -> ImageSums {
-        let channels = mean.len();
-        let mut sums = ImageSums { total: vec![0.0; channels], along: vec![0.0; channels] };
-        vectorise(
-            #[inline(always)]
-            || {
-                by_vectors!(channels, |first, width, FULL| {
-                    let mean = load::<FULL>(&mean[first..], width);
-                    let (mut total, mut along) = ([0.0; LANES], [0.0; LANES]);
-                    let places = x.chunks_exact(channels).zip(y.chunks_exact(channels));
-                    for (dy, (x, y)) in dy.chunks_exact_mut(channels).zip(places) {
-                        let x = load::<FULL>(&x[first..], width);
-                        let mut slope = load::<FULL>(&dy[first..], width);
-                        if CUT {
-                            let y = load::<FULL>(&y[first..], width);
-                            slope = lanes(|lane| if y[lane] > 0.0 { slope[lane] } else { 0.0 });
-                            store::<FULL>(&slope, &mut dy[first..], width);
-                        }
-                        total = lanes(|lane| total[lane] + slope[lane]);
-                        along = lanes(|lane| along[lane] + slope[lane] * (x[lane] - mean[lane]));
-                    }
-                    store::<FULL>(&total, &mut sums.total[first..], width);
-                    store::<FULL>(&along, &mut sums.along[first..], width);
-                });
-            },
-        );
-        sums
     }
 
     /// The slopes of every group, and the gradients of weight and bias.
@@ -337,27 +231,6 @@ impl BatchNorm {
         (slopes, [dweight, dbias])
     }
 
-    /// From `dy` to the gradient of x, in place of x.
-    fn image_gradient(&self, x: &mut [f32], dy: &[f32], mean: &[f32], slopes: &Slopes) {
-        let channels = mean.len();
-        vectorise(
-            #[inline(always)]
-            || {
-                by_vectors!(channels, |first, width, FULL| {
-                    let constants = [mean, &slopes.scale, &slopes.total, &slopes.along];
-                    let [mean, scale, total, along] = constants.map(|values| load::<FULL>(&values[first..], width));
-                    for (x, dy) in x.chunks_exact_mut(channels).zip(dy.chunks_exact(channels)) {
-                        let (here, dy) = (load::<FULL>(&x[first..], width), load::<FULL>(&dy[first..], width));
-                        let dx = lanes(|lane| {
-                            scale[lane] * (dy[lane] - total[lane] - (here[lane] - mean[lane]) * along[lane])
-                        });
-                        store::<FULL>(&dx, &mut x[first..], width);
-                    }
-                });
-            },
-        );
-    }
-
     /// Turns `x` into its gradient, and `dy` into that of the sum before the ReLU; gives dweight and dbias.
     fn gradients(
         &self,
@@ -371,18 +244,18 @@ impl BatchNorm {
         let group_of = self.group_of();
         let images = dy.par_chunks_mut(size).zip(x.par_chunks(size)).enumerate();
         let sums: Vec<ImageSums> = images
-            .map(|(image, (dy, x))| {
-                let mean = &moments[group_of[image]].mean;
+            .map(|(number, (dy, x))| {
+                let mean = &moments[group_of[number]].mean;
                 match y {
-                    Some(y) => self.image_sums::<true>(x, &y[image * size..][..size], dy, mean),
-                    None => self.image_sums::<false>(x, x, dy, mean),
+                    Some(y) => image::sums::<true>(x, &y[number * size..][..size], dy, mean),
+                    None => image::sums::<false>(x, x, dy, mean),
                 }
             })
             .collect();
         let (slopes, parameters) = self.slopes(&sums, weight, moments);
-        x.par_chunks_mut(size).zip(dy.par_chunks(size)).enumerate().for_each(|(image, (x, dy))| {
-            let group = group_of[image];
-            self.image_gradient(x, dy, &moments[group].mean, &slopes[group]);
+        x.par_chunks_mut(size).zip(dy.par_chunks(size)).enumerate().for_each(|(number, (x, dy))| {
+            let group = group_of[number];
+            image::gradient(x, dy, &moments[group].mean, &slopes[group]);
         });
         parameters
     }
