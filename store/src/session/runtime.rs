@@ -25,6 +25,8 @@ use crate::error::{Error, Result};
 
 /// Address space of one thread's stack; only what is used becomes memory.
 const STACK_BYTES: usize = 32 << 20;
+/// Threads that read files for a runtime; each keeps memory of its own, so that hundreds of them would keep much.
+const READERS: usize = 16;
 /// Consumers named when memory runs out.
 const CONSUMERS_NAMED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(3).expect("3 is not 0");
 
@@ -136,6 +138,7 @@ impl Threads {
             .worker_threads(threads)
             .thread_stack_size(STACK_BYTES)
             .thread_name(name)
+            .max_blocking_threads(READERS)
             .enable_all()
             .build()
             .map_err(Error::io("threads for SQL"))?;
