@@ -18,11 +18,11 @@ const BINS: usize = 15;
 pub(super) const FUNCTION: Function = Function {
     name: "ece",
     call: "ece(confidence, correct)",
-    doc: "Expected calibration error of a group: Σ n_b/N · |accuracy_b − confidence_b| over 15 bins of equal width, bin b \
-          holding b/15 < confidence ≤ (b + 1)/15 (Guo et al. 2017); what `evaluate` reports. Rows in which one of the two is \
-          null or NaN are left out; null where none is left.",
-    example: "select round(ece(confidence, correct), 4) from (values (0.9, true), (0.92, false), (0.4, false)) \
-              as t(confidence, correct)",
+    doc: "Expected calibration error of a group: Σ n_b/N · |accuracy_b − confidence_b| over 15 bins of equal width, \
+          bin b holding b/15 < confidence ≤ (b + 1)/15 (Guo et al. 2017); what `evaluate` reports. Rows in which one \
+          of the two is null or NaN are left out; null where none is left.",
+    example: "select round(ece(confidence, correct), 4) from (values (0.9, true), (0.92, false), (0.4, false)) as \
+          t(confidence, correct)",
     answer: "0.4067",
     make: Make::Aggregate(|function| {
         let arguments = vec![DataType::Float64, DataType::Boolean];

@@ -5,9 +5,9 @@ use super::{Function, Make, scalar};
 pub(super) const FUNCTION: Function = Function {
     name: "entropy",
     call: "entropy(items)",
-    doc: "Entropy of a distribution, in nats: 0 where all lies on one class, ln C where C classes share evenly. The items \
-          are divided by their sum, so that votes serve as well as probabilities. Null where the list is empty, adds up to \
-          nothing, or holds a negative item, a null or a NaN.",
+    doc: "Entropy of a distribution, in nats: 0 where all lies on one class, ln C where C classes share evenly. The \
+          items are divided by their sum, so that votes serve as well as probabilities. Null where the list is empty, \
+          adds up to nothing, or holds a negative item, a null or a NaN.",
     example: "select round(entropy([0.5, 0.25, 0.25]), 4), round(entropy([3, 1, 0]), 4)",
     answer: "1.0397 0.5623",
     make: Make::Scalar(|function| scalar::of_vector(function, entropy)),
@@ -29,7 +29,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn between_certain_and_even_whatever_the_scale(items in prop::collection::vec(0.0..1e6_f64, 1..10), scale in 1e-3..1e3_f64) {
+        fn between_certain_and_even_whatever_the_scale(
+            items in prop::collection::vec(0.0..1e6_f64, 1..10),
+            scale in 1e-3..1e3_f64,
+        ) {
             prop_assume!(items.iter().sum::<f64>() > 1e-3);
             let found = entropy(&items).expect("a distribution");
             prop_assert!((0.0..=(items.len() as f64).ln() + 1e-9).contains(&found), "{found}");

@@ -14,8 +14,8 @@ use super::{Function, Make, arguments};
 pub(super) const FUNCTION: Function = Function {
     name: "flips",
     call: "flips(from_round, to_round)",
-    doc: "Faces whose class changed between two accepted rounds, with the columns of the view `flips`, which compares the \
-          last two. Faces that only one of the rounds scored are not among them.",
+    doc: "Faces whose class changed between two accepted rounds, with the columns of the view `flips`, which compares \
+          the last two. Faces that only one of the rounds scored are not among them.",
     example: "select face_id, from_expression, to_expression from flips(1, 2) order by face_id",
     answer: "b neutral sadness",
     make: Make::Query {

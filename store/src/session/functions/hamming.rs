@@ -16,8 +16,8 @@ use super::{Function, Make, scalar};
 pub(super) const FUNCTION: Function = Function {
     name: "hamming",
     call: "hamming(a, b)",
-    doc: "In how many of their 64 bits two hashes differ, such as `faces.perceptual_hash`: recompressed copies of a picture \
-          differ in at most 4, different faces hardly ever in so few. Null where one is null.",
+    doc: "In how many of their 64 bits two hashes differ, such as `faces.perceptual_hash`: recompressed copies of a \
+          picture differ in at most 4, different faces hardly ever in so few. Null where one is null.",
     example: "select hamming(6, 3), hamming(18446744073709551615, 0)",
     answer: "2 64",
     make: Make::Scalar(|function| {

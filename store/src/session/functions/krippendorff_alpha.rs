@@ -16,14 +16,15 @@ use super::{Function, Make};
 pub(super) const FUNCTION: Function = Function {
     name: "krippendorff_alpha",
     call: "krippendorff_alpha(face_id, annotator, expression)",
-    doc: "Krippendorff's alpha of a group for nominal values: 1 where all agree, 0 where they agree as often as by chance, \
-          negative below that. Any number of annotators, each of any part of the faces (Krippendorff, Computing \
-          Krippendorff's Alpha-Reliability, 2011). A face that one annotator alone judged does not count; an annotator whose \
-          values for a face contradict each other says nothing about it; rows with a null are left out. Null where no face \
-          has two values, or only one value was ever chosen. Memory grows with the judgements, about 150 bytes each.",
+    doc: "Krippendorff's alpha of a group for nominal values: 1 where all agree, 0 where they agree as often as by \
+          chance, negative below that. Any number of annotators, each of any part of the faces (Krippendorff, \
+          Computing Krippendorff's Alpha-Reliability, 2011). A face that one annotator alone judged does not count; an \
+          annotator whose values for a face contradict each other says nothing about it; rows with a null are left \
+          out. Null where no face has two values, or only one value was ever chosen. Memory grows with the judgements, \
+          about 150 bytes each.",
     example: "select round(krippendorff_alpha(face_id, annotator, expression), 4) from (values ('a', 'ann', 'fear'), \
-              ('a', 'bob', 'fear'), ('b', 'ann', 'fear'), ('b', 'bob', 'anger'), ('c', 'ann', 'anger'), \
-              ('c', 'bob', 'anger')) as t(face_id, annotator, expression)",
+          ('a', 'bob', 'fear'), ('b', 'ann', 'fear'), ('b', 'bob', 'anger'), ('c', 'ann', 'anger'), ('c', 'bob', \
+          'anger')) as t(face_id, annotator, expression)",
     answer: "0.4444",
     make: Make::Aggregate(|function| {
         let arguments = vec![DataType::Utf8; 3];

@@ -29,10 +29,10 @@ const BUFFER_BYTES: u64 = 64 << 20;
 pub(super) const FUNCTION: Function = Function {
     name: "nearest",
     call: "nearest(face_id, k)",
-    doc: "The k faces, at most 10,000, whose features under the last accepted round's teacher are nearest to this face's, by \
-          cosine distance: `rank` from 1, `face_id`, `distance`. The face itself is not among them. Exact, reading all \
-          features once, unless the corpus has a vector index. An error where no feature of the face is kept, as for faces \
-          that were not scored by that round.",
+    doc: "The k faces, at most 10,000, whose features under the last accepted round's teacher are nearest to this \
+          face's, by cosine distance: `rank` from 1, `face_id`, `distance`. The face itself is not among them. Exact, \
+          reading all features once, unless the corpus has a vector index. An error where no feature of the face is \
+          kept, as for faces that were not scored by that round.",
     example: "select rank, face_id, round(distance, 3) from nearest('a', 2) order by rank",
     answer: "1 b 0.2\n2 c 1.0",
     make: Make::Table(|snapshot| {

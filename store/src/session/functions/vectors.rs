@@ -92,7 +92,8 @@ mod tests {
             let length = cut.1.index(rows.len() - from + 1);
             let expected = expected(&rows[from..from + length]);
             let (field, lengths, items, nulls) = parts(&rows);
-            let list = ListArray::new(field.clone(), OffsetBuffer::from_lengths(lengths.clone()), items.clone(), nulls.clone());
+            let offsets = OffsetBuffer::from_lengths(lengths.clone());
+            let list = ListArray::new(field.clone(), offsets, items.clone(), nulls.clone());
             prop_assert_eq!(&sums(Arc::new(list.slice(from, length))), &expected);
             let large = LargeListArray::new(field, OffsetBuffer::from_lengths(lengths), items, nulls);
             prop_assert_eq!(&sums(Arc::new(large.slice(from, length))), &expected);

@@ -8,9 +8,9 @@ const Z2: f64 = 3.841_458_820_694_124;
 pub(super) const LOW: Function = Function {
     name: "wilson_low",
     call: "wilson_low(successes, n)",
-    doc: "Lower end of the 95 % Wilson score interval (Wilson 1927) of a share of which `successes` among `n` were seen; it \
-          holds for small samples, and for 0 or all successes too; without any it is 0 to 1. Null where n is negative or \
-          successes are not between 0 and n.",
+    doc: "Lower end of the 95 % Wilson score interval (Wilson 1927) of a share of which `successes` among `n` were \
+          seen; it holds for small samples, and for 0 or all successes too; without any it is 0 to 1. Null where n is \
+          negative or successes are not between 0 and n.",
     example: "select round(wilson_low(9, 10), 4), round(wilson_low(0, 10), 4)",
     answer: "0.5958 0.0",
     make: Make::Scalar(|function| scalar::of_numbers(function, 2, |arguments| Some(interval(arguments)?.0))),
