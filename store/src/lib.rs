@@ -52,7 +52,7 @@ pub use maintenance::{Care, CareReport};
 pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
-pub use session::{Answer, Session, SqlLimits, SqlRuntime};
+pub use session::{Answer, FUNCTIONS, Function, FunctionKind, Session, SqlLimits, SqlRuntime};
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};
 pub use verify::{Finding, VerifyOptions, VerifyReport};

@@ -7,6 +7,7 @@
 
 mod answer;
 mod cooperative;
+pub(crate) mod functions;
 mod growth;
 mod runtime;
 
@@ -30,6 +31,7 @@ use crate::views;
 pub use answer::Answer;
 use answer::{Deadline, Work};
 use cooperative::CooperativeJoins;
+pub use functions::{FUNCTIONS, Function, FunctionKind};
 pub use runtime::SqlRuntime;
 use runtime::{Origin, Running, tracked};
 
@@ -181,11 +183,13 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
     // A sort keeps this much free for its merge; in a small pool the default would not fit.
     options.execution.sort_spill_reservation_bytes = (limits.memory_bytes / 16).min(10 << 20);
     options.sql_parser.map_string_types_to_utf8view = false;
+    let scalar = growth::scalar_functions().into_iter().chain(functions::scalar_functions()).collect();
+    let aggregate = growth::aggregate_functions().into_iter().chain(functions::aggregate_functions()).collect();
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime.environment(limits)?)
-        .with_scalar_functions(growth::scalar_functions())
-        .with_aggregate_functions(growth::aggregate_functions())
+        .with_scalar_functions(scalar)
+        .with_aggregate_functions(aggregate)
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_expr_planners(growth::expr_planners())
