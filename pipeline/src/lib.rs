@@ -1,8 +1,8 @@
 //! How it runs: commands, config, watcher, ingest, rounds and the supervisor.
 //!
 //! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] write them,
-//! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, and the
-//! [`commands`] show it. Everything long tells [`events`], which [`report`] shows.
+//! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, [`http`] serves
+//! people, and the [`commands`] show it. Everything long tells [`events`], which [`report`] shows.
 
 pub mod cli;
 pub mod commands;
@@ -22,6 +22,7 @@ pub mod watch;
 
 pub mod arrivals;
 pub mod curriculum;
+pub mod http;
 pub mod maintenance;
 pub mod memory;
 pub mod precision;

@@ -2,6 +2,7 @@
 
 mod binary;
 mod config;
+mod http;
 mod kill;
 mod report;
 mod shutdown;
