@@ -120,7 +120,14 @@ impl Desk {
             let labels = top.versions.get(&TableId::Labels).copied().unwrap_or_default();
             let now = Instant::now();
             let taken = self.leases().take(annotator, &top.places, labels, limit, now, self.term);
-            if taken.tasks.len() == limit || top.places.len() as u64 >= top.waiting {
+            if taken.tasks.len() == limit {
+                return self.served(&top, taken, now).await;
+            }
+            if taken.judged_since > 0 {
+                // The tables have moved on: what is short here may be there, or another reason for it.
+                continue;
+            }
+            if top.places.len() as u64 >= top.waiting {
                 return self.served(&top, taken, now).await;
             }
             depth = 4 * depth.max(top.places.len());

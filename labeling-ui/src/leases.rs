@@ -51,6 +51,8 @@ pub struct Taken {
     pub with_others: usize,
     /// Faces that the one who asks has judged before.
     pub judged_before: usize,
+    /// Faces that were judged since these places were read.
+    pub judged_since: usize,
     /// When the first face that others have comes free.
     pub next_free: Option<Instant>,
 }
@@ -75,6 +77,7 @@ impl Leases {
         for place in places {
             let face_id = &place.task.face_id;
             if self.judged.get(face_id).is_some_and(|judged| judged.version > labels) {
+                taken.judged_since += 1;
                 continue;
             }
             if place.judged_by.iter().any(|name| name == annotator) {
@@ -217,7 +220,8 @@ mod tests {
         let (mut leases, now) = (Leases::default(), Instant::now());
         leases.take("ada", &places, 5, 2, now, TERM);
         leases.judged(&[label(0, "ada", None), label(1, "ada", Some("skip"))], 6, now);
-        assert_eq!(ranks(&leases.take("bob", &places, 5, 3, now, TERM)), [3]);
+        let bob = leases.take("bob", &places, 5, 3, now, TERM);
+        assert_eq!((ranks(&bob), bob.judged_since), (vec![3], 2));
         leases.release("bob", None);
         // A newer queue knows: of what ada skipped it says so, and others are given it.
         let newer = [place(1, &["ada"]), place(2, &[])];

@@ -17,7 +17,7 @@ pub(super) fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Re
         Category::Data => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unexpected_json", format!("The body: {error}."))
         }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "bad_json", format!("The body is not JSON: {error}.")),
+        _ => Problem::new(StatusCode::BAD_REQUEST, "bad_json", format!("The body does not read as JSON: {error}.")),
     })
 }
 

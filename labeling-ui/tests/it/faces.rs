@@ -40,12 +40,16 @@ async fn a_new_face_is_created_and_a_known_one_is_found() {
     assert_eq!((again.status.as_u16(), again.json()), (200, json!({ "face_id": id, "new": false })));
     let refused = bench.send(upload("image/png", &b"<svg onload=alert(1)>"[..])).await.problem(422, "refused");
     assert_eq!((&refused["reason"], &refused["detail"]), (&json!("not_an_image"), &json!("upload:a.png")));
+    // A name is text of one line.
+    let odd = to(Method::POST, "/api/faces?name=..%2Fa%0D%0Ab").header(header::CONTENT_TYPE, "image/png");
+    let refused = bench.send(odd.body(Body::from("no")).unwrap()).await.problem(422, "refused");
+    assert_eq!(refused["detail"], "upload:../a__b");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_several_images_each_has_its_own_outcome() {
     let bench = Bench::new().await;
-    let mixed = bench.send(form(&[("a.png", b"\x89PNG a"), ("x\ny", b"no"), ("b.png", b"\x89PNG a")])).await;
+    let mixed = bench.send(form(&[("a.png", b"\x89PNG a"), ("x.gif", b"no"), ("b.png", b"\x89PNG a")])).await;
     assert_eq!(mixed.status, 201);
     let images = &mixed.json()["images"];
     assert_eq!((&images[0]["new"], &images[2]["new"]), (&json!(true), &json!(false)), "{images}");
@@ -68,7 +72,7 @@ async fn what_is_no_image_or_too_large_is_refused_unseen() {
     let untyped = to(Method::POST, "/api/faces").body(Body::from("x")).unwrap();
     bench.send(untyped).await.problem(415, "unsupported_media_type");
     bench.send(upload("image/png", vec![0; 1001])).await.problem(413, "too_large");
-    let parts = [vec![0; 1400], vec![0; 1400]];
+    let parts = [vec![0; 1600], vec![0; 1600]];
     bench.send(form(&[("a", &parts[0]), ("b", &parts[1])])).await.problem(413, "too_large");
     // One that does not say how long it is.
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0_u8; 100]));

@@ -161,7 +161,7 @@ async fn judgements_that_mean_nothing_are_refused_and_say_why() {
             "seconds",
         ),
         (
-            json!({ "face_id": face, "expression": "fear", "annotator": "ada", "seconds": 1e300 }),
+            json!({ "face_id": face, "expression": "fear", "annotator": "ada", "seconds": 1e30 }),
             "invalid_judgement",
             "seconds",
         ),
