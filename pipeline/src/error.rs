@@ -326,6 +326,9 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::DataFusion(_)
         | Error::Arrow(_) => 1,
         Error::Judging(marginalia_labeling_ui::Error::Store(error)) => store_exit_code(error),
+        Error::Judging(
+            marginalia_labeling_ui::Error::Listen { .. } | marginalia_labeling_ui::Error::Internal { .. },
+        ) => 1,
         Error::Judging(_) => 2,
         Error::Store(error) => store_exit_code(error),
         Error::Trainer(error) => trainer_exit_code(error),

@@ -3,6 +3,7 @@
 mod binary;
 mod config;
 mod export;
+mod http;
 mod kill;
 mod report;
 mod shutdown;
