@@ -24,6 +24,7 @@ pub mod arrivals;
 pub mod curriculum;
 pub mod maintenance;
 pub mod memory;
+pub mod postgres;
 pub mod precision;
 pub mod round;
 pub mod supervisor;

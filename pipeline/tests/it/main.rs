@@ -3,6 +3,7 @@
 mod binary;
 mod config;
 mod kill;
+mod postgres;
 mod report;
 mod shutdown;
 mod tidy;
