@@ -148,6 +148,34 @@ pub enum Error {
         source: Box<marginalia_store::Error>,
     },
 
+    /// Nothing was asked of `serve`.
+    #[error("there is nothing to serve; pass --postgres HOST:PORT, such as --postgres 127.0.0.1:5433")]
+    NothingToServe,
+    /// A certificate or key that is none.
+    #[error("{path}: {problem}; --tls-cert and --tls-key take PEM files, a certificate (with its chain) and its private key", path = .path.display())]
+    Tls {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Everybody in the network would get in.
+    #[error(
+        "{address} can be reached from other machines, and no token is good; make one (`marginalia token create NAME \
+         --role reader`), or listen on 127.0.0.1"
+    )]
+    OpenDoor {
+        /// Where it would have listened.
+        address: std::net::SocketAddr,
+    },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}; name HOST:PORT with a port that is free")]
+    Listen {
+        /// As given.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Nothing to read faces from.
     #[error("no file or folder was given to read faces from; name at least one")]
     NoInput,
@@ -301,9 +329,13 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::ClassesChanged { .. }
         | Error::NotAnExport { .. }
         | Error::AnotherExport { .. }
+        | Error::NothingToServe
+        | Error::Tls { .. }
+        | Error::OpenDoor { .. }
         | Error::NoInput => 2,
         Error::Io { .. }
         | Error::Signals(_)
+        | Error::Listen { .. }
         | Error::Interrupted { .. }
         | Error::Curriculum { .. }
         | Error::NoLabels { .. }
@@ -339,7 +371,11 @@ pub fn exit_code(error: &Error) -> u8 {
 fn store_exit_code(error: &marginalia_store::Error) -> u8 {
     use marginalia_store::Error as Store;
     match error {
-        Store::NoCorpus { .. } | Store::UnsupportedScheme { .. } => 2,
+        Store::NoCorpus { .. }
+        | Store::UnsupportedScheme { .. }
+        | Store::NoSuchToken { .. }
+        | Store::TokenExists { .. }
+        | Store::TokenName { .. } => 2,
         _ => 1,
     }
 }

@@ -27,6 +27,7 @@ pub mod export;
 pub mod http;
 pub mod maintenance;
 pub mod memory;
+pub mod postgres;
 pub mod precision;
 pub mod round;
 pub mod supervisor;

@@ -34,6 +34,7 @@ mod session;
 mod snapshot;
 mod table;
 pub mod tables;
+mod tokens;
 mod tombstones;
 mod trial;
 mod verify;
@@ -54,9 +55,10 @@ pub use maintenance::{Care, CareReport};
 pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
-pub use session::{Answer, FUNCTIONS, Function, FunctionKind, Session, SqlLimits, SqlRuntime};
+pub use session::{Answer, FUNCTIONS, Function, FunctionKind, Pace, Prepared, Session, SqlLimits, SqlRuntime};
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};
+pub use tokens::{Grant, Role, SALT_BYTES, SCRAM_ITERATIONS, Scram};
 pub use verify::{Finding, VerifyOptions, VerifyReport};
 pub use views::{VIEWS, View};
 pub use writer::{Acknowledged, Writer};
@@ -64,5 +66,5 @@ pub use writer::{Acknowledged, Writer};
 /// Version of the schemas that this build writes; it reads every one from 1 up to it. A table of an older version gets the
 /// columns that it lacks, all null, before its first row is written.
 ///
-/// 2: `queue_entries.expression`, tables `erasures` and `tombstones`.
-pub const SCHEMA_VERSION: u32 = 2;
+/// 2: `queue_entries.expression`, tables `erasures` and `tombstones`. 3: table `tokens`.
+pub const SCHEMA_VERSION: u32 = 3;

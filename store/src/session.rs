@@ -9,6 +9,7 @@ mod answer;
 mod cooperative;
 pub(crate) mod functions;
 mod growth;
+mod prepared;
 mod runtime;
 
 use std::path::PathBuf;
@@ -28,10 +29,11 @@ use crate::guard;
 use crate::snapshot::Snapshot;
 use crate::views;
 
-pub use answer::Answer;
+pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
 use cooperative::CooperativeJoins;
 pub use functions::{FUNCTIONS, Function, FunctionKind};
+pub use prepared::Prepared;
 pub use runtime::SqlRuntime;
 use runtime::{Origin, Running, tracked};
 
@@ -88,11 +90,26 @@ pub struct Session {
 impl Session {
     /// Opens the tables of `snapshot` and builds the views on them.
     pub async fn open(runtime: &SqlRuntime, snapshot: Arc<Snapshot>, limits: SqlLimits) -> Result<Self> {
+        Self::open_with(runtime, snapshot, limits, |_| Ok(())).await
+    }
+
+    /// The same with names of the program's own: once the views are there, `extend` may register more. It gets what no text
+    /// gets: an engine without walls.
+    pub async fn open_with<F>(
+        runtime: &SqlRuntime,
+        snapshot: Arc<Snapshot>,
+        limits: SqlLimits,
+        extend: F,
+    ) -> Result<Self>
+    where
+        F: FnOnce(&SessionContext) -> datafusion::error::Result<()> + Send + 'static,
+    {
         let context = SessionContext::new_with_state(state(runtime, &limits)?);
         let session = Self { runtime: runtime.clone(), context, limits, snapshot };
         let building = session.clone();
         answer::run(session.runtime.handle(Origin::Program), "building the views", async move {
-            views::create(&building.context, &building.snapshot).await
+            views::create(&building.context, &building.snapshot).await?;
+            extend(&building.context).map_err(guard::failed)
         })
         .await?;
         Ok(session)
@@ -108,7 +125,7 @@ impl Session {
     /// # Errors
     /// `QueryRefused`, `QueryFailed`, `QueryTooLarge` and `QueryTimeout`, from here or, once rows flow, from the answer.
     pub async fn query(&self, sql: &str) -> Result<Answer> {
-        let deadline = Deadline::new(self.limits.timeout, self.runtime.track());
+        let deadline = Deadline::new(Pace::within(self.limits.timeout), self.runtime.track());
         let work = Work { sql: sql.to_owned(), max_rows: self.limits.max_rows, deadline: Some(deadline.clone()) };
         let session = self.clone();
         let sql = sql.to_owned();
@@ -160,9 +177,18 @@ impl Session {
         if !parameters.is_empty() {
             plan = plan.with_param_values(parameters).map_err(guard::failed)?;
         }
+        Self::stream(&state, plan, running).await
+    }
+
+    /// The last walls, then the rows of a plan.
+    async fn stream(
+        state: &SessionState,
+        plan: LogicalPlan,
+        running: Arc<Running>,
+    ) -> Result<SendableRecordBatchStream> {
         guard::complete(&plan)?;
         let physical = state.create_physical_plan(&plan).await.map_err(guard::failed)?;
-        let task = TaskContext::from(&state).with_runtime(tracked(state.runtime_env(), running));
+        let task = TaskContext::from(state).with_runtime(tracked(state.runtime_env(), running));
         execute_stream(physical, Arc::new(task)).map_err(guard::failed)
     }
 }

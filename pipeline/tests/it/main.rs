@@ -5,6 +5,7 @@ mod config;
 mod export;
 mod http;
 mod kill;
+mod postgres;
 mod report;
 mod shutdown;
 mod tidy;
