@@ -1,37 +1,16 @@
 //! Who may ask for what.
 //!
 //! On loopback everybody who can reach the port is the machine's own user, and may do everything. Beyond it nobody is
-//! answered without a token; the pipeline knows the tokens and implements [`Access`].
+//! answered without a token; the corpus knows the tokens.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use marginalia_store::Corpus;
+pub use marginalia_store::Role;
 
 use crate::error::{Error, Result};
-
-/// What somebody may do; each may do what those before may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Look at everything, SQL included.
-    Reader,
-    /// Judge faces, under their own name.
-    Annotator,
-    /// Upload faces, and judge and take back under any name.
-    Admin,
-}
-
-impl Role {
-    /// As people write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reader => "reader",
-            Self::Annotator => "annotator",
-            Self::Admin => "admin",
-        }
-    }
-}
 
 /// The bearer of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +27,14 @@ pub trait Access: Send + Sync + 'static {
     /// Who bears this token; none where nobody does, or it was revoked. Asked at every request: it should be quick, and
     /// must compare in constant time.
     async fn bearer(&self, token: &str) -> Result<Option<Identity>>;
+}
+
+#[async_trait]
+impl Access for Corpus {
+    async fn bearer(&self, token: &str) -> Result<Option<Identity>> {
+        let grant = self.grant_of(token).await?;
+        Ok(grant.map(|grant| Identity { name: grant.name, role: grant.role }))
+    }
 }
 
 /// How requests are let through.

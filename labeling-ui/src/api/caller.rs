@@ -38,8 +38,7 @@ impl Caller {
     pub fn require(&self, role: Role) -> Result<(), Problem> {
         match &self.identity {
             Some(identity) if identity.role < role => {
-                let detail =
-                    format!("This takes the role {}; your token has {}.", role.as_str(), identity.role.as_str());
+                let detail = format!("This takes the role {}; your token has {}.", role.name(), identity.role.name());
                 Err(Problem::new(StatusCode::FORBIDDEN, "role", detail))
             }
             _ => Ok(()),

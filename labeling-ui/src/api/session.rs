@@ -52,7 +52,7 @@ pub(super) async fn end() -> Result<Response, Problem> {
 }
 
 fn described(caller: &Caller) -> Json<serde_json::Value> {
-    Json(json!({ "name": caller.name(), "role": caller.role().as_str() }))
+    Json(json!({ "name": caller.name(), "role": caller.role().name() }))
 }
 
 fn with_cookie(mut response: Response, token: &str, max_age: u32, more: &str) -> Result<Response, Problem> {
