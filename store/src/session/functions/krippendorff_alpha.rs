@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray};
+use arrow::array::{ArrayRef, AsArray, LargeStringArray};
 use arrow::datatypes::DataType;
 use datafusion::common::exec_err;
 use datafusion::error::Result;
@@ -150,8 +150,8 @@ impl Accumulator for Judgements {
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
         let [faces, annotators, values] = states else { return exec_err!("{} keeps three lists", FUNCTION.call) };
-        let lists = faces.as_list::<i32>().iter().zip(annotators.as_list::<i32>()).zip(values.as_list::<i32>());
-        for lists in lists {
+        let [faces, annotators, values] = [faces, annotators, values].map(|lists| lists.as_list::<i32>().iter());
+        for lists in faces.zip(annotators).zip(values) {
             let ((Some(faces), Some(annotators)), Some(values)) = lists else { continue };
             let (faces, annotators) = (faces.as_string::<i64>(), annotators.as_string::<i64>());
             for ((face, annotator), value) in faces.iter().zip(annotators).zip(values.as_string::<i64>()) {
