@@ -3,6 +3,7 @@
 //! On loopback everybody who can reach the port is the machine's own user, and may do everything. Beyond it nobody is
 //! answered without a token; the corpus knows the tokens.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 

@@ -66,7 +66,10 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         let Ok(http) = bound.await else { return Ok(()) };
         console.print(&Serving { http, postgres, admits, tls: speaks_tls }, told)
     };
-    let ready = |address| drop(listening.send(address));
+    let ready = |address| {
+        // Who is told waits below, to the end.
+        let _ = listening.send(address);
+    };
     let sql = async {
         if let Some(listener) = listener {
             listener.serve(token.clone()).await;

@@ -36,7 +36,8 @@ impl Server {
         let inbox = bench.path("inbox");
         write_faces(&inbox, 3, 0..30);
         bench.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
-        let mut child = bench.start(&[&["serve", "--addr", "127.0.0.1:0", "--postgres", "127.0.0.1:0", "--json"], args].concat());
+        let mut child =
+            bench.start(&[&["serve", "--addr", "127.0.0.1:0", "--postgres", "127.0.0.1:0", "--json"], args].concat());
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("its stdout")).read_line(&mut line).expect("a line");
         let serving: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
