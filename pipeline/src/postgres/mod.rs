@@ -13,6 +13,7 @@ mod connection;
 mod cursors;
 mod extended;
 mod failure;
+mod introspection;
 mod listener;
 mod login;
 mod rows;

@@ -15,7 +15,7 @@ use marginalia_store::Pace;
 
 use super::failure::{code, error, of_store};
 use super::listener::Server;
-use super::settings;
+use super::{introspection, settings};
 
 /// One statement.
 #[derive(Clone, Debug)]
@@ -78,7 +78,11 @@ pub enum Boundary {
 pub(super) async fn parse(server: &Arc<Server>, sql: &str, pace: Pace) -> PgWireResult<Vec<Statement>> {
     let (runtime, limits) = (server.sessions.runtime(), server.sessions.limits());
     let parser = server.clone();
-    let parse = move |text: &str| parser.parser.parse(text);
+    let parse = move |text: &str| {
+        let mut statements = parser.parser.parse(text)?;
+        statements.iter_mut().for_each(introspection::simplify);
+        Ok(statements)
+    };
     let parsed = runtime.parse(sql, PostgreSqlDialect {}, limits, pace, parse).await.map_err(of_store)?;
     parsed.into_iter().map(Statement::new).collect()
 }

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Placeholder;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use datafusion::sql::sqlparser::dialect::Dialect;
@@ -126,9 +126,9 @@ impl Prepared {
 /// A type for every parameter up to the highest one.
 fn parameters(plan: &LogicalPlan, hints: &[Option<DataType>]) -> Result<Vec<DataType>> {
     let mut known = plan.get_parameter_types().map_err(guard::failed)?;
-    for (name, cast) in casts(plan).map_err(guard::failed)? {
+    for (name, used_as) in uses(plan).map_err(guard::failed)? {
         let known = known.entry(name).or_default();
-        *known = known.take().or(Some(cast));
+        *known = known.take().or(Some(used_as));
     }
     let mut types = Vec::new();
     for (name, known) in known {
@@ -147,22 +147,33 @@ fn parameters(plan: &LogicalPlan, hints: &[Option<DataType>]) -> Result<Vec<Data
     Ok(types.into_iter().enumerate().map(|(i, known)| known.or_else(|| hint(i)).unwrap_or(DataType::Utf8)).collect())
 }
 
-/// Types that parameters are cast to: `$1::int` is one, and the engine does not say so.
-fn casts(plan: &LogicalPlan) -> datafusion::error::Result<HashMap<String, DataType>> {
-    let mut casts = HashMap::new();
+/// Types that the engine does not say: of `$1::int`, and of `x = ANY($1)`, a list of what x is.
+fn uses(plan: &LogicalPlan) -> datafusion::error::Result<HashMap<String, DataType>> {
+    let mut uses = HashMap::new();
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let Expr::Cast(cast) = expr
-                    && let Expr::Placeholder(placeholder) = cast.expr.as_ref()
-                {
-                    casts.insert(placeholder.id.clone(), cast.field.data_type().clone());
+                match expr {
+                    Expr::Cast(cast) => {
+                        if let Expr::Placeholder(placeholder) = cast.expr.as_ref() {
+                            uses.insert(placeholder.id.clone(), cast.field.data_type().clone());
+                        }
+                    }
+                    Expr::ScalarFunction(call) if call.name() == "array_has" => {
+                        if let [Expr::Placeholder(placeholder), item] = call.args.as_slice() {
+                            let inputs = node.inputs();
+                            let item = inputs.first().and_then(|input| item.get_type(input.schema()).ok());
+                            let item = Field::new_list_field(item.unwrap_or(DataType::Utf8), true);
+                            uses.insert(placeholder.id.clone(), DataType::List(Arc::new(item)));
+                        }
+                    }
+                    _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
-    Ok(casts)
+    Ok(uses)
 }
 
 /// The plan, its columns included, with every parameter typed.

@@ -27,7 +27,7 @@ fn what_people_type_first() {
         assert!(columns.contains(column), "{column}: {columns}");
     }
     let face = good(&psql!(server, "\\d faces"));
-    assert!(face.contains("image|bytea|") && face.contains("ingested_at|timestamp with time zone|"), "{face}");
+    assert!(face.contains("image|bytea|") && face.contains("ingested_at|timestamp without time zone|"), "{face}");
     for command in ["\\dt", "\\dv", "\\dn", "\\l", "\\conninfo", "\\encoding", "show server_version", "\\x"] {
         good(&psql!(server, command));
     }
