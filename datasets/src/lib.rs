@@ -58,6 +58,7 @@ mod format;
 mod limits;
 mod perceptual;
 mod reject;
+mod thumbnail;
 
 // Choosing among faces.
 mod draw;
@@ -87,3 +88,4 @@ pub use reject::{Reason, Reject};
 pub use source::{decode_path, encode_path};
 pub use split::{HoldOut, Split};
 pub use synthetic::{SyntheticFace, SyntheticFaces};
+pub use thumbnail::thumbnail;

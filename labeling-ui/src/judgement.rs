@@ -3,10 +3,20 @@
 //! In: a [`Judgement`] about a stored face. Out: the row of `labels` that it became. Nothing is ever changed or removed:
 //! taking a label back appends a row that says so.
 
+use std::sync::Arc;
+
 use marginalia_store::tables::labels::Label;
 use marginalia_store::{Corpus, Timestamp};
 
 use crate::error::{Error, Result};
+use crate::once::{Requests, Submission};
+
+/// Characters of an annotator's name.
+const NAME_CHARS: usize = 100;
+/// Characters of a note.
+const NOTE_CHARS: usize = 2000;
+/// Seconds a judgement may take: a day.
+const MAX_SECONDS: f32 = 86_400.0;
 
 /// What was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +81,10 @@ pub enum Lane {
     Queue,
     /// The audit sample of subset I, shown without the suggestion.
     Audit,
+    /// Many faces at once, by class.
+    Grid,
+    /// A second look at faces whose labels disagree.
+    Review,
     /// The command line.
     Cli,
     /// An import.
@@ -83,6 +97,8 @@ impl Lane {
         match self {
             Self::Queue => "queue",
             Self::Audit => "audit",
+            Self::Grid => "grid",
+            Self::Review => "review",
             Self::Cli => "cli",
             Self::Import => "import",
         }
@@ -108,6 +124,8 @@ pub struct Judgement {
     pub suggestion: Option<String>,
     /// The sighting that gave the label, for imports.
     pub source: Option<String>,
+    /// Free text.
+    pub note: Option<String>,
     /// Seconds it took.
     pub seconds: Option<f32>,
 }
@@ -130,21 +148,46 @@ impl Judgement {
             round: None,
             suggestion: None,
             source: None,
+            note: None,
             seconds: None,
         }
+    }
+
+    /// A judgement has a name under it, and a person's own words have bounds; what an import brings is as it is.
+    fn check(&self) -> Result<()> {
+        if self.annotator.trim().is_empty() {
+            return Err(Error::NoAnnotator);
+        }
+        if self.origin != Origin::Human {
+            return Ok(());
+        }
+        if self.annotator.chars().count() > NAME_CHARS || self.annotator.chars().any(char::is_control) {
+            let problem = format!("a name of at most {NAME_CHARS} characters, none of them a control character");
+            return Err(Error::InvalidJudgement { field: "annotator", problem });
+        }
+        if self.note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS) {
+            let problem = format!("at most {NOTE_CHARS} characters");
+            return Err(Error::InvalidJudgement { field: "note", problem });
+        }
+        if self.seconds.is_some_and(|seconds| !(0.0..=MAX_SECONDS).contains(&seconds)) {
+            let problem = format!("0 to {MAX_SECONDS}, the seconds that the judgement took");
+            return Err(Error::InvalidJudgement { field: "seconds", problem });
+        }
+        Ok(())
     }
 }
 
 /// Takes judgements into a corpus.
 #[derive(Clone)]
 pub struct Judge {
-    corpus: Corpus,
+    pub(crate) corpus: Corpus,
+    pub(crate) requests: Arc<Requests>,
 }
 
 impl Judge {
     /// A judge over a corpus.
     pub fn new(corpus: &Corpus) -> Self {
-        Self { corpus: corpus.clone() }
+        Self { corpus: corpus.clone(), requests: Arc::default() }
     }
 
     /// Stores judgements, all in one commit, and returns their rows.
@@ -153,12 +196,42 @@ impl Judge {
     /// A class the corpus does not have, or an annotator without a name. Whether the faces exist is the caller's to
     /// know: it got their ids from the corpus.
     pub async fn submit(&self, judgements: Vec<Judgement>) -> Result<Vec<Label>> {
+        Ok(self.submit_all(judgements).await?.rows)
+    }
+
+    /// As [`Judge::submit`]; also says in which version of `labels` the rows are.
+    pub async fn submit_all(&self, judgements: Vec<Judgement>) -> Result<Submission> {
+        let rows = self.rows(judgements)?;
+        self.store(rows).await
+    }
+
+    pub(crate) fn rows(&self, judgements: Vec<Judgement>) -> Result<Vec<Label>> {
         let now = self.corpus.log().now();
-        let rows = judgements.into_iter().map(|judgement| self.row(judgement, now)).collect::<Result<Vec<_>>>()?;
-        if !rows.is_empty() {
-            self.corpus.writer::<Label>().append(rows.clone()).await?;
+        judgements.into_iter().map(|judgement| self.row(judgement, now)).collect()
+    }
+
+    pub(crate) async fn store(&self, rows: Vec<Label>) -> Result<Submission> {
+        let version = match rows.is_empty() {
+            true => None,
+            false => Some(self.corpus.writer::<Label>().append(rows.clone()).await?.version),
+        };
+        Ok(Submission { rows, version })
+    }
+
+    /// A label that stands: neither unknown nor taken back.
+    ///
+    /// # Errors
+    /// The store's [`NoSuchLabel`](marginalia_store::Error::NoSuchLabel) for any other.
+    pub async fn label(&self, label_id: &str) -> Result<Label> {
+        let missing = || marginalia_store::Error::NoSuchLabel { label_id: label_id.to_owned() };
+        let id = uuid::Uuid::parse_str(label_id).map_err(|_| missing())?.to_string();
+        let snapshot = self.corpus.snapshot().await?;
+        let filter = format!("label_id = '{id}' OR retracts = '{id}'");
+        let mut rows = snapshot.rows::<Label>(Some(&filter)).await?;
+        match (rows.pop(), rows.is_empty()) {
+            (Some(label), true) if label.retracts.is_none() => Ok(label),
+            _ => Err(missing().into()),
         }
-        Ok(rows)
     }
 
     /// Takes a label back and returns the row that does it.
@@ -166,16 +239,7 @@ impl Judge {
     /// # Errors
     /// A label that is not there, or was taken back before.
     pub async fn retract(&self, label_id: &str, annotator: &str) -> Result<Label> {
-        let missing = || marginalia_store::Error::NoSuchLabel { label_id: label_id.to_owned() };
-        let id = uuid::Uuid::parse_str(label_id).map_err(|_| missing())?.to_string();
-        let snapshot = self.corpus.snapshot().await?;
-        let filter = format!("label_id = '{id}' OR retracts = '{id}'");
-        let mut rows = snapshot.rows::<Label>(Some(&filter)).await?;
-        rows.retain(|row| row.label_id == id || row.retracts.is_some());
-        let [label] = rows.as_slice() else { return Err(missing().into()) };
-        if label.retracts.is_some() {
-            return Err(missing().into());
-        }
+        let label = self.label(label_id).await?;
         let row = Label {
             label_id: new_id(),
             expression: None,
@@ -187,17 +251,15 @@ impl Judge {
             seconds: None,
             note: None,
             created_at: self.corpus.log().now(),
-            retracts: Some(id),
-            ..label.clone()
+            retracts: Some(label.label_id.clone()),
+            ..label
         };
         self.corpus.writer::<Label>().append(vec![row.clone()]).await?;
         Ok(row)
     }
 
     fn row(&self, judgement: Judgement, now: Timestamp) -> Result<Label> {
-        if judgement.annotator.trim().is_empty() {
-            return Err(Error::NoAnnotator);
-        }
+        judgement.check()?;
         if let Answer::Expression(class) = &judgement.answer
             && !self.corpus.classes().contains(class)
         {
@@ -217,7 +279,7 @@ impl Judge {
             round: judgement.round,
             suggestion: judgement.suggestion,
             source: judgement.source,
-            note: None,
+            note: judgement.note,
             request_key: None,
             request_hash: None,
             seconds: judgement.seconds,

@@ -1,11 +1,14 @@
 //! The queue as an annotator meets it: the view `queue`, from its top.
 
 use marginalia_store::Session;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::judgement::Lane;
+use crate::reading::rows;
 
 /// A face that waits for a judgement.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Place in the queue, from 1.
     pub rank: u64,
@@ -25,10 +28,47 @@ pub struct Task {
     pub round: Option<u32>,
 }
 
+impl Task {
+    /// As an annotator may see it: without anything of the model's where the audit wants an answer of one's own.
+    pub fn shown(self) -> Self {
+        if self.lane != Lane::Audit.as_str() {
+            return self;
+        }
+        Self { expression: None, confidence: None, margin: None, ..self }
+    }
+}
+
+/// One place in the queue, with what decides who may have it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Place {
+    /// The face.
+    #[serde(flatten)]
+    pub task: Task,
+    /// Who judged it already, and left it in the queue: by a verdict that is no vote, or because others disagreed.
+    #[serde(default)]
+    pub judged_by: Vec<String>,
+    /// Faces in the whole queue.
+    waiting: u64,
+}
+
 /// The first `limit` faces of the queue.
 pub async fn queue(session: &Session, limit: usize) -> Result<Vec<Task>> {
     let sql = format!(
         "select rank, face_id, lane, reason, expression, confidence, margin, round from queue order by rank limit {limit}"
     );
-    Ok(session.query_trusted(&sql, Vec::new()).await?.rows().await?)
+    rows(session, &sql).await
+}
+
+/// The first `limit` places of the queue, and how many there are in all.
+pub(crate) async fn places(session: &Session, limit: usize) -> Result<(Vec<Place>, u64)> {
+    let sql = format!(
+        "select q.rank, q.face_id, q.lane, q.reason, q.expression, q.confidence, q.margin, q.round, q.waiting, j.judged_by \
+         from (select *, count(*) over () as waiting from queue order by rank limit {limit}) q \
+         left join (select face_id, array_agg(annotator) as judged_by from current_labels where origin <> 'import' \
+         group by face_id) j on q.face_id = j.face_id \
+         order by q.rank"
+    );
+    let places: Vec<Place> = rows(session, &sql).await?;
+    let waiting = places.first().map_or(0, |place| place.waiting);
+    Ok((places, waiting))
 }

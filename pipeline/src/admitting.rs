@@ -84,7 +84,12 @@ pub async fn refuse_forgotten(corpus: &Corpus, admitted: &mut Vec<Admitted>, ref
     Ok(())
 }
 
-fn admit_record(mut record: Record, limits: &Limits, now: Timestamp) -> std::result::Result<Admitted, Box<Refused>> {
+/// Looks at one record.
+pub fn admit_record(
+    mut record: Record,
+    limits: &Limits,
+    now: Timestamp,
+) -> std::result::Result<Admitted, Box<Refused>> {
     match admit(std::mem::take(&mut record.image), limits) {
         Err(reason) => Err(Box::new(Refused { record, reason })),
         Ok(face) => Ok(Admitted {

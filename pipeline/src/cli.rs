@@ -53,6 +53,8 @@ commands! {
     Train => train;
     /// Ingest, train and care for the corpus in one process
     Run => run;
+    /// Answer others: PostgreSQL's clients
+    Serve => serve;
     /// Ask the corpus in SQL
     Sql => sql;
     /// Show what the corpus holds and what to look at
@@ -81,6 +83,8 @@ commands! {
     Forget => forget;
     /// Compact, index and clean up now
     Compact => compact;
+    /// Make, list and revoke the tokens that let others in
+    Token => token;
     /// Check or show the curriculum's SQL
     Curriculum => curriculum;
     /// Watch the whole loop work on synthetic faces

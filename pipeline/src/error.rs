@@ -3,8 +3,12 @@
 //! The user asked for something that cannot be; the environment failed; or a crate below says what went wrong in its own
 //! words. Bad input among the faces is none of these: it is refused with a reason, and the stream goes on.
 
+mod exit_code;
+
 use std::fmt;
 use std::path::PathBuf;
+
+pub use exit_code::exit_code;
 
 /// Result of the pipeline.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -148,6 +152,31 @@ pub enum Error {
         source: Box<marginalia_store::Error>,
     },
 
+    /// A certificate or key that is none.
+    #[error("{path}: {problem}; --tls-cert and --tls-key take PEM files, a certificate (with its chain) and its private key", path = .path.display())]
+    Tls {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Everybody in the network would get in.
+    #[error(
+        "{address} can be reached from other machines, and no token is good; make one (`marginalia token create NAME \
+         --role reader`), or listen on 127.0.0.1"
+    )]
+    OpenDoor {
+        /// Where it would have listened.
+        address: std::net::SocketAddr,
+    },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}; name HOST:PORT with a port that is free")]
+    Listen {
+        /// As given.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Nothing to read faces from.
     #[error("no file or folder was given to read faces from; name at least one")]
     NoInput,
@@ -284,84 +313,6 @@ impl Error {
     /// For `map_err` on a joined task.
     pub fn task(error: tokio::task::JoinError) -> Self {
         Self::Task(error)
-    }
-}
-
-/// Exit code of the process: 1 where the work failed, 2 where the command line or the config has to be written
-/// differently before it can work.
-pub fn exit_code(error: &Error) -> u8 {
-    match error {
-        Error::ConfigSyntax { .. }
-        | Error::UnknownKey { .. }
-        | Error::Setting { .. }
-        | Error::InvalidDuration { .. }
-        | Error::NotACorpus { .. }
-        | Error::NoCorpusAbove { .. }
-        | Error::MissingInput { .. }
-        | Error::ClassesChanged { .. }
-        | Error::NotAnExport { .. }
-        | Error::AnotherExport { .. }
-        | Error::NoInput => 2,
-        Error::Io { .. }
-        | Error::Signals(_)
-        | Error::Interrupted { .. }
-        | Error::Curriculum { .. }
-        | Error::NoLabels { .. }
-        | Error::NoTeacher
-        | Error::NothingToEvaluate
-        | Error::ImagesRefused { .. }
-        | Error::ForeignCheckpoint { .. }
-        | Error::Plan { .. }
-        | Error::Progress { .. }
-        | Error::VerifyFound { .. }
-        | Error::ReplayDiffers { .. }
-        | Error::ExportedStateGone { .. }
-        | Error::Images { .. }
-        | Error::DemoFailed { .. }
-        | Error::Prompt { .. }
-        | Error::Task(_)
-        | Error::TrainingPanicked
-        | Error::Output { .. }
-        | Error::Internal { .. }
-        | Error::DataFusion(_)
-        | Error::Arrow(_) => 1,
-        Error::Judging(marginalia_labeling_ui::Error::Store(error)) => store_exit_code(error),
-        Error::Judging(_) => 2,
-        Error::Store(error) => store_exit_code(error),
-        Error::Trainer(error) => trainer_exit_code(error),
-        Error::Datasets(error) => datasets_exit_code(error),
-    }
-}
-
-fn store_exit_code(error: &marginalia_store::Error) -> u8 {
-    use marginalia_store::Error as Store;
-    match error {
-        Store::NoCorpus { .. } | Store::UnsupportedScheme { .. } => 2,
-        _ => 1,
-    }
-}
-
-fn trainer_exit_code(error: &marginalia_trainer::Error) -> u8 {
-    use marginalia_trainer::Error as Trainer;
-    match error {
-        Trainer::Setting { .. } | Trainer::UnknownMethod { .. } | Trainer::UnknownBackbone { .. } => 2,
-        _ => 1,
-    }
-}
-
-fn datasets_exit_code(error: &marginalia_datasets::Error) -> u8 {
-    use marginalia_datasets::Error as Datasets;
-    match error {
-        Datasets::InvalidClasses { .. }
-        | Datasets::UnknownClass { .. }
-        | Datasets::ClassNotInCorpus { .. }
-        | Datasets::NumberAsClass { .. }
-        | Datasets::UnknownClassMap { .. }
-        | Datasets::UnknownReader { .. }
-        | Datasets::UnknownSplit { .. }
-        | Datasets::InvalidLabelBudget { .. }
-        | Datasets::InvalidHoldOut { .. } => 2,
-        _ => 1,
     }
 }
 

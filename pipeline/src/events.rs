@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::serving::Served;
+
 /// What came in so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngestCounts {
@@ -251,6 +253,12 @@ pub enum Event {
         work: String,
         /// Duration of the pass that did it.
         seconds: f64,
+    },
+    /// Ports are open.
+    Serving {
+        /// Which, for what.
+        #[serde(flatten)]
+        served: Served,
     },
     /// Something to look at; the work goes on.
     Warning {

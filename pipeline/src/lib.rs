@@ -1,8 +1,9 @@
 //! How it runs: commands, config, watcher, ingest, rounds and the supervisor.
 //!
 //! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] write them,
-//! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, [`export`]
-//! writes it down for others, and the [`commands`] show it. Everything long tells [`events`], which [`report`] shows.
+//! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, [`http`] serves
+//! people, [`export`] writes it down for others, and the [`commands`] show it. Everything long tells [`events`], which
+//! [`report`] shows.
 
 pub mod cli;
 pub mod commands;
@@ -23,9 +24,12 @@ pub mod watch;
 pub mod arrivals;
 pub mod curriculum;
 pub mod export;
+pub mod http;
 pub mod maintenance;
 pub mod memory;
+pub mod postgres;
 pub mod precision;
 pub mod round;
+pub mod serving;
 pub mod supervisor;
 pub mod teacher;

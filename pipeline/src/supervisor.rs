@@ -1,19 +1,24 @@
 //! The long-lived loop: rounds when they are due, and everything of `run` in one process.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use marginalia_labeling_ui::Events;
+use marginalia_store::RoundWriter;
+use tokio_util::sync::CancellationToken;
 
 use crate::arrivals::ArrivalScorer;
 use crate::console::Opened;
 use crate::error::{Error, Result};
+use crate::events::Event;
+use crate::http::HttpContext;
 use crate::ingest::{IngestContext, IngestRequest, ingest};
 use crate::maintenance;
 use crate::report::Reporter;
 use crate::round::trigger::Triggers;
-use crate::round::{RoundContext, RoundRequest, run_round};
-use tokio_util::sync::CancellationToken;
+use crate::round::{RoundContext, RoundRequest, RoundRequests, run_round};
+use crate::serving::Listening;
 
 /// How often to look whether a round is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -21,27 +26,24 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a round that failed is not tried again.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 
-/// Runs a round whenever one is due, until the token is cancelled. `training` tells others while one runs.
+/// Runs a round whenever one is due or asked for, until the token is cancelled.
 ///
 /// A round that fails is reported by its own event; the loop waits for a change of the corpus and goes on.
-pub async fn train_when_due(
-    context: &RoundContext,
-    every: Option<Duration>,
-    training: Option<watch::Sender<bool>>,
-) -> Result<()> {
+pub async fn train_when_due(context: &RoundContext, every: Option<Duration>, requests: &RoundRequests) -> Result<()> {
     let mut triggers = Triggers::new(&context.corpus, &context.sql, &context.config.round, every);
     loop {
-        tokio::select! {
+        let due = tokio::select! {
             () = context.token.cancelled() => return Ok(()),
-            () = tokio::time::sleep(LOOK_EVERY) => {}
-        }
-        let Some(trigger) = triggers.due().await? else { continue };
-        if let Some(training) = &training {
-            training.send_replace(true);
-        }
-        let outcome = run_round(context, &RoundRequest { trigger: trigger.to_owned(), init: None }).await;
-        if let Some(training) = &training {
-            training.send_replace(false);
+            () = requests.asked() => Some("manual"),
+            () = tokio::time::sleep(LOOK_EVERY) => triggers.due().await?,
+        };
+        let Some(trigger) = due else { continue };
+        let context = RoundContext { token: context.token.child_token(), ..context.clone() };
+        requests.begin(context.token.clone());
+        let outcome = run_round(&context, &RoundRequest { trigger: trigger.to_owned(), init: None }).await;
+        if requests.end() {
+            give_up(&context).await?;
+            triggers.given_up();
         }
         match outcome {
             Ok(_) => {}
@@ -60,16 +62,32 @@ pub async fn train_when_due(
     }
 }
 
-/// `run`: ingest and watch, score arrivals, train when due, keep the tables in order.
-pub async fn run_all(
-    opened: &Opened,
-    paths: Vec<PathBuf>,
-    stream: String,
-    reporter: &Reporter,
-    token: &CancellationToken,
-) -> Result<()> {
-    let (training, is_training) = watch::channel(false);
-    let (arrivals, scorer) = ArrivalScorer::new(&opened.corpus, &opened.sql, reporter, is_training);
+/// Gives up the round that somebody stopped, unless it was committed before it heard of that.
+async fn give_up(context: &RoundContext) -> Result<()> {
+    if let Some(writer) = RoundWriter::resume(&context.corpus).await? {
+        let round = writer.plan().round;
+        writer.abort().await?;
+        context.reporter.emit(Event::RoundAborted { round, reason: "it was stopped by hand".to_owned() });
+    }
+    Ok(())
+}
+
+/// What `run` does besides rounds and care.
+pub struct Work {
+    /// Folders to watch.
+    pub paths: Vec<PathBuf>,
+    /// Stream of their faces.
+    pub stream: String,
+    /// The open ports.
+    pub listening: Listening,
+    /// Who hears over HTTP of what happens.
+    pub events: Events,
+}
+
+/// `run`: ingest and watch, score arrivals, train when due, serve, keep the tables in order.
+pub async fn run_all(opened: &Opened, work: Work, reporter: &Reporter, token: &CancellationToken) -> Result<()> {
+    let requests = RoundRequests::default();
+    let (arrivals, scorer) = ArrivalScorer::new(&opened.corpus, &opened.sql, reporter, requests.training());
     let care = tokio::spawn(maintenance::run(
         opened.corpus.clone(),
         opened.config.store.clone(),
@@ -84,7 +102,19 @@ pub async fn run_all(
         reporter: reporter.clone(),
         token: token.clone(),
     };
-    let mut rounds = tokio::spawn(async move { train_when_due(&rounds, None, Some(training)).await });
+    let served = work.listening.served().clone();
+    let http = HttpContext {
+        opened: opened.clone(),
+        events: work.events,
+        arrivals: Some(arrivals.clone()),
+        rounds: Some(Arc::new(requests.clone())),
+    };
+    let mut rounds = tokio::spawn(async move { train_when_due(&rounds, None, &requests).await });
+    let mut serving = tokio::spawn({
+        let token = token.clone();
+        async move { work.listening.serve(http, &token).await }
+    });
+    reporter.emit(Event::Serving { served });
     let context = IngestContext {
         corpus: opened.corpus.clone(),
         config: opened.config.ingest.clone(),
@@ -92,11 +122,15 @@ pub async fn run_all(
         token: token.clone(),
         arrivals: Some(arrivals),
     };
-    let mut rounds_ended = false;
+    let (mut rounds_ended, mut serving_ended) = (false, false);
     let mut outcome = tokio::select! {
-        ingested = watch_or_wait(&context, paths, stream) => ingested,
+        ingested = watch_or_wait(&context, work.paths, work.stream) => ingested,
         ended = &mut rounds => {
             rounds_ended = true;
+            ended.map_err(Error::task).flatten()
+        }
+        ended = &mut serving => {
+            serving_ended = true;
             ended.map_err(Error::task).flatten()
         }
     };
@@ -104,6 +138,9 @@ pub async fn run_all(
     token.cancel();
     if !rounds_ended {
         outcome = outcome.and(rounds.await.map_err(Error::task).flatten());
+    }
+    if !serving_ended {
+        outcome = outcome.and(serving.await.map_err(Error::task).flatten());
     }
     care.await.map_err(Error::task)?;
     scoring.await.map_err(Error::task)??;

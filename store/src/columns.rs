@@ -36,6 +36,15 @@ impl From<std::time::SystemTime> for Timestamp {
     }
 }
 
+impl std::fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match chrono::DateTime::from_timestamp_micros(self.0) {
+            Some(time) => write!(f, "{}", time.format("%Y-%m-%d %H:%M:%S")),
+            None => write!(f, "{} µs since 1970", self.0),
+        }
+    }
+}
+
 /// A feature vector of the backbone, stored as float16: half the space, and far more precision than its use needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Feature(pub Vec<f16>);

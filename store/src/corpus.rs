@@ -22,6 +22,7 @@ use crate::repair::{self, Depth, SetAside};
 use crate::table::{SCHEMA_VERSION_KEY, Table, TableId};
 use crate::tables::faces::Face;
 use crate::tables::rounds::Round;
+use crate::tokens::Grants;
 use crate::tombstones::Tombstones;
 use crate::writer::{AdmitAll, Gather, Writer};
 
@@ -95,6 +96,7 @@ struct Inner {
     options: Options,
     clock: ClockGuard,
     tombstones: Arc<Tombstones>,
+    grants: Grants,
     /// One writer task per table, started at first use, by row type.
     writers: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
 }
@@ -176,6 +178,7 @@ impl Corpus {
             classes,
             clock: ClockGuard::new(log.now()),
             tombstones: Arc::default(),
+            grants: Grants::default(),
             log,
             options,
             writers: Mutex::new(HashMap::new()),
@@ -224,6 +227,10 @@ impl Corpus {
         &self.inner.tombstones
     }
 
+    pub(crate) fn known_grants(&self) -> &Grants {
+        &self.inner.grants
+    }
+
     pub(crate) fn clock(&self) -> &ClockGuard {
         &self.inner.clock
     }
@@ -262,7 +269,7 @@ fn session(home: &Home, options: &Options) -> Arc<Session> {
 /// Makes the tables that a corpus of an older schema version does not have yet.
 async fn add_tables(home: &Home, log: &LanceLog) -> Result<()> {
     // Whatever else is missing was not made by a version of ours, and opening it says so.
-    for table in [TableId::Erasures, TableId::Tombstones] {
+    for table in [TableId::Erasures, TableId::Tombstones, TableId::Tokens] {
         if home.has_table(table).await? {
             continue;
         }

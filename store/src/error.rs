@@ -102,6 +102,34 @@ pub enum Error {
         /// Which are still there.
         known: String,
     },
+    /// No such token.
+    #[error("no token {token} that has not been revoked; `marginalia token list` shows which there are")]
+    NoSuchToken {
+        /// Name or id, as given.
+        token: String,
+    },
+    /// A name that is in use.
+    #[error(
+        "there is a token named {name} already; choose another name, or revoke it first (`marginalia token revoke {name}`)"
+    )]
+    TokenExists {
+        /// As given.
+        name: String,
+    },
+    /// A name that cannot be a user name everywhere.
+    #[error(
+        "{name:?} cannot name a token; take 1 to 63 letters, digits and the signs . _ - @, the first a letter or digit"
+    )]
+    TokenName {
+        /// As given.
+        name: String,
+    },
+    /// A role that does not exist.
+    #[error("there is no role {role}; a token is for a reader, an annotator or an admin")]
+    NoSuchRole {
+        /// As given.
+        role: String,
+    },
     /// SQL that is refused before it runs.
     #[error("query refused: {reason}")]
     QueryRefused {

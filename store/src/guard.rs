@@ -13,7 +13,7 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ObjectName, Query, Statement as SqlStatement, Visit, Visitor};
-use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
@@ -40,17 +40,7 @@ const NAME_PARTS: usize = 4;
 /// # Errors
 /// [`Error::QueryRefused`] with what to do instead; [`Error::QueryFailed`] where the text does not parse.
 pub(crate) fn statement(sql: &str, limits: &SqlLimits) -> Result<Statement> {
-    if sql.len() > limits.max_text_bytes {
-        return refuse(format!(
-            "its text has {} bytes, at most {} are taken; put long lists into a table of their own",
-            sql.len(),
-            limits.max_text_bytes
-        ));
-    }
-    let tokens = Tokenizer::new(&GenericDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|error| Error::QueryFailed { message: error.to_string() })?;
-    count(&tokens, limits)?;
+    let tokens = text(sql, &GenericDialect {}, limits)?;
     let first_word = tokens.iter().find_map(|t| match &t.token {
         Token::Word(word) => Some(word.value.to_uppercase()),
         _ => None,
@@ -65,12 +55,33 @@ pub(crate) fn statement(sql: &str, limits: &SqlLimits) -> Result<Statement> {
         (None, _) => return refuse("there is no statement in it".to_owned()),
         (Some(_), false) => return refuse("it holds several statements; send them one at a time".to_owned()),
     };
-    if !only_reads(&statement) {
-        let word = first_word.unwrap_or_else(|| "this statement".to_owned());
+    question(&statement, first_word)?;
+    Ok(statement)
+}
+
+/// The first wall: the tokens of a text that is short enough, and in which nothing is too deep or too wide to be parsed.
+pub(crate) fn text(sql: &str, dialect: &dyn Dialect, limits: &SqlLimits) -> Result<Vec<TokenWithSpan>> {
+    if sql.len() > limits.max_text_bytes {
+        return refuse(format!(
+            "its text has {} bytes, at most {} are taken; put long lists into a table of their own",
+            sql.len(),
+            limits.max_text_bytes
+        ));
+    }
+    let tokens = Tokenizer::new(dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| Error::QueryFailed { message: error.to_string() })?;
+    count(&tokens, limits)?;
+    Ok(tokens)
+}
+
+/// Refuses a statement that does more than read, or reads too much at once; `word` names it.
+pub(crate) fn question(statement: &Statement, word: Option<String>) -> Result<()> {
+    if !only_reads(statement) {
+        let word = word.unwrap_or_else(|| "this statement".to_owned());
         return refuse(format!("{word} is not allowed: {READ_ONLY}"));
     }
-    relations(&statement)?;
-    Ok(statement)
+    relations(statement)
 }
 
 /// The second wall, on the plan: whatever the text looked like, nothing that writes or changes settings runs.

@@ -22,6 +22,7 @@ mod lance_log;
 mod lease;
 pub mod locks;
 pub mod log;
+mod lookup;
 mod maintenance;
 mod objects;
 mod pins;
@@ -33,6 +34,7 @@ mod session;
 mod snapshot;
 mod table;
 pub mod tables;
+mod tokens;
 mod tombstones;
 mod trial;
 mod verify;
@@ -48,13 +50,15 @@ pub use failpoint::{FailPoint, FailPoints};
 pub use forget::ForgetCost;
 pub use home::Home;
 pub use id_ranges::{IdRange, id_ranges};
+pub use lookup::is_face_id;
 pub use maintenance::{Care, CareReport};
 pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
-pub use session::{Answer, Session, SqlLimits, SqlRuntime};
+pub use session::{Answer, FUNCTIONS, Function, FunctionKind, Pace, Prepared, Session, SqlLimits, SqlRuntime};
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};
+pub use tokens::{Grant, Role, SALT_BYTES, SCRAM_ITERATIONS, Scram};
 pub use verify::{Finding, VerifyOptions, VerifyReport};
 pub use views::{VIEWS, View};
 pub use writer::{Acknowledged, Writer};
@@ -62,5 +66,5 @@ pub use writer::{Acknowledged, Writer};
 /// Version of the schemas that this build writes; it reads every one from 1 up to it. A table of an older version gets the
 /// columns that it lacks, all null, before its first row is written.
 ///
-/// 2: `queue_entries.expression`, tables `erasures` and `tombstones`.
-pub const SCHEMA_VERSION: u32 = 2;
+/// 2: `queue_entries.expression`, tables `erasures` and `tombstones`. 3: table `tokens`.
+pub const SCHEMA_VERSION: u32 = 3;

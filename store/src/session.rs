@@ -7,7 +7,9 @@
 
 mod answer;
 mod cooperative;
+pub(crate) mod functions;
 mod growth;
+mod prepared;
 mod runtime;
 
 use std::path::PathBuf;
@@ -27,9 +29,11 @@ use crate::guard;
 use crate::snapshot::Snapshot;
 use crate::views;
 
-pub use answer::Answer;
+pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
 use cooperative::CooperativeJoins;
+pub use functions::{FUNCTIONS, Function, FunctionKind};
+pub use prepared::Prepared;
 pub use runtime::SqlRuntime;
 use runtime::{Origin, Running, tracked};
 
@@ -86,11 +90,26 @@ pub struct Session {
 impl Session {
     /// Opens the tables of `snapshot` and builds the views on them.
     pub async fn open(runtime: &SqlRuntime, snapshot: Arc<Snapshot>, limits: SqlLimits) -> Result<Self> {
+        Self::open_with(runtime, snapshot, limits, |_| Ok(())).await
+    }
+
+    /// The same with names of the program's own: once the views are there, `extend` may register more. It gets what no text
+    /// gets: an engine without walls.
+    pub async fn open_with<F>(
+        runtime: &SqlRuntime,
+        snapshot: Arc<Snapshot>,
+        limits: SqlLimits,
+        extend: F,
+    ) -> Result<Self>
+    where
+        F: FnOnce(&SessionContext) -> datafusion::error::Result<()> + Send + 'static,
+    {
         let context = SessionContext::new_with_state(state(runtime, &limits)?);
         let session = Self { runtime: runtime.clone(), context, limits, snapshot };
         let building = session.clone();
         answer::run(session.runtime.handle(Origin::Program), "building the views", async move {
-            views::create(&building.context, &building.snapshot).await
+            views::create(&building.context, &building.snapshot).await?;
+            extend(&building.context).map_err(guard::failed)
         })
         .await?;
         Ok(session)
@@ -106,7 +125,7 @@ impl Session {
     /// # Errors
     /// `QueryRefused`, `QueryFailed`, `QueryTooLarge` and `QueryTimeout`, from here or, once rows flow, from the answer.
     pub async fn query(&self, sql: &str) -> Result<Answer> {
-        let deadline = Deadline::new(self.limits.timeout, self.runtime.track());
+        let deadline = Deadline::new(Pace::within(self.limits.timeout), self.runtime.track());
         let work = Work { sql: sql.to_owned(), max_rows: self.limits.max_rows, deadline: Some(deadline.clone()) };
         let session = self.clone();
         let sql = sql.to_owned();
@@ -158,9 +177,18 @@ impl Session {
         if !parameters.is_empty() {
             plan = plan.with_param_values(parameters).map_err(guard::failed)?;
         }
+        Self::stream(&state, plan, running).await
+    }
+
+    /// The last walls, then the rows of a plan.
+    async fn stream(
+        state: &SessionState,
+        plan: LogicalPlan,
+        running: Arc<Running>,
+    ) -> Result<SendableRecordBatchStream> {
         guard::complete(&plan)?;
         let physical = state.create_physical_plan(&plan).await.map_err(guard::failed)?;
-        let task = TaskContext::from(&state).with_runtime(tracked(state.runtime_env(), running));
+        let task = TaskContext::from(state).with_runtime(tracked(state.runtime_env(), running));
         execute_stream(physical, Arc::new(task)).map_err(guard::failed)
     }
 }
@@ -181,11 +209,13 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
     // A sort keeps this much free for its merge; in a small pool the default would not fit.
     options.execution.sort_spill_reservation_bytes = (limits.memory_bytes / 16).min(10 << 20);
     options.sql_parser.map_string_types_to_utf8view = false;
+    let scalar = growth::scalar_functions().into_iter().chain(functions::scalar_functions()).collect();
+    let aggregate = growth::aggregate_functions().into_iter().chain(functions::aggregate_functions()).collect();
     Ok(SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime.environment(limits)?)
-        .with_scalar_functions(growth::scalar_functions())
-        .with_aggregate_functions(growth::aggregate_functions())
+        .with_scalar_functions(scalar)
+        .with_aggregate_functions(aggregate)
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_expr_planners(growth::expr_planners())

@@ -145,6 +145,11 @@ impl Snapshot {
         self.current().map(|round| round.round)
     }
 
+    /// Number of the accepted round before it.
+    pub fn previous_round(&self) -> Option<u32> {
+        self.rounds.iter().rev().filter(|round| round.accepted).nth(1).map(|round| round.round)
+    }
+
     /// The finished round of this number.
     pub fn round(&self, round: u32) -> Result<&Round> {
         let found = self.rounds.iter().find(|r| r.round == round);

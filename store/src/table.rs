@@ -177,12 +177,14 @@ table_ids! {
     Tombstones = "tombstones", row crate::tables::tombstones::Tombstone;
     /// One hidden label, for simulation only.
     Truth = "truth", row crate::tables::truth::Truth;
+    /// One token made, or taken back.
+    Tokens = "tokens", row crate::tables::tokens::Token;
 }
 
 impl TableId {
-    /// Tables that SQL never sees: the simulation's hidden labels, and who was forgotten.
+    /// Tables that SQL never sees: the simulation's hidden labels, who was forgotten, and who may come in.
     pub fn is_hidden(self) -> bool {
-        matches!(self, TableId::Truth | TableId::Tombstones)
+        matches!(self, TableId::Truth | TableId::Tombstones | TableId::Tokens)
     }
 
     /// Tables whose rows count only once their round's marker stands.

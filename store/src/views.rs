@@ -5,9 +5,10 @@
 //! gets no name at all, so that nobody sees half a round.
 //!
 //! A file starts with comment lines: what one row is, then `-- column: text` for each column. Then follows one SELECT; in
-//! it `$current_round` is the last accepted round, 0 before the first, and `$candidate_round` the same or, to a round that
-//! orders its own queue, itself; `$audit_target` and `$audit_min_faces` are settings. They are literals by the time the
-//! view is planned, so that Lance's index can serve them.
+//! it `$current_round` is the last accepted round, 0 before the first, `$previous_round` the accepted one before it, and
+//! `$candidate_round` the current one or, to a round that orders its own queue, itself; `$audit_target` and
+//! `$audit_min_faces` are settings. They are literals by the time the view is planned, so that Lance's index can serve
+//! them.
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use lance::datafusion::LanceTableProvider;
 use crate::error::Result;
 use crate::guard;
 use crate::lance_log::missing_columns;
+use crate::session::functions;
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
 
@@ -48,10 +50,18 @@ views![
     "margins",
     "epochs",
     "face_splits",
+    "near_duplicates",
+    "ingest_rate",
     "current_labels",
     "label_votes",
     "label_conflicts",
+    "label_throughput",
+    "annotations",
+    "annotator_agreement",
+    "annotator_confusion",
+    "first_predictions",
     "current_predictions",
+    "out_of_sample_predictions",
     "candidates",
     "pseudo_label_audit",
     "pseudo_labels",
@@ -59,8 +69,16 @@ views![
     "provenance",
     "unlabelled",
     "queue",
+    "label_quality",
+    "consensus",
+    "relabel_candidates",
     "class_balance",
+    "hardest_classes",
     "confidence_histogram",
+    "margin_vs_confidence",
+    "confidence_drift",
+    "flips",
+    "subset_flow",
     "margin_history",
     "round_summary",
 ];
@@ -107,6 +125,7 @@ pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Res
     let round = |round: Option<u32>| ScalarValue::Int64(Some(round.map_or(0, i64::from)));
     let parameters = vec![
         ("current_round", round(snapshot.current_round())),
+        ("previous_round", round(snapshot.previous_round())),
         ("candidate_round", round(snapshot.candidate_round())),
         ("audit_target", ScalarValue::Float64(Some(snapshot.audit().target))),
         ("audit_min_faces", ScalarValue::Int64(Some(i64::from(snapshot.audit().min_faces)))),
@@ -117,6 +136,7 @@ pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Res
         let table = ViewTable::new(plan, Some(view.sql().to_owned()));
         context.register_table(view.name, Arc::new(table)).map_err(guard::failed)?;
     }
+    functions::register_tables(context, snapshot, &parameters).await?;
     for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
         context.deregister_table(base_name(*table)).map_err(guard::failed)?;
     }

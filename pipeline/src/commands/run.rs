@@ -1,9 +1,14 @@
-//! `run`: ingest, train and care for the corpus in one process.
+//! `run`: ingest, train, serve and care for the corpus in one process.
 
 use std::path::PathBuf;
 
+use marginalia_labeling_ui::Events;
+
 use crate::console::Console;
 use crate::error::Result;
+use crate::http::Forwarder;
+use crate::report::{Mode, Reporter};
+use crate::serving::{Addresses, Listening};
 use crate::{shutdown, supervisor};
 
 /// Arguments of `run`.
@@ -14,14 +19,21 @@ pub struct Args {
     /// Name the faces get as their stream
     #[arg(long, default_value = "run", value_name = "NAME")]
     pub stream: String,
+    /// Where to serve.
+    #[command(flatten)]
+    pub addresses: Addresses,
 }
 
 /// Runs `run`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     let opened = console.open().await?;
     let token = shutdown::on_signals()?;
-    let (reporter, handle) = console.report();
-    let outcome = supervisor::run_all(&opened, args.paths, args.stream, &reporter, &token).await;
+    let listening = Listening::bind(&opened, &args.addresses).await?;
+    let events = Events::default();
+    let forwarder = Box::new(Forwarder(events.clone()));
+    let (reporter, handle) = Reporter::start_beside(Mode::choose(console.json), vec![forwarder]);
+    let work = supervisor::Work { paths: args.paths, stream: args.stream, listening, events };
+    let outcome = supervisor::run_all(&opened, work, &reporter, &token).await;
     handle.finish();
     outcome
 }

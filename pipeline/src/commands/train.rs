@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::config::{Config, Every};
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::round::{RoundContext, RoundRequest, run_round};
+use crate::round::{RoundContext, RoundRequest, RoundRequests, run_round};
 use crate::{shutdown, supervisor};
 
 /// Arguments of `train`: they override the config's `[train]` for this run.
@@ -52,7 +52,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         token: token.clone(),
     };
     if let Some(every) = args.every.and_then(Every::duration) {
-        let outcome = supervisor::train_when_due(&context, Some(every), None).await;
+        let outcome = supervisor::train_when_due(&context, Some(every), &RoundRequests::default()).await;
         handle.finish();
         return outcome;
     }

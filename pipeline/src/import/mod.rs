@@ -35,6 +35,8 @@ pub use summary::{ClassSummary, ImportSummary};
 
 /// Batches read ahead of admission; each is bounded in bytes.
 const READ_AHEAD: usize = 2;
+/// Faces that one query names: more would be too long a text.
+const NAMED_AT_ONCE: usize = 512;
 
 /// What to import and how.
 #[derive(Clone)]
@@ -345,18 +347,20 @@ async fn write_rows(
 
 /// Which of these sightings have given their faces a label already.
 async fn known_labels(session: &Session, rows: &[Seen]) -> Result<HashSet<(String, Option<String>)>> {
-    let labels = session.snapshot().count(TableId::Labels, None).await?;
-    let ids = rows.iter().filter_map(|row| row.sighting.face_id.as_ref());
-    let faces: Vec<String> = ids.map(|id| format!("'{id}'")).collect();
-    if labels == 0 || faces.is_empty() {
-        return Ok(HashSet::new());
+    let mut known = HashSet::new();
+    if session.snapshot().count(TableId::Labels, None).await? == 0 {
+        return Ok(known);
     }
-    let sql = format!(
-        "select face_id, source from current_labels where lane = 'import' and face_id in ({})",
-        faces.join(", ")
-    );
-    let known: Vec<Known> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
-    Ok(known.into_iter().map(|row| (row.face_id, row.source)).collect())
+    let ids: Vec<&str> = rows.iter().filter_map(|row| row.sighting.face_id.as_deref()).collect();
+    for ids in ids.chunks(NAMED_AT_ONCE) {
+        let sql = format!(
+            "select face_id, source from current_labels where lane = 'import' and face_id in ('{}')",
+            ids.join("', '")
+        );
+        let rows: Vec<Known> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
+        known.extend(rows.into_iter().map(|row| (row.face_id, row.source)));
+    }
+    Ok(known)
 }
 
 fn file_key(row: &Sighting) -> FileKey {

@@ -72,16 +72,23 @@ pub struct Reporter {
 impl Reporter {
     /// Starts the readers of a mode.
     pub fn start(mode: Mode) -> (Self, ReporterHandle) {
+        Self::start_beside(mode, Vec::new())
+    }
+
+    /// Starts the readers of a mode beside others, such as those who listen over HTTP.
+    pub fn start_beside(mode: Mode, mut readers: Vec<Box<dyn EventReader>>) -> (Self, ReporterHandle) {
         match mode {
             Mode::Progress => {
                 let reader = ProgressReader::stderr();
                 let logs = LogWriter::beside(reader.bars());
-                Self::launch(vec![Box::new(reader)], logs)
+                readers.push(Box::new(reader));
+                return Self::launch(readers, logs);
             }
-            Mode::Plain => Self::start_with(vec![Box::new(PlainReader::new(std::io::stderr()))]),
-            Mode::Json => Self::start_with(vec![Box::new(JsonReader::new(std::io::stdout()))]),
-            Mode::Silent => Self::start_with(Vec::new()),
+            Mode::Plain => readers.push(Box::new(PlainReader::new(std::io::stderr()))),
+            Mode::Json => readers.push(Box::new(JsonReader::new(std::io::stdout()))),
+            Mode::Silent => {}
         }
+        Self::start_with(readers)
     }
 
     /// Starts readers of one's own.

@@ -23,6 +23,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
             format!("imported {}, {} labels in {}", counted(counts), number(*labels), time(*seconds))
         }
         Event::Maintained { table, work, seconds } => format!("{table} {work} in {}", time(*seconds)),
+        Event::Serving { served } => served.lines().join("\n"),
         Event::Warning { message } => format!("warning: {message}"),
         Event::RoundStarted { .. }
         | Event::RoundPlanned { .. }

@@ -8,6 +8,7 @@ mod prepare;
 mod progress;
 mod queue;
 pub mod replay;
+mod requests;
 mod scoring;
 mod source;
 mod training;
@@ -29,6 +30,7 @@ use crate::events::Event;
 use crate::report::Reporter;
 
 use prepare::Prepared;
+pub use requests::RoundRequests;
 use training::Trained;
 pub use training::on_training_thread;
 

@@ -16,6 +16,8 @@ pub struct Triggers {
     every: Option<Duration>,
     /// Versions of faces and labels at the last look: nothing new, nothing to count.
     looked_at: Option<(u64, u64)>,
+    /// When somebody gave a round up: what came before asks for no other.
+    given_up: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -27,7 +29,19 @@ impl Triggers {
     /// The triggers of a corpus; `every` overrides the config's clock.
     pub fn new(corpus: &Corpus, sql: &SqlRuntime, config: &RoundConfig, every: Option<Duration>) -> Self {
         let every = every.or_else(|| config.trigger_every.duration());
-        Self { corpus: corpus.clone(), sql: sql.clone(), config: config.clone(), every, looked_at: None }
+        Self {
+            corpus: corpus.clone(),
+            sql: sql.clone(),
+            config: config.clone(),
+            every,
+            looked_at: None,
+            given_up: None,
+        }
+    }
+
+    /// A round was given up by hand: what asked for it asks no more.
+    pub fn given_up(&mut self) {
+        self.given_up = Some(self.corpus.log().now());
     }
 
     /// Why a round is due now, if it is.
@@ -36,7 +50,8 @@ impl Triggers {
         if self.corpus.planned_round(snapshot.rounds()).await?.is_some() {
             return Ok(Some("resume"));
         }
-        let last = snapshot.rounds().last().map(|round| (round.started_at, round.finished_at));
+        let since = |at: Timestamp| self.given_up.map_or(at, |given_up| at.max(given_up));
+        let last = snapshot.rounds().last().map(|round| (since(round.started_at), since(round.finished_at)));
         if let (Some(every), Some((_, finished))) = (self.every, last)
             && self.corpus.log().now().0 - finished.0 >= i64::try_from(every.as_micros()).unwrap_or(i64::MAX)
         {
@@ -48,9 +63,9 @@ impl Triggers {
             return Ok(None);
         }
         self.looked_at = Some(looked_at);
-        match last {
+        match last.map(|(started, _)| started).or(self.given_up) {
             None => self.first_round(&snapshot).await,
-            Some((started, _)) => self.next_round(&snapshot, started).await,
+            Some(started) => self.next_round(&snapshot, started).await,
         }
     }
 

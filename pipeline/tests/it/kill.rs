@@ -99,7 +99,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
         written += 40;
         // Everything in one process, or in two.
         let mut processes = match moment % 2 {
-            0 => vec![bench.start(&["run", inbox.to_str().unwrap(), "--stream", "ingest"])],
+            0 => vec![bench.start(&["run", inbox.to_str().unwrap(), "--stream", "ingest", "--addr", "127.0.0.1:0"])],
             _ => vec![
                 bench.start(&["ingest", inbox.to_str().unwrap(), "--watch"]),
                 bench.start(&["train", "--seed", "1"]),

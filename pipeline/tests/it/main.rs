@@ -3,8 +3,11 @@
 mod binary;
 mod config;
 mod export;
+mod http;
 mod kill;
+mod postgres;
 mod report;
+mod run;
 mod shutdown;
 mod tidy;
 mod upkeep;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use crate::binary::{Bench, write_faces, write_labelled};
 
 #[test]
@@ -114,6 +116,19 @@ fn held_back_labels_leave_no_trace_unless_truth_is_kept() {
     let third = Bench::new();
     import(&third, "2");
     assert_ne!(ids(&bench), ids(&third));
+}
+
+#[test]
+fn a_large_data_set_joins_one_that_is_labelled_already() {
+    let bench = Bench::new();
+    let (first, second) = (bench.path("first"), bench.path("second"));
+    write_labelled(&first, 1, 7);
+    write_labelled(&second, 2, 1100);
+    bench.ok(&["import", "imagefolder", first.to_str().unwrap()]);
+    let summary = bench.json(&["import", "imagefolder", second.to_str().unwrap()]);
+    assert_eq!((&summary["new_faces"], &summary["labels"]), (&json!(1100), &json!(1100)));
+    let again = bench.json(&["import", "imagefolder", second.to_str().unwrap()]);
+    assert_eq!((&again["new_faces"], &again["labels"]), (&json!(0), &json!(0)));
 }
 
 #[test]

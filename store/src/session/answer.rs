@@ -31,17 +31,43 @@ const START_WAIT: Duration = Duration::from_secs(5);
 /// How much of a text is repeated in messages about it.
 const TEXT_SHOWN: usize = 200;
 
+/// How long a statement of somebody's may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// When it came in.
+    pub begun: Instant,
+    /// Time for all of it or, where it is read in steps, for its beginning.
+    pub timeout: Duration,
+    /// How long an answer that is read in steps may be held open; each step has its own time ([`Answer::next_by`]).
+    pub held: Option<Duration>,
+}
+
+impl Pace {
+    /// All of it within this time from now.
+    pub fn within(timeout: Duration) -> Self {
+        Self { begun: Instant::now(), timeout, held: None }
+    }
+
+    /// When a step that begins with the statement must have ended.
+    pub fn until(&self) -> Instant {
+        self.begun + self.timeout
+    }
+}
+
 /// When a query must have ended.
 #[derive(Clone)]
 pub(super) struct Deadline {
+    /// By when there must be a plan.
+    planned: Instant,
     at: Instant,
     timeout: Duration,
     pub(super) running: Arc<Running>,
 }
 
 impl Deadline {
-    pub(super) fn new(timeout: Duration, running: Arc<Running>) -> Self {
-        Self { at: Instant::now() + timeout, timeout, running }
+    pub(super) fn new(pace: Pace, running: Arc<Running>) -> Self {
+        let timeout = pace.held.unwrap_or(pace.timeout);
+        Self { planned: pace.until(), at: pace.begun + timeout, timeout: pace.timeout, running }
     }
 
     fn passed(&self, sql: &str) -> Error {
@@ -81,7 +107,7 @@ impl Answer {
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
         let truncated = Arc::new(AtomicBool::new(false));
         let task = Task { planned, sender, max_rows, truncated: truncated.clone() };
-        let at = deadline.as_ref().map(|d| d.at);
+        let (at, by) = (deadline.as_ref().map(|d| d.at), deadline.as_ref().map(|d| d.planned));
         let task = runtime.handle(origin).spawn(async move {
             // Nobody to tell means that nobody waits any more.
             let _ = started.send(());
@@ -93,13 +119,9 @@ impl Answer {
             }
         });
         let mut task = AbortOnDropHandle::new(task);
-        let wait = Instant::now() + START_WAIT;
-        match timeout_at(at.map_or(wait, |at| at.min(wait)), start).await {
-            Ok(_) => {}
-            Err(_) => return Err(no_thread(runtime)),
-        }
+        wait_for_thread(runtime, by, start).await?;
         let schema = match &deadline {
-            Some(deadline) => timeout_at(deadline.at, schema).await.map_err(|_| deadline.passed(&sql))?,
+            Some(deadline) => timeout_at(deadline.planned, schema).await.map_err(|_| deadline.passed(&sql))?,
             None => schema.await,
         };
         match schema {
@@ -117,15 +139,25 @@ impl Answer {
     /// # Errors
     /// As [`Session::query`](super::Session::query); after an error the answer has ended.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        self.next_until(None).await
+    }
+
+    /// The same, by then: one step of an answer that is read in steps.
+    pub async fn next_by(&mut self, step: Instant) -> Result<Option<RecordBatch>> {
+        self.next_until(Some(step)).await
+    }
+
+    async fn next_until(&mut self, step: Option<Instant>) -> Result<Option<RecordBatch>> {
         let received = match &self.deadline {
-            Some(deadline) => match timeout_at(deadline.at, self.batches.recv()).await {
-                Ok(received) => received,
-                Err(_) => {
+            Some(deadline) => {
+                let by = step.map_or(deadline.at, |step| step.min(deadline.at));
+                let Ok(received) = timeout_at(by, self.batches.recv()).await else {
                     let error = deadline.passed(&self.sql);
                     self.end();
                     return Err(error);
-                }
-            },
+                };
+                received
+            }
             None => self.batches.recv().await,
         };
         match received {
@@ -231,6 +263,38 @@ impl Task {
                 return;
             }
         }
+    }
+}
+
+/// Runs what comes before a plan of people's, on their threads and by the deadline.
+pub(super) async fn plan<T, F>(runtime: &SqlRuntime, sql: &str, deadline: Deadline, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let (started, start) = oneshot::channel();
+    let (by, running) = (deadline.planned, deadline.running.clone());
+    let task = runtime.handle(Origin::People).spawn(async move {
+        let _ = started.send(());
+        // Held as long as the thread is.
+        let _running = running;
+        timeout_at(by, work).await.ok()
+    });
+    let mut task = AbortOnDropHandle::new(task);
+    wait_for_thread(runtime, Some(by), start).await?;
+    match timeout_at(by, &mut task).await {
+        Ok(Ok(Some(planned))) => planned,
+        Ok(Ok(None)) | Err(_) => Err(deadline.passed(sql)),
+        Ok(Err(ended)) => Err(died(Err(ended), sql)),
+    }
+}
+
+/// Waits until the task has a thread.
+async fn wait_for_thread(runtime: &SqlRuntime, by: Option<Instant>, start: oneshot::Receiver<()>) -> Result<()> {
+    let wait = Instant::now() + START_WAIT;
+    match timeout_at(by.map_or(wait, |by| by.min(wait)), start).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(no_thread(runtime)),
     }
 }
 

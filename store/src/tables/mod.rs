@@ -11,5 +11,6 @@ pub mod queue_entries;
 pub mod rejects;
 pub mod rounds;
 pub mod sightings;
+pub mod tokens;
 pub mod tombstones;
 pub mod truth;

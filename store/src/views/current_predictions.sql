@@ -13,11 +13,5 @@
 -- scored_at: when it was scored
 select round, face_id, expression, confidence, margin, subset, probabilities, entropy, top2_gap, calibrated_confidence,
        scored_at
-from (
-  select p.round, p.face_id, p.expression, p.confidence, p.margin, p.subset, p.probabilities, p.entropy, p.top2_gap,
-         p.calibrated_confidence, p.scored_at,
-         row_number() over (partition by p.face_id order by p.scored_at, p.confidence, p.expression) as place
-  from predictions p
-  where p.round = $current_round
-)
-where place = 1
+from first_predictions
+where round = $current_round

@@ -25,14 +25,11 @@ counted as (
 ),
 measured as (
   select round, expression, audited, correct, cast(correct as double) / audited as precision,
-         3.841459 / audited as z2_by_n,
          row_number() over (partition by expression, audited >= $audit_min_faces order by round desc) as place
   from counted
 )
 select round, expression, audited, correct, precision,
-       greatest(0.0, (precision + z2_by_n / 2 - sqrt(z2_by_n * (precision * (1 - precision) + z2_by_n / 4))) / (1 + z2_by_n))
-         as low,
-       least(1.0, (precision + z2_by_n / 2 + sqrt(z2_by_n * (precision * (1 - precision) + z2_by_n / 4))) / (1 + z2_by_n))
-         as high,
+       wilson_low(correct, audited) as low,
+       wilson_high(correct, audited) as high,
        audited >= $audit_min_faces and place = 1 and precision < $audit_target as withheld
 from measured

@@ -1,7 +1,8 @@
 //! Views, by examples: every file of `tests/slt` runs over its own small corpus on disk.
 //!
 //! `statement ok` with `insert into TABLE {json} {json} …` appends rows through the public API, with columns that are
-//! left out null or zero; everything else is a query to a session over what was written so far.
+//! left out null or zero and features that are too short filled up with zeros; everything else is a query to a session over
+//! what was written so far.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::json::ReaderBuilder;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use marginalia_store::{Corpus, Error, Options, Session, SqlLimits, SqlRuntime, Table, tables};
+use marginalia_store::{Corpus, Error, Options, Session, SqlLimits, SqlRuntime, Table, VIEWS, tables};
 use serde_json::{Map, Value, json};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
 
@@ -24,7 +25,8 @@ pub async fn new_corpus(folder: &Path) -> Corpus {
     Corpus::init(folder, &classes, Options::default()).await.expect("a corpus")
 }
 
-/// Appends JSON rows; columns that are left out are null, or zero where they may not be null.
+/// Appends JSON rows; columns that are left out are null, or zero where they may not be null, and so are the last items of a
+/// feature.
 pub async fn insert(corpus: &Corpus, table: &str, rows: Vec<Value>) {
     match table {
         "faces" => append::<tables::faces::Face>(corpus, rows).await,
@@ -64,7 +66,10 @@ fn filled(schema: &Schema, row: Value) -> Value {
             DataType::FixedSizeList(_, length) => json!(vec![0.0; *length as usize]),
             _ => json!(0),
         };
-        row.entry(field.name().clone()).or_insert(zero);
+        let value = row.entry(field.name().clone()).or_insert(zero);
+        if let (DataType::FixedSizeList(_, length), Value::Array(items)) = (field.data_type(), value) {
+            items.resize(*length as usize, json!(0.0));
+        }
     }
     Value::Object(Map::from_iter(row))
 }
@@ -115,7 +120,8 @@ fn column_type(data_type: &DataType) -> DefaultColumnType {
     }
 }
 
-fn cells(batch: &RecordBatch) -> Vec<Vec<String>> {
+/// Rows as people see them.
+pub fn cells(batch: &RecordBatch) -> Vec<Vec<String>> {
     let options = FormatOptions::default().with_null("NULL");
     let columns: Vec<_> =
         batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).expect("a formatter")).collect();
@@ -155,4 +161,12 @@ async fn every_file() {
         runner.shutdown_async().await;
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_view_has_its_file() {
+    let files = files();
+    let named = |view: &str| files.iter().any(|file| file.file_stem().is_some_and(|stem| stem == view));
+    let missing: Vec<&str> = VIEWS.iter().map(|view| view.name).filter(|view| !named(view)).collect();
+    assert!(missing.is_empty(), "views without an .slt file of their name: {missing:?}");
 }

@@ -1,0 +1,88 @@
+//! `GET /api/events`: what happens, as server-sent events.
+//!
+//! The first event is `ready`, or `resync` for whoever names an event that is not known any more; `resync` also comes to
+//! readers that are too slow. After it one looks at everything anew. The number of the last event that was read comes in
+//! `Last-Event-ID`, or as a parameter where the client cannot set headers. The stream ends when the server does.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::Api;
+use super::problem::Problem;
+use crate::events::{Reception, Told};
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Keeps proxies from waiting until there is more to pass on.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Since {
+    last_event_id: Option<String>,
+}
+
+/// Opens the stream.
+pub(super) async fn listen(
+    State(api): State<Api>,
+    Query(since): Query<Since>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let permit = api.listeners.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{} event streams are open, which is all that are kept.", api.parts.limits.listeners);
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_listeners", detail).retry_after(30)
+    })?;
+    let header = headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let last_read = header.or(since.last_event_id).filter(|id| !id.is_empty());
+    let reception = api.parts.events.listen(last_read.as_deref());
+    let end = api.parts.cancel.clone().cancelled_owned();
+    let events = flow(reception, permit).take_until(end).map(Ok::<_, Infallible>);
+    let mut response = Sse::new(events).keep_alive(KeepAlive::default()).into_response();
+    response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// A reader's way through the stream.
+struct Reader {
+    first: VecDeque<Event>,
+    coming: Receiver<Arc<Told>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+fn flow(reception: Reception, permit: OwnedSemaphorePermit) -> impl Stream<Item = Event> {
+    let greeting = if reception.missed.is_some() { "ready" } else { "resync" };
+    let mut first = VecDeque::from([Event::default().event(greeting).id(reception.last).data("{}")]);
+    if let Some(missed) = reception.missed.filter(|missed| !missed.is_empty()) {
+        // What was missed bears its own numbers, and the last of them is the newest: no greeting is needed.
+        first = missed.iter().map(|told| event(told)).collect();
+    }
+    let reader = Reader { first, coming: reception.coming, _permit: permit };
+    stream::unfold(reader, |mut reader| async move {
+        if let Some(event) = reader.first.pop_front() {
+            return Some((event, reader));
+        }
+        match reader.coming.recv().await {
+            Ok(told) => Some((event(&told), reader)),
+            Err(RecvError::Lagged(_)) => Some((Event::default().event("resync").data("{}"), reader)),
+            Err(RecvError::Closed) => None,
+        }
+    })
+}
+
+fn event(told: &Told) -> Event {
+    let event = Event::default().event(&*told.name).data(&told.data);
+    match &told.id {
+        Some(id) => event.id(id),
+        None => event,
+    }
+}

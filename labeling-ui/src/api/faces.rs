@@ -1,0 +1,202 @@
+//! `/api/faces`: images come in, through the same admission as the watched folders; a face tells its story.
+//!
+//! One image is the body itself; several are the parts of `multipart/form-data`. Acknowledged after the commit. What
+//! admission refuses is a row in `rejects` and a reason in the answer.
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::body::essence;
+use super::caller::Caller;
+use super::problem::{Problem, RequestId};
+use super::{Api, to_the_end};
+use crate::access::Role;
+use crate::admission::{Admitted, Upload};
+use crate::error::Error;
+use crate::story::Story;
+
+/// Types of a body that is one image. What it is in truth admission sees from the bytes.
+const IMAGE_TYPES: [&str; 6] =
+    ["image/jpeg", "image/png", "image/webp", "image/bmp", "image/x-ms-bmp", "application/octet-stream"];
+
+/// Images in one request.
+const MOST: usize = 256;
+/// Characters of a name.
+const NAME_CHARS: usize = 255;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct About {
+    /// Stream that new faces belong to.
+    stream: Option<String>,
+    /// What the image is called, where it is the body.
+    name: Option<String>,
+}
+
+/// Takes images in.
+pub(super) async fn upload(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Extension(request_id): Extension<RequestId>,
+    Query(about): Query<About>,
+    request: Request,
+) -> Result<Response, Problem> {
+    caller.require(Role::Admin)?;
+    // Before any of the body is read: this is what bounds memory.
+    let permit = api.uploads.clone().try_acquire_owned().map_err(|_| {
+        let detail =
+            format!("{} uploads are under way, which is all that are taken at once.", api.parts.limits.uploads);
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail).retry_after(1)
+    })?;
+    let stream = tidy(about.stream.as_deref().unwrap_or("upload"));
+    match essence(request.headers()).as_deref() {
+        Some("multipart/form-data") => {
+            let uploads = parts(&api, request, &stream, &request_id).await?;
+            let names: Vec<String> = uploads.iter().map(|upload| upload.source.clone()).collect();
+            Ok(many(names, admit(&api, uploads, permit).await?))
+        }
+        Some(essence) if IMAGE_TYPES.contains(&essence) => {
+            let image = whole(&api, request).await?;
+            let name = about.name.as_deref().unwrap_or(&request_id.0);
+            let upload = Upload { source: format!("upload:{}", tidy(name)), stream, image };
+            one(admit(&api, vec![upload], permit).await?)
+        }
+        _ => {
+            let detail = format!("Send an image ({}), or several as multipart/form-data.", IMAGE_TYPES.join(", "));
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+        }
+    }
+}
+
+/// All that is known about a face.
+pub(super) async fn story(State(api): State<Api>, Path(face_id): Path<String>) -> Result<Json<Story>, Problem> {
+    Ok(Json(Story::tell(&api.reading.newest().await?, &face_id).await?))
+}
+
+/// The body as one image.
+async fn whole(api: &Api, mut request: Request) -> Result<Vec<u8>, Problem> {
+    DefaultBodyLimit::max(api.parts.limits.image_bytes).apply(&mut request);
+    match Bytes::from_request(request, api).await {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(too_large(api)),
+        Err(rejection) => Err(Problem::new(rejection.status(), "bad_body", rejection.body_text())),
+    }
+}
+
+/// The parts of the body that are files.
+async fn parts(api: &Api, request: Request, stream: &str, request_id: &RequestId) -> Result<Vec<Upload>, Problem> {
+    let wrong = |status: StatusCode, words: String| match status {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(api),
+        status => Problem::new(status, "bad_multipart", words),
+    };
+    let form = Multipart::from_request(request, api).await;
+    let mut form = form.map_err(|rejection| wrong(rejection.status(), rejection.body_text()))?;
+    let mut uploads = Vec::new();
+    loop {
+        let next = form.next_field().await.map_err(|error| wrong(error.status(), error.body_text()))?;
+        let Some(mut field) = next else { break };
+        if uploads.len() == MOST {
+            let detail = format!("At most {MOST} images are taken in one request.");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many", detail));
+        }
+        let name = field.file_name().map(tidy).unwrap_or_else(|| format!("{}/{}", request_id.0, uploads.len()));
+        let mut image = Vec::new();
+        while let Some(chunk) = field.chunk().await.map_err(|error| wrong(error.status(), error.body_text()))? {
+            image.extend_from_slice(&chunk);
+        }
+        uploads.push(Upload { source: format!("upload:{name}"), stream: stream.to_owned(), image });
+    }
+    if uploads.is_empty() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "no_images",
+            "The form has no part: send each image as one.",
+        ));
+    }
+    Ok(uploads)
+}
+
+fn too_large(api: &Api) -> Problem {
+    let megabytes = |bytes: usize| bytes >> 20;
+    let limits = &api.parts.limits;
+    let detail = format!(
+        "An image may have {} MB (ingest.max_file_mb), a form of several {} MB.",
+        megabytes(limits.image_bytes),
+        megabytes(limits.upload_bytes)
+    );
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+}
+
+/// A name that is stored as it is shown: of one line, of some length, and nothing else is believed of it.
+fn tidy(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '_' } else { c }).take(NAME_CHARS).collect()
+}
+
+/// Admits, and tells of the faces that are new.
+async fn admit(api: &Api, uploads: Vec<Upload>, permit: OwnedSemaphorePermit) -> Result<Vec<Admitted>, Problem> {
+    let api = api.clone();
+    to_the_end(async move {
+        let sent = uploads.len();
+        let admitted = api.parts.admission.admit(uploads).await?;
+        drop(permit);
+        if admitted.len() != sent {
+            return Err(Error::Internal { what: format!("{sent} images came to {} outcomes", admitted.len()) }.into());
+        }
+        let new = admitted.iter().filter_map(|admitted| match admitted {
+            Admitted::Face { face_id, is_new: true } => Some(face_id),
+            _ => None,
+        });
+        let new: Vec<&String> = new.collect();
+        if !new.is_empty() {
+            api.parts.events.tell("faces", &json!({ "face_ids": new }));
+        }
+        Ok(admitted)
+    })
+    .await
+}
+
+fn one(admitted: Vec<Admitted>) -> Result<Response, Problem> {
+    match admitted.into_iter().next() {
+        Some(Admitted::Face { face_id, is_new }) => {
+            let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+            let location = HeaderValue::from_str(&format!("/api/faces/{face_id}"));
+            let mut response = (status, Json(json!({ "face_id": face_id, "new": is_new }))).into_response();
+            if let Ok(location) = location {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            Ok(response)
+        }
+        Some(Admitted::Refused { code, reason }) => {
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", reason);
+            Err(problem.with("reason", code))
+        }
+        None => Err(Error::Internal { what: "an image came to nothing".to_owned() }.into()),
+    }
+}
+
+/// 201 where one is new, 200 where all are known or some refused, and a problem where all are refused.
+fn many(names: Vec<String>, admitted: Vec<Admitted>) -> Response {
+    let is_face = |admitted: &Admitted| matches!(admitted, Admitted::Face { .. });
+    let is_new = |admitted: &Admitted| matches!(admitted, Admitted::Face { is_new: true, .. });
+    let (any_face, any_new) = (admitted.iter().any(is_face), admitted.iter().any(is_new));
+    let images: Vec<Value> = names
+        .into_iter()
+        .zip(admitted)
+        .map(|(source, admitted)| match admitted {
+            Admitted::Face { face_id, is_new } => json!({ "source": source, "face_id": face_id, "new": is_new }),
+            Admitted::Refused { code, reason } => json!({ "source": source, "reason": code, "detail": reason }),
+        })
+        .collect();
+    if !any_face {
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the images was let in.");
+        return problem.with("images", images).into_response();
+    }
+    let status = if any_new { StatusCode::CREATED } else { StatusCode::OK };
+    (status, Json(json!({ "images": images }))).into_response()
+}

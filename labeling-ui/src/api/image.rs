@@ -1,0 +1,82 @@
+//! `GET /api/faces/{id}/image`: the bytes as they came, or small.
+//!
+//! A face's id is the hash of its bytes, so the answer never changes: it is kept by the client for good, and its tag is the
+//! id. The type is what admission saw in the bytes, never what somebody said.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use marginalia_store::tables::faces::Face;
+use serde::Deserialize;
+
+use super::Api;
+use super::problem::Problem;
+
+/// Widths that are made: few, so that caches hold what they are asked for.
+const WIDTHS: [u32; 4] = [48, 96, 192, 384];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Size {
+    w: Option<u32>,
+}
+
+/// Shows the image.
+pub(super) async fn show(
+    State(api): State<Api>,
+    Path(face_id): Path<String>,
+    Query(size): Query<Size>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if let Some(width) = size.w.filter(|width| !WIDTHS.contains(width)) {
+        let known = WIDTHS.map(|width| width.to_string()).join(", ");
+        let detail = format!("w is {width}; there are {known}, and without w the image as it came.");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_width", detail));
+    }
+    // Read even where the client has it: a face that was forgotten is not vouched for.
+    let face = api.parts.corpus.face(&face_id).await?;
+    let tag = match size.w {
+        Some(width) => format!("\"{face_id}-{width}\""),
+        None => format!("\"{face_id}\""),
+    };
+    if has(&headers, &tag) {
+        return Ok(kept(StatusCode::NOT_MODIFIED.into_response(), &tag));
+    }
+    if let Some(width) = size.w.filter(|width| face.width.max(face.height) > *width)
+        && let Some(small) = thumbnail(&api, &face, width).await?
+    {
+        return Ok(kept(([(header::CONTENT_TYPE, "image/png")], small).into_response(), &tag));
+    }
+    let content_type = match face.format.as_str() {
+        "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "bmp" => "image/bmp",
+        _ => "application/octet-stream",
+    };
+    Ok(kept(([(header::CONTENT_TYPE, content_type)], face.image).into_response(), &tag))
+}
+
+async fn thumbnail(api: &Api, face: &Face, width: u32) -> Result<Option<Vec<u8>>, Problem> {
+    // Decoded images are large: only so many at once. The semaphore is never closed.
+    let _permit = api.thumbnails.acquire().await;
+    Ok(api.parts.admission.thumbnail(face.image.clone(), width).await?)
+}
+
+/// Whether the client has it already.
+fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    tags.flat_map(|tags| tags.split(','))
+        .map(str::trim)
+        .any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}
+
+fn kept(mut response: Response, tag: &str) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    // Private: a face is not for caches between.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=31536000, immutable"));
+    response
+}

@@ -1,0 +1,205 @@
+//! `/api/labels`: judgements come in, one or many in one commit, and are taken back.
+//!
+//! With an `Idempotency-Key` a request may be sent again, also after a restart, and is answered as the first time.
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use marginalia_store::tables::labels::Label;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::caller::Caller;
+use super::problem::Problem;
+use super::{Api, body, time, to_the_end};
+use crate::access::Role;
+use crate::error::Error;
+use crate::judgement::{Answer, Judgement, Lane, Origin};
+use crate::once::{RequestKey, Submission};
+
+/// Judgements in one request.
+const MOST: usize = 1000;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// One judgement as it is sent: a class or a verdict about a face. What is left out is as the queue handed the face out.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sent {
+    face_id: String,
+    expression: Option<String>,
+    verdict: Option<Verdict>,
+    annotator: Option<String>,
+    lane: Option<SentLane>,
+    round: Option<u32>,
+    suggestion: Option<String>,
+    seconds: Option<f32>,
+    note: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    NotAFace,
+    Unsure,
+    Skip,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SentLane {
+    Queue,
+    Audit,
+    Grid,
+    Review,
+}
+
+/// Takes judgements in; acknowledged after the commit.
+pub(super) async fn submit(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    caller.require(Role::Annotator)?;
+    let request = request_key(&headers, &caller, &body)?;
+    let sent: Vec<Sent> = match body.trim_ascii_start().first() {
+        Some(b'[') => body::json(&headers, &body)?,
+        _ => vec![body::json(&headers, &body)?],
+    };
+    if !(1..=MOST).contains(&sent.len()) {
+        let detail = format!("{} judgements; valid: 1 to {MOST} in one request.", sent.len());
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_many", detail));
+    }
+    check_faces(&api, &sent).await?;
+    let judgements = sent.into_iter().map(|sent| judgement(&api, &caller, sent)).collect::<Result<Vec<_>, _>>()?;
+    to_the_end(async move {
+        let submission = match &request {
+            Some(request) => api.judge.submit_once(judgements, request).await?,
+            None => api.judge.submit_all(judgements).await?,
+        };
+        Ok(answer(&api, submission))
+    })
+    .await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TakenBack {
+    annotator: Option<String>,
+}
+
+/// Takes a label back: the undo.
+pub(super) async fn retract(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(label_id): Path<String>,
+    Query(taken_back): Query<TakenBack>,
+) -> Result<Json<Value>, Problem> {
+    caller.require(Role::Annotator)?;
+    let label = api.judge.label(&label_id).await?;
+    // On this machine nobody has to say who takes back: the label's own annotator does.
+    let given = taken_back.annotator.or_else(|| caller.name().is_none().then(|| label.annotator.clone()));
+    let annotator = caller.annotator(given.as_deref())?;
+    if caller.name().is_some_and(|name| name != label.annotator) && caller.require(Role::Admin).is_err() {
+        let detail = format!("This label is by {}; only they or an admin can take it back.", label.annotator);
+        return Err(Problem::new(StatusCode::FORBIDDEN, "other_annotator", detail));
+    }
+    let row = api.judge.retract(&label_id, &annotator).await?;
+    let answer = json!({ "label_id": row.label_id, "retracts": row.retracts, "face_id": row.face_id });
+    api.parts.events.tell("label_taken_back", &answer);
+    Ok(Json(answer))
+}
+
+fn request_key(headers: &HeaderMap, caller: &Caller, body: &Bytes) -> Result<Option<RequestKey>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let name = caller.name().unwrap_or_default();
+    Ok(Some(RequestKey::new(key.to_str().unwrap_or_default(), &[name.as_bytes(), body])?))
+}
+
+/// Every face must be one of the corpus: a label of another would be in no view, and lost on its sender.
+async fn check_faces(api: &Api, sent: &[Sent]) -> Result<(), Problem> {
+    let mut ids: Vec<&str> = sent.iter().map(|sent| sent.face_id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let asked: Vec<&str> = ids.iter().copied().filter(|id| marginalia_store::is_face_id(id)).collect();
+    let stored = api.parts.corpus.stored_faces(&asked).await?;
+    let faces: Vec<String> = ids.into_iter().filter(|id| !stored.contains(*id)).map(str::to_owned).collect();
+    if faces.is_empty() { Ok(()) } else { Err(Error::UnknownFaces { faces }.into()) }
+}
+
+fn judgement(api: &Api, caller: &Caller, sent: Sent) -> Result<Judgement, Problem> {
+    let annotator = caller.annotator(sent.annotator.as_deref())?;
+    let answer = match (sent.expression, sent.verdict) {
+        (Some(class), None) => Answer::Expression(class),
+        (None, Some(Verdict::NotAFace)) => Answer::NotAFace,
+        (None, Some(Verdict::Unsure)) => Answer::Unsure,
+        (None, Some(Verdict::Skip)) => Answer::Skip,
+        _ => {
+            let problem = "give either an expression or a verdict (not_a_face, unsure, skip)".to_owned();
+            return Err(Error::InvalidJudgement { field: "expression", problem }.into());
+        }
+    };
+    let handed = api.desk.handed(&annotator, &sent.face_id);
+    let audit = Lane::Audit.as_str();
+    let lane = match sent.lane {
+        Some(SentLane::Queue) => Lane::Queue,
+        Some(SentLane::Audit) => Lane::Audit,
+        Some(SentLane::Grid) => Lane::Grid,
+        Some(SentLane::Review) => Lane::Review,
+        None if handed.as_ref().is_some_and(|task| task.lane == audit) => Lane::Audit,
+        None => Lane::Queue,
+    };
+    let classes = api.parts.corpus.classes();
+    if let Some(suggestion) = sent.suggestion.as_ref().filter(|suggestion| !classes.contains(suggestion)) {
+        let problem = format!("no class {suggestion}; one of {}", classes.join(", "));
+        return Err(Error::InvalidJudgement { field: "suggestion", problem }.into());
+    }
+    let mut judgement = Judgement::new(sent.face_id, answer, annotator, Origin::Human, lane);
+    judgement.round = sent.round.or(handed.as_ref().and_then(|task| task.round));
+    // An audit shows no suggestion, so none was taken.
+    let shown = sent.suggestion.or(handed.and_then(|task| task.expression));
+    judgement.suggestion = shown.filter(|_| lane != Lane::Audit);
+    judgement.seconds = sent.seconds;
+    judgement.note = sent.note.filter(|note| !note.is_empty());
+    Ok(judgement)
+}
+
+fn answer(api: &Api, submission: Submission) -> Response {
+    let labels: Vec<Value> = submission.rows.iter().map(label_json).collect();
+    let is_new = submission.version.is_some();
+    if let Some(version) = submission.version {
+        api.desk.judged(&submission.rows, version);
+        let faces: Vec<Value> = submission
+            .rows
+            .iter()
+            .map(|row| json!({ "face_id": row.face_id, "label_id": row.label_id, "annotator": row.annotator }))
+            .collect();
+        api.parts.events.tell("labelled", &json!({ "labels": faces }));
+    }
+    let mut response = (StatusCode::CREATED, Json(json!({ "labels": labels }))).into_response();
+    if !is_new {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn label_json(label: &Label) -> Value {
+    json!({
+        "label_id": label.label_id,
+        "face_id": label.face_id,
+        "expression": label.expression,
+        "verdict": label.verdict,
+        "annotator": label.annotator,
+        "lane": label.lane,
+        "round": label.round,
+        "suggestion": label.suggestion,
+        "seconds": label.seconds,
+        "note": label.note,
+        "created_at": time::text(label.created_at),
+    })
+}

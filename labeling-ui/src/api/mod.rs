@@ -1,0 +1,251 @@
+//! The HTTP API: one file per resource.
+//!
+//! In: requests. Out: answers, JSON but for images, Arrow and events; everything that goes wrong is
+//! `application/problem+json`. [`router`] is a function of its state, so that it answers without a port too. On the way in
+//! a request passes, from the outside: its id ([`problem`]), the headers of every answer, the wall against panics, the gate
+//! (`Host`, `Origin`, token), the time limit, and the route's own limit on its body.
+
+mod body;
+mod caller;
+mod events;
+mod faces;
+mod gate;
+mod health;
+mod image;
+mod labels;
+mod leases;
+mod openapi;
+mod panics;
+mod problem;
+mod queue;
+mod rounds;
+mod session;
+mod sql;
+mod status;
+mod time;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{MethodRouter, delete, get, post};
+use marginalia_store::{Corpus, SqlLimits, SqlRuntime};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
+use tower_http::timeout::TimeoutLayer;
+
+use crate::access::Gate;
+use crate::admission::Admission;
+use crate::desk::Desk;
+use crate::error::Error;
+use crate::events::Events;
+use crate::judgement::Judge;
+use crate::reading::Reading;
+use crate::rounds::Rounds;
+use problem::Problem;
+
+pub use openapi::DOCUMENT as OPENAPI;
+
+/// Bytes of a body that is no image.
+const JSON_BYTES: usize = 1 << 20;
+
+/// Bounds on what the API does at once.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a face is handed out for.
+    pub lease: Duration,
+    /// Bytes of one image.
+    pub image_bytes: usize,
+    /// Bytes of one upload of several images.
+    pub upload_bytes: usize,
+    /// Uploads under way; each may hold as many bytes as it may have.
+    pub uploads: usize,
+    /// Images being made small; more wait.
+    pub thumbnails: usize,
+    /// Open event streams.
+    pub listeners: usize,
+    /// Time that an answer may take to begin; SQL has its own.
+    pub answer: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(60),
+            image_bytes: 32 << 20,
+            upload_bytes: 64 << 20,
+            uploads: 8,
+            thumbnails: 4,
+            listeners: 256,
+            answer: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the API works with.
+pub struct Parts {
+    /// The corpus.
+    pub corpus: Corpus,
+    /// Where SQL runs.
+    pub sql: SqlRuntime,
+    /// Bounds on people's SQL.
+    pub sql_limits: SqlLimits,
+    /// Lets faces in.
+    pub admission: Arc<dyn Admission>,
+    /// Runs rounds, where this process does.
+    pub rounds: Option<Arc<dyn Rounds>>,
+    /// Who is let through.
+    pub gate: Gate,
+    /// Who hears of what happens.
+    pub events: Events,
+    /// Bounds.
+    pub limits: Limits,
+    /// Told when to end.
+    pub cancel: CancellationToken,
+}
+
+/// The API's state; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub parts: Parts,
+    pub reading: Reading,
+    pub desk: Desk,
+    pub judge: Judge,
+    pub uploads: Arc<Semaphore>,
+    pub thumbnails: Semaphore,
+    pub queries: Arc<Semaphore>,
+    pub listeners: Arc<Semaphore>,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("corpus", &self.parts.corpus.path()).field("gate", &self.parts.gate).finish()
+    }
+}
+
+impl Api {
+    fn new(parts: Parts) -> Self {
+        let reading = Reading::new(&parts.corpus, &parts.sql, parts.sql_limits.clone());
+        let inner = Inner {
+            desk: Desk::new(&reading, parts.limits.lease),
+            judge: Judge::new(&parts.corpus),
+            uploads: Arc::new(Semaphore::new(parts.limits.uploads)),
+            thumbnails: Semaphore::new(parts.limits.thumbnails),
+            queries: Arc::new(Semaphore::new(reading.threads())),
+            listeners: Arc::new(Semaphore::new(parts.limits.listeners)),
+            reading,
+            parts,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+/// Every path with what answers it.
+fn routes(limits: &Limits) -> Vec<(&'static str, MethodRouter<Api>)> {
+    let images = DefaultBodyLimit::max(limits.upload_bytes);
+    let quick = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.answer);
+    let quick = |route: MethodRouter<Api>| route.layer(quick);
+    vec![
+        ("/api/faces", quick(post(faces::upload).layer(images))),
+        ("/api/faces/{id}", quick(get(faces::story))),
+        ("/api/faces/{id}/image", quick(get(image::show))),
+        ("/api/queue", quick(get(queue::take))),
+        ("/api/leases", quick(post(leases::extend).delete(leases::release))),
+        ("/api/labels", quick(post(labels::submit))),
+        ("/api/labels/{id}", quick(delete(labels::retract))),
+        ("/api/rounds", quick(get(rounds::list).post(rounds::start))),
+        ("/api/rounds/current", quick(delete(rounds::stop))),
+        ("/api/rounds/{round}", quick(get(rounds::one))),
+        ("/api/status", quick(get(status::show))),
+        ("/api/session", quick(get(session::show).post(session::begin).delete(session::end))),
+        ("/api/sql", post(sql::answer)),
+        ("/api/events", get(events::listen)),
+        ("/api/openapi.json", get(openapi::show)),
+        ("/healthz", get(health::alive)),
+        ("/readyz", quick(get(health::ready))),
+    ]
+}
+
+/// Paths that the API answers, as the router has them.
+pub fn paths() -> Vec<&'static str> {
+    routes(&Limits::default()).into_iter().map(|(path, _)| path).collect()
+}
+
+/// The API as a router.
+pub fn router(parts: Parts) -> Router {
+    let limits = parts.limits.clone();
+    let api = Api::new(parts);
+    let router = routes(&limits).into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    router
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(DefaultBodyLimit::max(JSON_BYTES))
+        .layer(from_fn_with_state(api.clone(), gate::pass))
+        .layer(from_fn(panics::catch))
+        .layer(CompressionLayer::new().compress_when(compressible()))
+        .layer(from_fn(with_headers))
+        .layer(from_fn(problem::render))
+        .with_state(api)
+}
+
+/// Runs work to its end, though its client may leave or lose patience: what has begun to be written is not given up in the
+/// middle, where nobody could say what became of it.
+async fn to_the_end<T, W>(work: W) -> Result<T, Problem>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, Problem>> + Send + 'static,
+{
+    match tokio::spawn(work).await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(Error::Internal { what: format!("a request ended early ({error})") }.into()),
+    }
+}
+
+/// Text of some length. Images are compressed already; streams must flow.
+fn compressible() -> impl Predicate {
+    SizeAbove::new(1024)
+        .and(NotForContentType::IMAGES)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::const_new(sql::ARROW_STREAM))
+}
+
+/// Headers of every answer, where it does not say otherwise itself: nothing here is a page, may be embedded elsewhere,
+/// guessed at, or kept.
+async fn with_headers(request: Request, next: Next) -> Response {
+    const HEADERS: [(HeaderName, HeaderValue); 6] = [
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(
+                "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox",
+            ),
+        ),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}

@@ -1,0 +1,64 @@
+//! `/api/session`: a token for a browser, which cannot send one with images and event streams.
+//!
+//! `POST` takes a token once and keeps it in a cookie that no script can read and no other site sends; `GET` says who one
+//! is; `DELETE` forgets it. A token stands in no URL and in no log.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::caller::Caller;
+use super::gate::{COOKIE, no_token};
+use super::problem::Problem;
+use super::{Api, body};
+use crate::access::Gate;
+
+/// How long a browser keeps it: 30 days.
+const MAX_AGE_SECONDS: u32 = 30 * 86_400;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    token: String,
+}
+
+/// Takes the token of a browser.
+pub(super) async fn begin(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+    let Login { token } = body::json(&headers, &body)?;
+    let Gate::Tokens(access) = &api.parts.gate else {
+        return Ok(described(&Caller::local()).into_response());
+    };
+    let fits = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~+/=".contains(&byte));
+    let identity = if fits { access.bearer(&token).await? } else { None };
+    let caller = Caller::known(identity.ok_or_else(no_token)?);
+    // The page's own address says whether it came by TLS; then the cookie goes no other way.
+    let origin = headers.get(header::ORIGIN).map_or(&b""[..], HeaderValue::as_bytes);
+    let secure = if origin.starts_with(b"https:") { "; Secure" } else { "" };
+    with_cookie(described(&caller).into_response(), &token, MAX_AGE_SECONDS, secure)
+}
+
+/// Says who asks.
+pub(super) async fn show(Extension(caller): Extension<Caller>) -> Json<serde_json::Value> {
+    described(&caller)
+}
+
+/// Forgets the browser's token; the token itself stays good.
+pub(super) async fn end() -> Result<Response, Problem> {
+    with_cookie(StatusCode::NO_CONTENT.into_response(), "", 0, "")
+}
+
+fn described(caller: &Caller) -> Json<serde_json::Value> {
+    Json(json!({ "name": caller.name(), "role": caller.role().name() }))
+}
+
+fn with_cookie(mut response: Response, token: &str, max_age: u32, more: &str) -> Result<Response, Problem> {
+    let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={max_age}{more}");
+    let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| no_token())?;
+    cookie.set_sensitive(true);
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(response)
+}

@@ -1,0 +1,183 @@
+//! `POST /api/sql`: one question, behind the same walls as `marginalia sql`, answered as it is computed.
+//!
+//! The answer is JSON, or an Arrow IPC stream where `Accept` asks for it. What goes wrong before the first rows is a problem
+//! of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::ipc::writer::StreamWriter;
+use arrow::json::WriterBuilder;
+use arrow::json::writer::LineDelimited;
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use futures::stream::try_unfold;
+use marginalia_store::Answer;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::caller::Caller;
+use super::problem::Problem;
+use super::{Api, body};
+use crate::access::Role;
+use crate::error::Result;
+
+/// The type of an Arrow IPC stream.
+pub(super) const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    query: String,
+    /// The tables as they were when this round was committed.
+    at_round: Option<u32>,
+}
+
+/// Answers a question.
+pub(super) async fn answer(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> std::result::Result<Response, Problem> {
+    caller.require(Role::Reader)?;
+    let question: Question = body::json(&headers, &body)?;
+    let permit = permit(&api.queries)?;
+    let session = match question.at_round {
+        Some(round) => api.reading.at_round(round).await?,
+        None => api.reading.newest().await?,
+    };
+    let mut answer = session.query(&question.query).await?;
+    // Most of what can go wrong has gone wrong by the first rows.
+    let first = answer.next().await?;
+    let form = if wants_arrow(&headers) { Form::Arrow } else { Form::Json };
+    let content_type = match form {
+        Form::Arrow => ARROW_STREAM,
+        Form::Json => "application/json",
+    };
+    let rows = Rows { answer, waiting: first, _permit: permit };
+    let body = Body::from_stream(written(rows, form)?);
+    Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
+}
+
+fn permit(queries: &Arc<Semaphore>) -> std::result::Result<OwnedSemaphorePermit, Problem> {
+    queries.clone().try_acquire_owned().map_err(|_| {
+        let detail = "As many queries run as are answered side by side.";
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_queries", detail).retry_after(1)
+    })
+}
+
+/// Whether an Arrow stream is asked for by name; anything else is answered in JSON.
+fn wants_arrow(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted
+        .flat_map(|value| value.split(','))
+        .any(|value| value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(ARROW_STREAM)))
+}
+
+#[derive(Clone, Copy)]
+enum Form {
+    Arrow,
+    Json,
+}
+
+/// Rows on their way; dropping them stops the query.
+struct Rows {
+    answer: Answer,
+    waiting: Option<RecordBatch>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Rows {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        match self.waiting.take() {
+            Some(batch) => Ok(Some(batch)),
+            None => Ok(self.answer.next().await?),
+        }
+    }
+}
+
+/// The body: a beginning, a part for each batch, an end.
+fn written(rows: Rows, form: Form) -> Result<impl Stream<Item = Result<Bytes>> + Send> {
+    let writer = Writer::new(&rows.answer.schema, form)?;
+    Ok(try_unfold(Some((rows, writer)), |state| async move {
+        let Some((mut rows, mut writer)) = state else { return Ok(None) };
+        match rows.next().await? {
+            Some(batch) => {
+                let bytes = writer.write(&batch)?;
+                Ok(Some((bytes, Some((rows, writer)))))
+            }
+            None => Ok(Some((writer.finish()?, None))),
+        }
+    }))
+}
+
+/// Turns batches into bytes.
+enum Writer {
+    Arrow(StreamWriter<Vec<u8>>),
+    Json {
+        /// What comes before the next row.
+        before: Vec<u8>,
+    },
+}
+
+impl Writer {
+    fn new(schema: &SchemaRef, form: Form) -> Result<Self> {
+        Ok(match form {
+            Form::Arrow => {
+                Self::Arrow(StreamWriter::try_new(Vec::new(), schema).map_err(marginalia_store::Error::from)?)
+            }
+            Form::Json => {
+                let columns: Vec<Value> = schema
+                    .fields()
+                    .iter()
+                    .map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() }))
+                    .collect();
+                Self::Json { before: format!("{{\"columns\":{},\"rows\":[", Value::from(columns)).into_bytes() }
+            }
+        })
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<Bytes> {
+        match self {
+            Self::Arrow(writer) => {
+                writer.write(batch).map_err(marginalia_store::Error::from)?;
+                Ok(std::mem::take(writer.get_mut()).into())
+            }
+            Self::Json { before } => {
+                let mut lines = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
+                lines.write(batch).map_err(marginalia_store::Error::from)?;
+                let mut bytes = Vec::new();
+                for line in lines.into_inner().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                    bytes.append(before);
+                    bytes.extend_from_slice(line);
+                    before.push(b',');
+                }
+                Ok(bytes.into())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Bytes> {
+        match self {
+            Self::Arrow(mut writer) => {
+                writer.finish().map_err(marginalia_store::Error::from)?;
+                Ok(writer.into_inner().map_err(marginalia_store::Error::from)?.into())
+            }
+            Self::Json { mut before } => {
+                // After a row a comma waits that has nothing to part.
+                if before == b"," {
+                    before.clear();
+                }
+                before.extend_from_slice(b"]}");
+                Ok(before.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The desk: hands the queue out to people, each face to one of them at a time.
+//!
+//! In: who asks, and for how many. Out: the top of the view `queue` as it stands now, in its order, without what others have
+//! in their hands and without what the one who asks has judged before; or why there is nothing. There is one desk for a
+//! corpus, in the process that holds its queue lock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use marginalia_store::tables::labels::Label;
+use marginalia_store::{Session, TableId, Versions};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::leases::{Leases, Taken};
+use crate::queue::{Place, Task, places};
+use crate::reading::{Reading, first};
+
+/// Places read at once: enough for a dozen people, each with the next faces fetched ahead.
+const DEPTH: usize = 256;
+
+/// Hands the queue out; cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    reading: Reading,
+    term: Duration,
+    leases: Arc<Mutex<Leases>>,
+    top: Arc<tokio::sync::Mutex<Option<Top>>>,
+}
+
+/// The top of the queue at one state of the tables.
+#[derive(Clone)]
+struct Top {
+    session: Session,
+    versions: Versions,
+    places: Arc<[Place]>,
+    waiting: u64,
+}
+
+/// What somebody who asked for faces gets.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Served {
+    /// The last accepted round.
+    pub round: Option<u32>,
+    /// Faces in the queue, those in people's hands included.
+    pub waiting: u64,
+    /// Of those looked at, faces that others have.
+    pub with_others: usize,
+    /// Seconds after which the faces go to others, unless a heartbeat comes.
+    pub lease_seconds: f64,
+    /// The faces, in the order of the queue.
+    pub tasks: Vec<Task>,
+    /// Why there are none.
+    pub nothing: Option<NothingToDo>,
+}
+
+/// Why nobody is given anything.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum NothingToDo {
+    /// The corpus has no faces.
+    NoFaces,
+    /// Every face outside the evaluation splits is labelled.
+    AllLabelled,
+    /// What is not labelled reached its margin.
+    AllSure {
+        /// How many faces.
+        faces: u64,
+    },
+    /// What waits is in other people's hands.
+    WithOthers {
+        /// How many faces.
+        faces: usize,
+        /// When the first comes free.
+        retry_after_seconds: f64,
+    },
+    /// What waits was judged by the one who asks, and is for others.
+    JudgedBefore {
+        /// How many faces.
+        faces: usize,
+    },
+}
+
+impl NothingToDo {
+    /// What happened and what comes next.
+    pub fn message(&self) -> String {
+        match self {
+            Self::NoFaces => "No faces yet. Upload some, or run `marginalia ingest FOLDER`.".to_owned(),
+            Self::AllLabelled => "Every face is labelled. New ones stand here as soon as they come.".to_owned(),
+            Self::AllSure { faces } => format!(
+                "All {faces} faces without a label reached their class's margin. The next round draws some of them to be checked."
+            ),
+            Self::WithOthers { faces, retry_after_seconds } => format!(
+                "{faces} faces are with other people right now. The first comes free in {} seconds.",
+                retry_after_seconds.ceil()
+            ),
+            Self::JudgedBefore { faces } => {
+                format!("You have judged the {faces} faces that are left. They wait for somebody else.")
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Count {
+    n: u64,
+}
+
+impl Desk {
+    /// A desk that hands faces out for `term`.
+    pub fn new(reading: &Reading, term: Duration) -> Self {
+        Self { reading: reading.clone(), term, leases: Arc::default(), top: Arc::default() }
+    }
+
+    /// The first `limit` faces for `annotator`, theirs until the term is over.
+    pub async fn take(&self, annotator: &str, limit: usize) -> Result<Served> {
+        let mut depth = DEPTH.max(limit);
+        loop {
+            let top = self.top(depth).await?;
+            let labels = top.versions.get(&TableId::Labels).copied().unwrap_or_default();
+            let now = Instant::now();
+            let taken = self.leases().take(annotator, &top.places, labels, limit, now, self.term);
+            if taken.tasks.len() == limit {
+                return self.served(&top, taken, now).await;
+            }
+            if taken.judged_since > 0 {
+                // The tables have moved on: what is short here may be there, or another reason for it.
+                continue;
+            }
+            if top.places.len() as u64 >= top.waiting {
+                return self.served(&top, taken, now).await;
+            }
+            depth = 4 * depth.max(top.places.len());
+        }
+    }
+
+    /// A heartbeat: for each face whether `annotator` still has it.
+    pub fn extend(&self, annotator: &str, face_ids: &[String]) -> Vec<bool> {
+        self.leases().extend(annotator, face_ids, Instant::now(), self.term)
+    }
+
+    /// Lets go of these faces, or of all that `annotator` has; says how many.
+    pub fn release(&self, annotator: &str, face_ids: Option<&[String]>) -> usize {
+        self.leases().release(annotator, face_ids)
+    }
+
+    /// Notes what was judged, in this version of `labels`.
+    pub fn judged(&self, labels: &[Label], version: u64) {
+        self.leases().judged(labels, version, Instant::now());
+    }
+
+    /// The face as it was handed to `annotator`.
+    pub fn handed(&self, annotator: &str, face_id: &str) -> Option<Task> {
+        self.leases().of(annotator, face_id).map(|lease| lease.task.clone())
+    }
+
+    /// How long a face is handed out for.
+    pub fn term(&self) -> Duration {
+        self.term
+    }
+
+    fn leases(&self) -> MutexGuard<'_, Leases> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The first places, at least `depth` of them where there are so many; read once per state of the tables, however many
+    /// ask.
+    async fn top(&self, depth: usize) -> Result<Top> {
+        let mut top = self.top.lock().await;
+        let session = self.reading.newest().await?;
+        let versions = session.snapshot().versions();
+        let is_enough = |top: &&Top| {
+            top.versions == versions && (top.places.len() >= depth || top.places.len() as u64 >= top.waiting)
+        };
+        if let Some(top) = top.as_ref().filter(is_enough) {
+            return Ok(top.clone());
+        }
+        let (places, waiting) = places(&session, depth).await?;
+        Ok(top.insert(Top { session, versions, places: places.into(), waiting }).clone())
+    }
+
+    async fn served(&self, top: &Top, taken: Taken, now: Instant) -> Result<Served> {
+        let nothing = match taken.tasks.is_empty() {
+            true => Some(nothing(top, &taken, now).await?),
+            false => None,
+        };
+        Ok(Served {
+            round: top.session.snapshot().current_round(),
+            waiting: top.waiting,
+            with_others: taken.with_others,
+            lease_seconds: self.term.as_secs_f64(),
+            tasks: taken.tasks.into_iter().map(Task::shown).collect(),
+            nothing,
+        })
+    }
+}
+
+async fn nothing(top: &Top, taken: &Taken, now: Instant) -> Result<NothingToDo> {
+    if let Some(free) = taken.next_free {
+        let retry_after_seconds = free.saturating_duration_since(now).as_secs_f64();
+        return Ok(NothingToDo::WithOthers { faces: taken.with_others, retry_after_seconds });
+    }
+    if taken.judged_before > 0 {
+        return Ok(NothingToDo::JudgedBefore { faces: taken.judged_before });
+    }
+    let unlabelled: Option<Count> = first(&top.session, "select count(*) as n from unlabelled").await?;
+    match unlabelled.map_or(0, |count| count.n) {
+        0 if top.session.snapshot().count(TableId::Faces, None).await? == 0 => Ok(NothingToDo::NoFaces),
+        0 => Ok(NothingToDo::AllLabelled),
+        faces => Ok(NothingToDo::AllSure { faces }),
+    }
+}

@@ -1,0 +1,195 @@
+//! Faces: uploads and their refusals, images that are kept, and stories. What the pipeline's own admission does with
+//! images is tested there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::http::{Method, Request, header};
+use marginalia_labeling_ui::Gate;
+use marginalia_labeling_ui::api::Limits;
+use marginalia_store::tables::faces::Face;
+use serde_json::json;
+
+use crate::bench::{Bench, face, to};
+
+fn upload(content_type: &str, image: impl Into<Body>) -> Request<Body> {
+    to(Method::POST, "/api/faces?name=a.png").header(header::CONTENT_TYPE, content_type).body(image.into()).unwrap()
+}
+
+fn form(files: &[(&str, &[u8])]) -> Request<Body> {
+    let mut body = Vec::new();
+    for (name, image) in files {
+        let head = format!("--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(image);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--x--\r\n");
+    upload("multipart/form-data; boundary=x", body)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_face_is_created_and_a_known_one_is_found() {
+    let bench = Bench::new().await;
+    let id = face(b"\x89PNG 1").face_id;
+    let first = bench.send(upload("image/png", &b"\x89PNG 1"[..])).await;
+    assert_eq!((first.status.as_u16(), first.header(header::LOCATION)), (201, format!("/api/faces/{id}").as_str()));
+    assert_eq!(first.json(), json!({ "face_id": id, "new": true }));
+    let again = bench.send(upload("application/octet-stream", &b"\x89PNG 1"[..])).await;
+    assert_eq!((again.status.as_u16(), again.json()), (200, json!({ "face_id": id, "new": false })));
+    let refused = bench.send(upload("image/png", &b"<svg onload=alert(1)>"[..])).await.problem(422, "refused");
+    assert_eq!((&refused["reason"], &refused["detail"]), (&json!("not_an_image"), &json!("upload:a.png")));
+    // A name is text of one line.
+    let odd = to(Method::POST, "/api/faces?name=..%2Fa%0D%0Ab").header(header::CONTENT_TYPE, "image/png");
+    let refused = bench.send(odd.body(Body::from("no")).unwrap()).await.problem(422, "refused");
+    assert_eq!(refused["detail"], "upload:../a__b");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_images_each_has_its_own_outcome() {
+    let bench = Bench::new().await;
+    let mixed = bench.send(form(&[("a.png", b"\x89PNG a"), ("x.gif", b"no"), ("b.png", b"\x89PNG a")])).await;
+    assert_eq!(mixed.status, 201);
+    let images = &mixed.json()["images"];
+    assert_eq!((&images[0]["new"], &images[2]["new"]), (&json!(true), &json!(false)), "{images}");
+    assert_eq!((&images[0]["source"], &images[1]["reason"]), (&json!("upload:a.png"), &json!("not_an_image")));
+    assert_eq!(bench.send(form(&[("a.png", b"\x89PNG a")])).await.status, 200);
+    let refused = bench.send(form(&[("x", b"no")])).await.problem(422, "refused");
+    assert_eq!(refused["images"][0]["reason"], "not_an_image");
+    bench.send(form(&[])).await.problem(400, "no_images");
+    bench.send(upload("multipart/form-data; boundary=x", "--x\r\nbroken")).await.problem(400, "bad_multipart");
+    bench.send(upload("multipart/form-data", "")).await.problem(400, "bad_multipart");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_image_or_too_large_is_refused_unseen() {
+    let limits = Limits { image_bytes: 1000, upload_bytes: 3000, ..Limits::default() };
+    let bench = Bench::with(limits, Gate::Loopback).await;
+    for content_type in ["image/svg+xml", "text/html", "application/json", "image/gif", "", "image/png2"] {
+        bench.send(upload(content_type, "x")).await.problem(415, "unsupported_media_type");
+    }
+    let untyped = to(Method::POST, "/api/faces").body(Body::from("x")).unwrap();
+    bench.send(untyped).await.problem(415, "unsupported_media_type");
+    bench.send(upload("image/png", vec![0; 1001])).await.problem(413, "too_large");
+    let parts = [vec![0; 1600], vec![0; 1600]];
+    bench.send(form(&[("a", &parts[0]), ("b", &parts[1])])).await.problem(413, "too_large");
+    // One that does not say how long it is.
+    let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0_u8; 100]));
+    bench.send(upload("image/png", Body::from_stream(endless))).await.problem(413, "too_large");
+    assert_eq!(bench.door.begun.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_what_is_taken_at_once_clients_are_told_to_come_again() {
+    let limits = Limits { uploads: 1, ..Limits::default() };
+    let bench = Arc::new(Bench::with(limits, Gate::Loopback).await);
+    bench.door.open.forget_permits(1000);
+    let first = {
+        let bench = bench.clone();
+        tokio::spawn(async move { bench.send(upload("image/png", &b"\x89PNG 1"[..])).await })
+    };
+    bench.door.has_begun(1).await;
+    let busy = bench.send(upload("image/png", &b"\x89PNG 2"[..])).await;
+    assert_eq!(busy.header(header::RETRY_AFTER), "1");
+    busy.problem(429, "too_many_uploads");
+    // People go on meanwhile.
+    bench.get("/api/queue?annotator=ada").await.json();
+    bench.door.open.add_permits(2);
+    assert_eq!(first.await.unwrap().status, 201);
+    assert_eq!(bench.send(upload("image/png", &b"\x89PNG 2"[..])).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_whose_client_leaves_is_finished_all_the_same() {
+    let bench = Arc::new(Bench::new().await);
+    bench.door.open.forget_permits(1000);
+    let leaving = {
+        let bench = bench.clone();
+        tokio::spawn(async move { bench.send(upload("image/png", &b"\x89PNG 1"[..])).await })
+    };
+    bench.door.has_begun(1).await;
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    bench.door.open.add_permits(1);
+    let id = face(b"\x89PNG 1").face_id;
+    while bench.get(&format!("/api/faces/{id}")).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_is_its_bytes_for_good() {
+    let bench = Bench::new().await;
+    let rows: Vec<Face> = ["png", "jpeg", "webp", "bmp", "svg"]
+        .into_iter()
+        .enumerate()
+        .map(|(n, format)| Face { format: format.to_owned(), ..face(format!("<svg>{n}").as_bytes()) })
+        .collect();
+    bench.corpus.writer::<Face>().append(rows.clone()).await.unwrap();
+    let types = ["image/png", "image/jpeg", "image/webp", "image/bmp", "application/octet-stream"];
+    for (row, content_type) in rows.iter().zip(types) {
+        let image = bench.get(&format!("/api/faces/{}/image", row.face_id)).await;
+        assert_eq!((image.status.as_u16(), &image.body[..]), (200, &row.image[..]));
+        assert_eq!(image.header(header::CONTENT_TYPE), content_type);
+        assert_eq!(image.header(header::ETAG), format!("\"{}\"", row.face_id));
+        assert_eq!(image.header(header::CACHE_CONTROL), "private, max-age=31536000, immutable");
+        assert_eq!(image.header("x-content-type-options"), "nosniff");
+        assert!(image.header(header::CONTENT_SECURITY_POLICY).contains("sandbox"));
+    }
+    let id = &rows[0].face_id;
+    let path = format!("/api/faces/{id}/image");
+    let conditional =
+        |tag: &str| to(Method::GET, &path).header(header::IF_NONE_MATCH, tag).body(Body::empty()).unwrap();
+    for tag in [format!("\"{id}\""), format!("W/\"{id}\""), format!("\"other\", \"{id}\""), "*".to_owned()] {
+        let kept = bench.send(conditional(&tag)).await;
+        assert_eq!((kept.status.as_u16(), kept.body.len()), (304, 0), "{tag}");
+        assert_eq!(kept.header(header::ETAG), format!("\"{id}\""));
+    }
+    assert_eq!(bench.send(conditional("\"other\"")).await.status, 200);
+    let unknown = format!("/api/faces/{}/image", "0".repeat(64));
+    let vouched = to(Method::GET, &unknown).header(header::IF_NONE_MATCH, "*").body(Body::empty()).unwrap();
+    bench.send(vouched).await.problem(404, "no_such_face");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_image_has_a_tag_of_its_own() {
+    let bench = Bench::new().await;
+    let id = bench.faces(1).await.remove(0);
+    // The faces here are 100 pixels wide.
+    let small = bench.get(&format!("/api/faces/{id}/image?w=96")).await;
+    assert_eq!((small.status.as_u16(), &small.body[..4]), (200, &96_u32.to_le_bytes()[..]));
+    assert_eq!(small.header(header::ETAG), format!("\"{id}-96\""));
+    let whole = bench.get(&format!("/api/faces/{id}/image?w=192")).await;
+    assert_eq!(whole.body, bench.get(&format!("/api/faces/{id}/image")).await.body);
+    for width in ["0", "97", "100000"] {
+        bench.get(&format!("/api/faces/{id}/image?w={width}")).await.problem(400, "bad_width");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_face_tells_its_story_and_others_are_not_there() {
+    let bench = Bench::new().await;
+    let faces = bench.faces(2).await;
+    bench.round(&[(&faces[0], "fear", 0.5, Some("queue"))]).await;
+    let label = json!({ "face_id": faces[0], "expression": "happiness", "annotator": "ada", "note": "smiles" });
+    bench.post("/api/labels", label).await.json();
+    let story = bench.get(&format!("/api/faces/{}", faces[0])).await.json();
+    assert_eq!((&story["width"], &story["predictions"][0]["expression"]), (&json!(100), &json!("fear")));
+    assert_eq!((&story["labels"][0]["says"], &story["labels"][0]["note"]), (&json!("happiness"), &json!("smiles")));
+    assert_eq!((&story["corpus"]["origin"], &story["queue"]), (&json!("human"), &json!(null)));
+    let odd = [
+        "0".repeat(64),
+        faces[0][..63].to_owned(),
+        faces[0].to_uppercase(),
+        "..%2f..%2f..%2fetc%2fpasswd".to_owned(),
+        "%00".to_owned(),
+        "'%20or%20true%20--".to_owned(),
+        "%F0%9F%98%80".repeat(16),
+    ];
+    for id in odd {
+        bench.get(&format!("/api/faces/{id}")).await.problem(404, "no_such_face");
+        bench.get(&format!("/api/faces/{id}/image")).await.problem(404, "no_such_face");
+    }
+    bench.get("/api/faces/%FF").await.problem(400, "bad_request");
+}

@@ -1,0 +1,12 @@
+//! The API through its router, over real corpora.
+
+mod bench;
+mod errors;
+mod events;
+mod faces;
+mod gate;
+mod labels;
+mod openapi;
+mod queue;
+mod server;
+mod sql;

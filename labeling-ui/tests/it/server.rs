@@ -1,0 +1,79 @@
+//! The port: requests under way are finished, streams end, and nothing holds the end up for ever.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use marginalia_labeling_ui::{Error, listen, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::bench::Bench;
+
+const LONG: Duration = Duration::from_secs(600);
+
+async fn start(bench: &Bench, grace: Duration) -> (SocketAddr, JoinHandle<Result<(), Error>>) {
+    let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, tokio::spawn(serve(listener, bench.router.clone(), grace, bench.cancel.clone())))
+}
+
+async fn send(address: SocketAddr, request: &str, body: &[u8]) -> TcpStream {
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "{request} HTTP/1.1\r\nHost: {address}\r\nContent-Type: image/png\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(body).await.unwrap();
+    connection
+}
+
+/// All that comes until the server closes the connection.
+async fn read(mut connection: TcpStream) -> String {
+    let mut bytes = Vec::new();
+    // A connection that is cut off may end with a reset.
+    let _ = connection.read_to_end(&mut bytes).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_is_finished_and_streams_end() {
+    let bench = Bench::new().await;
+    bench.door.open.forget_permits(1000);
+    let (address, serving) = start(&bench, LONG).await;
+    let upload = send(address, "POST /api/faces", b"\x89PNG 1").await;
+    bench.door.has_begun(1).await;
+    let mut stream = send(address, "GET /api/events", b"").await;
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).await.unwrap();
+    assert_eq!(&beginning, b"HTTP/1.1 200");
+    bench.cancel.cancel();
+    assert!(read(stream).await.contains("event: ready"));
+    assert!(!serving.is_finished());
+    bench.door.open.add_permits(1);
+    assert!(read(upload).await.starts_with("HTTP/1.1 201"));
+    serving.await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+    assert_eq!(bench.count("select count(*) from faces").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_longer_than_the_grace_does_not_hold_the_end_up() {
+    let bench = Bench::new().await;
+    bench.door.open.forget_permits(1000);
+    let (address, serving) = start(&bench, Duration::from_millis(50)).await;
+    let _upload = send(address, "POST /api/faces", b"\x89PNG 1").await;
+    bench.door.has_begun(1).await;
+    bench.cancel.cancel();
+    serving.await.unwrap().unwrap();
+    assert_eq!(bench.count("select count(*) from faces").await, 0, "nothing was acknowledged");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_is_taken_is_named() {
+    let taken = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let refused = listen(address).await.unwrap_err();
+    assert!(refused.to_string().contains(&address.to_string()), "{refused}");
+}

@@ -1,0 +1,81 @@
+//! `token`: who may come in from outside.
+
+use datafusion_postgres::pgwire::api::auth::sasl::scram::gen_salted_password;
+use marginalia_store::{Grant, Role};
+use serde_json::json;
+
+use crate::console::{Console, Opened};
+use crate::error::Result;
+use crate::tables::table;
+
+/// Arguments of `token`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What can be done with tokens.
+#[derive(Debug, clap::Subcommand)]
+pub enum What {
+    /// Make a token; it is shown once
+    Create {
+        /// Whom it is for: the user name of SQL clients
+        name: String,
+        /// What it allows: reader (SQL), annotator (labels too) or admin (everything)
+        #[arg(long, value_name = "reader|annotator|admin")]
+        role: Role,
+    },
+    /// Show which there are; never the tokens themselves
+    List,
+    /// Take back the token of this name or id; connections that use it end with their next statement
+    Revoke {
+        /// Name or id
+        #[arg(value_name = "NAME|ID")]
+        token: String,
+    },
+}
+
+/// Runs `token`.
+pub async fn run(args: Args, console: &Console) -> Result<()> {
+    let opened = console.open().await?;
+    match args.what {
+        What::Create { name, role } => create(&opened, console, &name, role).await,
+        What::List => list(&opened, console).await,
+        What::Revoke { token } => revoke(&opened, console, &token).await,
+    }
+}
+
+async fn create(opened: &Opened, console: &Console, name: &str, role: Role) -> Result<()> {
+    let salted = |token: &str, salt: &[u8], iterations: u32| gen_salted_password(token, salt, iterations as usize);
+    let (grant, token) = opened.corpus.create_token(name, role, salted).await?;
+    let value = json!({ "token": token, "token_id": grant.token_id, "name": grant.name, "role": grant.role });
+    console.print(&value, |_| {
+        eprintln!("the {role} token of {name}, id {}; it is not stored and cannot be shown again:", grant.token_id);
+        token.clone()
+    })
+}
+
+async fn list(opened: &Opened, console: &Console) -> Result<()> {
+    let grants = opened.corpus.grants().await?;
+    console.print(&*grants, |grants| {
+        if grants.is_empty() {
+            return "no token was ever made; `marginalia token create NAME --role reader` makes one".to_owned();
+        }
+        let rows = grants.iter().map(|grant| {
+            let revoked = grant.revoked_at.map_or_else(|| "–".to_owned(), |at| at.to_string());
+            let (id, role) = (grant.token_id.clone(), grant.role.to_string());
+            vec![id, grant.name.clone(), role, grant.created_at.to_string(), revoked]
+        });
+        table(&["id", "name", "role", "made (UTC)", "revoked (UTC)"], &[], rows).to_string()
+    })
+}
+
+async fn revoke(opened: &Opened, console: &Console, token: &str) -> Result<()> {
+    let revoked = opened.corpus.revoke_token(token).await?;
+    console.print(&revoked, |revoked: &Vec<Grant>| {
+        let lines = revoked.iter().map(|grant| format!("token {} of {} is revoked", grant.token_id, grant.name));
+        lines.collect::<Vec<_>>().join("\n")
+    })
+}
