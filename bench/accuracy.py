@@ -58,7 +58,7 @@ def peer(run, method, seed):
     done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
     epochs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     last = epochs[-1]
-    return {"accuracy": last["accuracy"], "macro_f1": last["macro_f1"], "seconds": sum(it["seconds"] for it in epochs), "last": last}
+    return {"accuracy": last["ema_accuracy"], "macro_f1": last["ema_macro_f1"], "seconds": sum(it["seconds"] for it in epochs), "last": last}
 
 
 def means(runs):

@@ -36,7 +36,7 @@ def step(backbone, side, steps):
 
 
 def score(run):
-    return [run.marginalia, "bench", "score", "--json", "--images", run.faces, "--checkpoint", checkpoint(run)]
+    return [run.marginalia, "bench", "score", "--json", "--images", run.faces, "--faces", "4096", "--checkpoint", checkpoint(run)]
 
 
 def ingest_peer(run):

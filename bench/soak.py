@@ -84,7 +84,7 @@ def main():
     subprocess.run([program, "init", corpus], check=True, capture_output=True)
     settings = corpus / "marginalia.toml"
     settings.write_text(settings.read_text().replace('#backbone = "resnet18"', 'backbone = "resnet-tiny"'))
-    known = ["import", "folder", options.faces, "--labels", f"per-class:{options.labels}"]
+    known = ["import", "imagefolder", options.faces, "--labels", f"per-class:{options.labels}"]
     subprocess.run([program, "--corpus", corpus, *known], check=True, capture_output=True)
     listed = subprocess.run(
         [program, "--corpus", corpus, "sql", "select distinct expression from corpus", "--format", "jsonl"],

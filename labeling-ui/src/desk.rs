@@ -13,11 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::leases::{Leases, Taken};
-use crate::queue::{Place, Task, places};
+use crate::queue::{Place, Task, places, waiting};
 use crate::reading::{Reading, first};
 
 /// Places read at once: enough for a dozen people, each with the next faces fetched ahead.
 const DEPTH: usize = 256;
+/// How long a count of the whole queue is told again before it is counted anew: that reads every face, and nobody needs it to
+/// the last one.
+const RECOUNT_AFTER: Duration = Duration::from_secs(10);
 
 /// Hands the queue out; cheap to clone.
 #[derive(Clone)]
@@ -34,7 +37,10 @@ struct Top {
     session: Session,
     versions: Versions,
     places: Arc<[Place]>,
+    /// Whether these are all there are.
+    is_whole: bool,
     waiting: u64,
+    counted: Instant,
 }
 
 /// What somebody who asked for faces gets.
@@ -42,7 +48,7 @@ struct Top {
 pub struct Served {
     /// The last accepted round.
     pub round: Option<u32>,
-    /// Faces in the queue, those in people's hands included.
+    /// Faces in the queue, those in people's hands included, as they were counted in the last seconds.
     pub waiting: u64,
     /// Of those looked at, faces that others have.
     pub with_others: usize,
@@ -127,7 +133,7 @@ impl Desk {
                 // The tables have moved on: what is short here may be there, or another reason for it.
                 continue;
             }
-            if top.places.len() as u64 >= top.waiting {
+            if top.is_whole {
                 return self.served(&top, taken, now).await;
             }
             depth = 4 * depth.max(top.places.len());
@@ -169,14 +175,18 @@ impl Desk {
         let mut top = self.top.lock().await;
         let session = self.reading.newest().await?;
         let versions = session.snapshot().versions();
-        let is_enough = |top: &&Top| {
-            top.versions == versions && (top.places.len() >= depth || top.places.len() as u64 >= top.waiting)
-        };
+        let is_enough = |top: &&Top| top.versions == versions && (top.places.len() >= depth || top.is_whole);
         if let Some(top) = top.as_ref().filter(is_enough) {
             return Ok(top.clone());
         }
-        let (places, waiting) = places(&session, depth).await?;
-        Ok(top.insert(Top { session, versions, places: places.into(), waiting }).clone())
+        let places = places(&session, depth).await?;
+        let (is_whole, known) = (places.len() < depth, places.len() as u64);
+        let (waiting, counted) = match top.as_ref() {
+            _ if is_whole => (known, Instant::now()),
+            Some(before) if before.counted.elapsed() < RECOUNT_AFTER => (before.waiting.max(known), before.counted),
+            _ => (waiting(&session).await?, Instant::now()),
+        };
+        Ok(top.insert(Top { session, versions, places: places.into(), is_whole, waiting, counted }).clone())
     }
 
     async fn served(&self, top: &Top, taken: Taken, now: Instant) -> Result<Served> {

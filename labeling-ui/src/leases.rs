@@ -161,7 +161,7 @@ mod tests {
 
     fn place(n: usize, judged_by: &[&str]) -> Place {
         let value = serde_json::json!({
-            "rank": n + 1, "face_id": format!("{n:064x}"), "lane": "queue", "reason": "test", "waiting": 0,
+            "rank": n + 1, "face_id": format!("{n:064x}"), "lane": "queue", "reason": "test",
             "judged_by": judged_by,
         });
         serde_json::from_value(value).expect("a place")

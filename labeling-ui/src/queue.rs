@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::judgement::Lane;
-use crate::reading::rows;
+use crate::reading::{first, rows};
 
 /// A face that waits for a judgement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,8 +47,6 @@ pub struct Place {
     /// Who judged it already, and left it in the queue: by a verdict that is no vote, or because others disagreed.
     #[serde(default)]
     pub judged_by: Vec<String>,
-    /// Faces in the whole queue.
-    waiting: u64,
 }
 
 /// The first `limit` faces of the queue.
@@ -59,16 +57,31 @@ pub async fn queue(session: &Session, limit: usize) -> Result<Vec<Task>> {
     rows(session, &sql).await
 }
 
-/// The first `limit` places of the queue, and how many there are in all.
-pub(crate) async fn places(session: &Session, limit: usize) -> Result<(Vec<Place>, u64)> {
+/// The first `limit` places of the queue.
+pub(crate) async fn places(session: &Session, limit: usize) -> Result<Vec<Place>> {
     let sql = format!(
-        "select q.rank, q.face_id, q.lane, q.reason, q.expression, q.confidence, q.margin, q.round, q.waiting, j.judged_by \
-         from (select *, count(*) over () as waiting from queue order by rank limit {limit}) q \
+        "select q.rank, q.face_id, q.lane, q.reason, q.expression, q.confidence, q.margin, q.round, j.judged_by \
+         from (select * from queue order by rank limit {limit}) q \
          left join (select face_id, array_agg(annotator) as judged_by from current_labels where origin <> 'import' \
          group by face_id) j on q.face_id = j.face_id \
          order by q.rank"
     );
-    let places: Vec<Place> = rows(session, &sql).await?;
-    let waiting = places.first().map_or(0, |place| place.waiting);
-    Ok((places, waiting))
+    rows(session, &sql).await
+}
+
+/// How many faces the whole queue holds, without putting them in order.
+pub(crate) async fn waiting(session: &Session) -> Result<u64> {
+    let round = session.snapshot().current_round().unwrap_or(0);
+    let sql = format!(
+        "select count(*) as n from unlabelled u \
+         left join (select distinct face_id from queue_entries where round = {round}) e on u.face_id = e.face_id \
+         where e.face_id is not null or u.subset = 'II' or u.round is null"
+    );
+    let count: Option<Count> = first(session, &sql).await?;
+    Ok(count.map_or(0, |row| row.n))
+}
+
+#[derive(Deserialize)]
+struct Count {
+    n: u64,
 }

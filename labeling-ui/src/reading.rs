@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use marginalia_store::{Corpus, Session, SqlLimits, SqlRuntime};
+use marginalia_store::{Corpus, Moment, Session, SqlLimits, SqlRuntime};
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
@@ -38,9 +38,12 @@ impl Reading {
         Ok(newest.insert(session).clone())
     }
 
-    /// A session over the tables as they were when this round was committed.
-    pub async fn at_round(&self, round: u32) -> Result<Session> {
-        let snapshot = self.corpus.snapshot_at_round(round).await?;
+    /// A session over the tables as they were at a moment.
+    pub async fn at(&self, moment: Moment) -> Result<Session> {
+        if moment == Moment::Now {
+            return self.newest().await;
+        }
+        let snapshot = self.corpus.snapshot_of(moment).await?;
         Ok(Session::open(&self.sql, snapshot, self.limits.clone()).await?)
     }
 

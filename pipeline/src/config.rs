@@ -133,7 +133,7 @@ pub struct CurriculumConfig {
     pub labelled: String,
     /// The unlabelled set U with weights.
     pub unlabelled: String,
-    /// The order in which people see faces.
+    /// The order in which people see faces: a file, or the name of one that is shipped.
     pub queue: String,
 }
 

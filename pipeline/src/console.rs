@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use marginalia_store::{Audit, Corpus, Home, Options, Session, SqlLimits, SqlRuntime};
+use marginalia_store::{Audit, Corpus, Home, Moment, Options, Session, SqlLimits, SqlRuntime};
 use serde::Serialize;
 
 use crate::config::{Config, Durability, SqlConfig, find_corpus};
@@ -81,7 +81,12 @@ impl Opened {
 
     /// A session over everything committed so far, with the console's limits.
     pub async fn session(&self) -> Result<Session> {
-        Ok(Session::open(&self.sql, self.corpus.snapshot().await?, sql_limits(&self.config.sql)).await?)
+        self.session_at(Moment::Now).await
+    }
+
+    /// A session over everything committed until a moment, with the console's limits.
+    pub async fn session_at(&self, moment: Moment) -> Result<Session> {
+        Ok(Session::open(&self.sql, self.corpus.snapshot_of(moment).await?, sql_limits(&self.config.sql)).await?)
     }
 }
 

@@ -81,11 +81,37 @@ pub enum Error {
         /// As given.
         path: PathBuf,
     },
+    /// Synthetic rows are not mixed with real ones.
+    #[error("{corpus} has {faces} faces; make an empty corpus for this with `marginalia init DIR`")]
+    HasFaces {
+        /// Where.
+        corpus: String,
+        /// How many.
+        faces: u64,
+    },
+    /// A command that the prompt does not have.
+    #[error("no command {command}; \\? lists them")]
+    NoSuchCommand {
+        /// As typed.
+        command: String,
+    },
+    /// A table or view that is not there.
+    #[error("no table or view {name}; \\d lists them")]
+    NoSuchTable {
+        /// As typed.
+        name: String,
+    },
+    /// A form of answers that no terminal shows.
+    #[error("{format} is no text; name a file first: \\o FILE")]
+    BinaryOnTerminal {
+        /// Which.
+        format: &'static str,
+    },
     /// A text of the curriculum that does not work.
-    #[error("curriculum/{file}.sql: {problem}")]
+    #[error("curriculum: {file}: {problem}")]
     Curriculum {
-        /// Which text.
-        file: &'static str,
+        /// Its file, or the name of one that is shipped.
+        file: String,
         /// What is wrong with it.
         problem: String,
     },

@@ -2,7 +2,8 @@
 //!
 //! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] write them,
 //! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, [`http`] serves
-//! people, [`export`] writes it down for others, and the [`commands`] show it. Everything long tells [`events`], which
+//! people, [`export`] writes it down for others, and the [`commands`] show it: [`answers`] of SQL at a [`moment`], one or
+//! many at the [`prompt`]. Everything long tells [`events`], which
 //! [`report`] shows.
 
 pub mod cli;
@@ -15,6 +16,10 @@ pub mod events;
 pub mod report;
 pub mod shutdown;
 pub mod tables;
+
+pub mod answers;
+pub mod moment;
+pub mod prompt;
 
 pub mod admitting;
 pub mod import;

@@ -102,6 +102,20 @@ pub enum Error {
         /// Which are still there.
         known: String,
     },
+    /// A time that does not read.
+    #[error("`{text}` is no time; write 2026-11-24, 2026-11-24T10:00 (UTC) or 2026-11-24T10:00:00+01:00")]
+    NoTime {
+        /// As given.
+        text: String,
+    },
+    /// A time whose state is not there: before the corpus, or cleaned up.
+    #[error("the tables as they were at {time} UTC are not kept; nearest: {nearest}")]
+    TimeNotKept {
+        /// As given.
+        time: crate::columns::Timestamp,
+        /// What is there instead.
+        nearest: String,
+    },
     /// No such token.
     #[error("no token {token} that has not been revoked; `marginalia token list` shows which there are")]
     NoSuchToken {

@@ -10,6 +10,7 @@ mod cooperative;
 pub(crate) mod functions;
 mod growth;
 mod prepared;
+pub(crate) mod queue;
 mod runtime;
 
 use std::path::PathBuf;
@@ -161,7 +162,7 @@ impl Session {
 
     async fn plan(&self, state: &SessionState, sql: &str) -> Result<LogicalPlan> {
         let statement = guard::statement(sql, &self.limits)?;
-        let plan = state.statement_to_plan(statement).await.map_err(guard::failed)?;
+        let plan = state.statement_to_plan(statement).await.map_err(|error| guard::failed_in(sql, error))?;
         guard::plan(&plan)?;
         Ok(plan)
     }
@@ -209,6 +210,8 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
     // A sort keeps this much free for its merge; in a small pool the default would not fit.
     options.execution.sort_spill_reservation_bytes = (limits.memory_bytes / 16).min(10 << 20);
     options.sql_parser.map_string_types_to_utf8view = false;
+    // So that a message can name the line.
+    options.sql_parser.collect_spans = true;
     let scalar = growth::scalar_functions().into_iter().chain(functions::scalar_functions()).collect();
     let aggregate = growth::aggregate_functions().into_iter().chain(functions::aggregate_functions()).collect();
     Ok(SessionStateBuilder::new()

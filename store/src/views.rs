@@ -16,6 +16,7 @@ use arrow::array::{RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{Expr, SessionContext, cast, ident, lit};
 use datafusion::scalar::ScalarValue;
 use lance::datafusion::LanceTableProvider;
@@ -23,7 +24,8 @@ use lance::datafusion::LanceTableProvider;
 use crate::error::Result;
 use crate::guard;
 use crate::lance_log::missing_columns;
-use crate::session::functions;
+use crate::session::queue::Queue;
+use crate::session::{self, functions};
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
 
@@ -133,14 +135,35 @@ pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Res
     for view in VIEWS {
         let plan = context.state().create_logical_plan(view.sql()).await.map_err(guard::failed)?;
         let plan = plan.with_param_values(parameters.clone()).map_err(guard::failed)?;
-        let table = ViewTable::new(plan, Some(view.sql().to_owned()));
-        context.register_table(view.name, Arc::new(table)).map_err(guard::failed)?;
+        let table: Arc<dyn TableProvider> = match view.name {
+            "queue" => Arc::new(queue(context, plan, &parameters).await?),
+            _ => Arc::new(ViewTable::new(plan, Some(view.sql().to_owned()))),
+        };
+        context.register_table(view.name, table).map_err(guard::failed)?;
     }
     functions::register_tables(context, snapshot, &parameters).await?;
     for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
         context.deregister_table(base_name(*table)).map_err(guard::failed)?;
     }
     Ok(())
+}
+
+/// The one view whose first rows must not cost as much as all.
+async fn queue(
+    context: &SessionContext,
+    rest: LogicalPlan,
+    parameters: &[(&'static str, ScalarValue)],
+) -> Result<Queue> {
+    let plan = |sql: &'static str| async move {
+        let plan = context.state().create_logical_plan(sql).await?;
+        match plan.get_parameter_names()?.is_empty() {
+            true => Ok(plan),
+            false => plan.with_param_values(parameters.to_vec()),
+        }
+    };
+    let entries = plan(session::queue::ENTRIES).await.map_err(guard::failed)?;
+    let unlabelled = plan(session::queue::UNLABELLED).await.map_err(guard::failed)?;
+    Ok(Queue { entries, unlabelled, rest })
 }
 
 /// What views call a table: the name itself, or `…_all` where a view of that name stands in front of it.

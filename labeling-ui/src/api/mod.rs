@@ -20,6 +20,7 @@ mod problem;
 mod queue;
 mod rounds;
 mod session;
+mod similar;
 mod sql;
 mod status;
 mod time;
@@ -168,6 +169,7 @@ fn routes(limits: &Limits) -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/api/faces", quick(post(faces::upload).layer(images))),
         ("/api/faces/{id}", quick(get(faces::story))),
         ("/api/faces/{id}/image", quick(get(image::show))),
+        ("/api/faces/{id}/similar", quick(get(similar::show))),
         ("/api/queue", quick(get(queue::take))),
         ("/api/leases", quick(post(leases::extend).delete(leases::release))),
         ("/api/labels", quick(post(labels::submit))),

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use futures::stream::try_unfold;
-use marginalia_store::Answer;
+use marginalia_store::{Answer, Moment};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -37,6 +37,22 @@ struct Question {
     query: String,
     /// The tables as they were when this round was committed.
     at_round: Option<u32>,
+    /// The tables as they were at this time.
+    at: Option<String>,
+}
+
+impl Question {
+    fn moment(&self) -> std::result::Result<Moment, Problem> {
+        match (self.at_round, &self.at) {
+            (Some(_), Some(_)) => {
+                let detail = "at_round and at name two moments; leave one of them out.";
+                Err(Problem::new(StatusCode::BAD_REQUEST, "two_moments", detail))
+            }
+            (Some(round), None) => Ok(Moment::Round(round)),
+            (None, Some(time)) => Ok(Moment::Time(time.parse()?)),
+            (None, None) => Ok(Moment::Now),
+        }
+    }
 }
 
 /// Answers a question.
@@ -49,10 +65,7 @@ pub(super) async fn answer(
     caller.require(Role::Reader)?;
     let question: Question = body::json(&headers, &body)?;
     let permit = permit(&api.queries)?;
-    let session = match question.at_round {
-        Some(round) => api.reading.at_round(round).await?,
-        None => api.reading.newest().await?,
-    };
+    let session = api.reading.at(question.moment()?).await?;
     let mut answer = session.query(&question.query).await?;
     // Most of what can go wrong has gone wrong by the first rows.
     let first = answer.next().await?;

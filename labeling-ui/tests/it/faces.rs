@@ -8,6 +8,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use marginalia_labeling_ui::Gate;
 use marginalia_labeling_ui::api::Limits;
+use marginalia_store::Feature;
+use marginalia_store::tables::embeddings::Embedding;
 use marginalia_store::tables::faces::Face;
 use serde_json::json;
 
@@ -192,4 +194,32 @@ async fn a_face_tells_its_story_and_others_are_not_there() {
         bench.get(&format!("/api/faces/{id}/image")).await.problem(404, "no_such_face");
     }
     bench.get("/api/faces/%FF").await.problem(400, "bad_request");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn similar_faces_come_nearest_first_with_what_is_known_of_them() {
+    let bench = Bench::new().await;
+    let ids = bench.faces(3).await;
+    let path = format!("/api/faces/{}/similar", ids[0]);
+    assert_eq!(bench.get(&path).await.json(), json!({ "round": null, "faces": [] }));
+    let features = [vec![1.0, 0.0], vec![0.0, 1.0], vec![0.8, 0.6]];
+    let rows = ids.iter().zip(&features).map(|(face_id, feature)| Embedding {
+        round: 1,
+        face_id: face_id.clone(),
+        feature: Feature::from_f32(feature),
+    });
+    bench.corpus.writer::<Embedding>().append(rows.collect()).await.unwrap();
+    bench.round(&[(&ids[0], "fear", 0.4, None), (&ids[1], "anger", 0.5, None), (&ids[2], "fear", 0.6, None)]).await;
+    let near = bench.get(&path).await.json();
+    assert_eq!((&near["round"], near["faces"].as_array().unwrap().len()), (&json!(1), 2), "{near}");
+    let nearest = &near["faces"][0];
+    assert_eq!(
+        (&nearest["face_id"], &nearest["predicted"], &nearest["label"]),
+        (&json!(ids[2]), &json!("fear"), &json!(null))
+    );
+    assert!((nearest["distance"].as_f64().unwrap() - 0.2).abs() < 1e-3, "{near}");
+    assert_eq!(bench.get(&format!("{path}?k=1")).await.json()["faces"].as_array().unwrap().len(), 1);
+    bench.get(&format!("{path}?k=0")).await.problem(400, "bad_k");
+    bench.get(&format!("/api/faces/{}/similar", "0".repeat(64))).await.problem(404, "no_such_face");
+    bench.get("/api/faces/x'%20or%201=1/similar").await.problem(404, "no_such_face");
 }

@@ -70,6 +70,12 @@ async fn what_only_reads_the_corpus_is_answered_and_nothing_else() {
         assert!(["query_refused", "query_failed"].contains(&code["code"].as_str().unwrap()), "{sql}: {code}");
     }
     bench.post("/api/sql", json!({ "query": "select 1", "at_round": 7 })).await.problem(404, "no_such_round");
+    bench.post("/api/sql", json!({ "query": "select 1", "at": "2001-01-01" })).await.problem(410, "time_not_kept");
+    bench.post("/api/sql", json!({ "query": "select 1", "at": "soon" })).await.problem(400, "no_time");
+    bench
+        .post("/api/sql", json!({ "query": "select 1", "at": "2001-01-01", "at_round": 1 }))
+        .await
+        .problem(400, "two_moments");
     bench.post("/api/sql", json!({ "sql": "select 1" })).await.problem(422, "unexpected_json");
     let plain = to(Method::POST, "/api/sql").body(Body::from("select 1")).unwrap();
     bench.send(plain).await.problem(415, "unsupported_media_type");

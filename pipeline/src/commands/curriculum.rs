@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use marginalia_store::Moment;
 use serde_json::json;
 
 use crate::console::{Console, Opened};
 use crate::curriculum::{Curriculum, Parameters};
 use crate::error::Result;
+use crate::moment::MomentArgs;
 use crate::tables::{short, table};
 
 /// Arguments of `curriculum`.
@@ -23,7 +25,7 @@ pub enum Action {
     /// Plan every text, compare its columns, and say what a round would get
     Check,
     /// Print every text and the first rows it gives
-    Show,
+    Show(MomentArgs),
 }
 
 /// Runs `curriculum`.
@@ -32,7 +34,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let curriculum = Curriculum::load(opened.corpus.path(), &opened.config.curriculum)?;
     match args.action {
         Action::Check => check(&opened, &curriculum, console).await,
-        Action::Show => show(&opened, &curriculum, console).await,
+        Action::Show(at) => show(&opened, at.moment(), &curriculum, console).await,
     }
 }
 
@@ -59,8 +61,8 @@ async fn check(opened: &Opened, curriculum: &Curriculum, console: &Console) -> R
     })
 }
 
-async fn show(opened: &Opened, curriculum: &Curriculum, console: &Console) -> Result<()> {
-    let session = opened.session().await?;
+async fn show(opened: &Opened, at: Moment, curriculum: &Curriculum, console: &Console) -> Result<()> {
+    let session = opened.session_at(at).await?;
     let labelled = curriculum.labelled(&session, parameters(opened)).await?;
     let unlabelled = curriculum.unlabelled(&session, parameters(opened)).await?;
     let queue = curriculum.queue(&session, parameters(opened)).await?;

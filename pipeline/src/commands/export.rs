@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::export::{Export, ExportRequest, FORMATS, Format, export};
+use crate::moment::MomentArgs;
 use crate::shutdown;
 
 /// Arguments of `export`.
@@ -18,9 +19,9 @@ pub struct Args {
     /// Form of the files
     #[arg(long, default_value = "parquet", value_parser = PossibleValuesParser::new(FORMATS.iter().map(|format| format.name())))]
     pub format: String,
-    /// The state that this round left, instead of now
-    #[arg(long, value_name = "R")]
-    pub at_round: Option<u32>,
+    /// When.
+    #[command(flatten)]
+    pub at: MomentArgs,
     /// Only faces for which this holds; the columns are those of the view `provenance`
     #[arg(long = "where", value_name = "SQL")]
     pub condition: Option<String>,
@@ -40,7 +41,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         .iter()
         .find(|format| format.name() == args.format)
         .ok_or_else(|| Error::Internal { what: format!("format {} is not listed", args.format) })?;
-    let request = ExportRequest { folder: args.folder, format, at_round: args.at_round, filter };
+    let request = ExportRequest { folder: args.folder, format, at: args.at.moment(), filter };
     let bar = ProgressBar::new(0).with_message("parts");
     if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {elapsed}") {
         bar.set_style(style);

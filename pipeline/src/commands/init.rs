@@ -44,7 +44,7 @@ pub async fn create(dir: &Path, classes: Option<Vec<String>>) -> Result<Vec<Stri
     let config = Config::parse(&text)?;
     let corpus = Corpus::init(dir, &names, store_options(&config)).await?;
     curriculum::write_defaults(corpus.path(), &config.curriculum)?;
-    for file in [&config.curriculum.labelled, &config.curriculum.unlabelled, &config.curriculum.queue] {
+    for file in curriculum::files(&config.curriculum) {
         corpus.home().push(file).await?;
     }
     let path = corpus.path().join(FILE_NAME);

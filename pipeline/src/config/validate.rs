@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use marginalia_datasets::Classes;
 
 use crate::config::{Config, CurriculumConfig, IngestConfig, RoundConfig, SqlConfig, StoreConfig};
+use crate::curriculum::orders;
 use crate::error::{Error, Place};
 
 /// The most a count may be where nothing else bounds it: a slip of the keyboard, not a wish.
@@ -115,6 +116,14 @@ fn curriculum(curriculum: &CurriculumConfig) -> Checked {
     };
     inside("curriculum.labelled", &curriculum.labelled)?;
     inside("curriculum.unlabelled", &curriculum.unlabelled)?;
+    let shipped = orders::ORDERS.map(|(name, _)| name);
+    if shipped.contains(&curriculum.queue.as_str()) {
+        return Ok(());
+    }
+    if !curriculum.queue.contains(['.', '/']) {
+        let valid = format!("a file of the corpus, or one of {}", shipped.join(", "));
+        return Err(Invalid::new("curriculum.queue", format!("`{}`", curriculum.queue), valid));
+    }
     inside("curriculum.queue", &curriculum.queue)
 }
 

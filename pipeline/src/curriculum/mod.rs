@@ -1,8 +1,11 @@
 //! The curriculum: which faces a round trains on and in what order people see the rest, as SQL that users can read and
 //! change.
 //!
-//! In: three files of the corpus (written by `init`) and a session. Out: rows of face ids with weights or reasons,
-//! checked for their columns. The text that ran is stored with the round.
+//! In: three files of the corpus (written by `init`), or the name of an order of the queue that is shipped ([`orders`]), and
+//! a session. Out: rows of face ids with weights or reasons, checked for their columns. The text that ran is stored with the
+//! round.
+
+pub mod orders;
 
 use std::path::Path;
 
@@ -24,6 +27,9 @@ const DEFAULTS: [(&str, &str); 3] = [
 /// The three texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Curriculum {
+    /// Where they come from.
+    #[serde(default)]
+    pub files: CurriculumConfig,
     /// Chooses S.
     pub labelled: String,
     /// Chooses U.
@@ -77,7 +83,7 @@ pub struct QueueRow {
 /// Writes the default files where they do not exist.
 pub fn write_defaults(corpus: &Path, config: &CurriculumConfig) -> Result<()> {
     for (key, text) in DEFAULTS {
-        let path = corpus.join(file(config, key));
+        let path = corpus.join(source(config, key));
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
         }
@@ -88,7 +94,12 @@ pub fn write_defaults(corpus: &Path, config: &CurriculumConfig) -> Result<()> {
     Ok(())
 }
 
-fn file<'a>(config: &'a CurriculumConfig, key: &str) -> &'a str {
+/// The files of a corpus that a curriculum is read from.
+pub fn files(config: &CurriculumConfig) -> impl Iterator<Item = &str> {
+    DEFAULTS.into_iter().map(|(key, _)| source(config, key)).filter(|source| orders::find(source).is_none())
+}
+
+fn source<'a>(config: &'a CurriculumConfig, key: &str) -> &'a str {
     match key {
         "labelled" => &config.labelled,
         "unlabelled" => &config.unlabelled,
@@ -99,11 +110,16 @@ fn file<'a>(config: &'a CurriculumConfig, key: &str) -> &'a str {
 impl Curriculum {
     /// The texts of a corpus.
     pub fn load(corpus: &Path, config: &CurriculumConfig) -> Result<Self> {
-        let read = |key| {
-            let path = corpus.join(file(config, key));
+        let read = |file: &str| {
+            let path = corpus.join(file);
             std::fs::read_to_string(&path).map_err(Error::io(&path))
         };
-        Ok(Self { labelled: read("labelled")?, unlabelled: read("unlabelled")?, queue: read("queue")? })
+        let queue = match orders::find(&config.queue) {
+            Some(shipped) => shipped.to_owned(),
+            None => read(&config.queue)?,
+        };
+        let (labelled, unlabelled) = (read(&config.labelled)?, read(&config.unlabelled)?);
+        Ok(Self { files: config.clone(), labelled, unlabelled, queue })
     }
 
     /// The three, with their names.
@@ -114,13 +130,11 @@ impl Curriculum {
     /// Plans every text and compares its columns with what is asked.
     ///
     /// # Errors
-    /// [`Error::Curriculum`] that names the file, the column and what it should be.
+    /// [`Error::Curriculum`] that names the file, the line or the column, and what it should be.
     pub async fn check(&self, session: &Session) -> Result<()> {
         for (name, text) in self.texts() {
-            let schema = session
-                .schema_of(text)
-                .await
-                .map_err(|error| Error::Curriculum { file: name, problem: error.to_string() })?;
+            let wrong = |problem| self.wrong(name, problem);
+            let schema = session.schema_of(text).await.map_err(|error| wrong(error.to_string()))?;
             let wanted: &[(&str, bool)] = match name {
                 "labelled" => &[("face_id", true), ("expression", true), ("weight", false)],
                 "unlabelled" => &[("face_id", true), ("weight", false)],
@@ -128,13 +142,11 @@ impl Curriculum {
             };
             for (column, is_text) in wanted {
                 let Ok(field) = schema.field_with_name(column) else {
-                    let problem = format!("it has no column {column}; select one of that name");
-                    return Err(Error::Curriculum { file: name, problem });
+                    return Err(wrong(format!("it has no column {column}; select one of that name")));
                 };
                 if *is_text != is_string(field.data_type()) || (!is_text && !field.data_type().is_numeric()) {
                     let kind = if *is_text { "text" } else { "a number" };
-                    let problem = format!("column {column} is {}, it has to be {kind}", field.data_type());
-                    return Err(Error::Curriculum { file: name, problem });
+                    return Err(wrong(format!("column {column} is {}, it has to be {kind}", field.data_type())));
                 }
             }
         }
@@ -147,8 +159,8 @@ impl Curriculum {
             "select face_id, expression, cast(weight as double) as weight from ({}) order by face_id",
             inner(&self.labelled)
         );
-        let rows = run(session, "labelled", &sql, parameters).await?;
-        weighed("labelled", rows, |row: &LabelledRow| (&row.face_id, row.weight))
+        let rows = self.run(session, "labelled", &sql, parameters).await?;
+        self.weighed("labelled", rows, |row: &LabelledRow| (&row.face_id, row.weight))
     }
 
     /// U, in the order of the ids.
@@ -157,13 +169,48 @@ impl Curriculum {
             "select face_id, cast(weight as double) as weight from ({}) order by face_id",
             inner(&self.unlabelled)
         );
-        let rows = run(session, "unlabelled", &sql, parameters).await?;
-        weighed("unlabelled", rows, |row: &UnlabelledRow| (&row.face_id, row.weight))
+        let rows = self.run(session, "unlabelled", &sql, parameters).await?;
+        self.weighed("unlabelled", rows, |row: &UnlabelledRow| (&row.face_id, row.weight))
     }
 
     /// Subset II in the order of the queue.
     pub async fn queue(&self, session: &Session, parameters: Parameters) -> Result<Vec<QueueRow>> {
-        run(session, "queue", &self.queue, parameters).await
+        self.run(session, "queue", &self.queue, parameters).await
+    }
+
+    async fn run<T: serde::de::DeserializeOwned>(
+        &self,
+        session: &Session,
+        name: &'static str,
+        sql: &str,
+        parameters: Parameters,
+    ) -> Result<Vec<T>> {
+        use marginalia_store::Error as Store;
+        let failed = |error: Store| match error {
+            Store::QueryRefused { .. } | Store::QueryFailed { .. } | Store::QueryTooLarge { .. } => {
+                self.wrong(name, error.to_string())
+            }
+            other => Error::Store(other),
+        };
+        session.query_trusted(sql, parameters.values(sql)).await.map_err(failed)?.rows().await.map_err(failed)
+    }
+
+    /// Faces of positive weight, each once; a weight that is no number or negative stops the round.
+    fn weighed<T>(&self, name: &'static str, mut rows: Vec<T>, of: impl Fn(&T) -> (&String, f64)) -> Result<Vec<T>> {
+        for row in &rows {
+            let (face_id, weight) = of(row);
+            if !weight.is_finite() || weight < 0.0 {
+                let problem = format!("face {face_id} has weight {weight}; weights are finite and not negative");
+                return Err(self.wrong(name, problem));
+            }
+        }
+        rows.retain(|row| of(row).1 > 0.0);
+        rows.dedup_by(|a, b| of(a).0 == of(b).0);
+        Ok(rows)
+    }
+
+    fn wrong(&self, name: &str, problem: String) -> Error {
+        Error::Curriculum { file: source(&self.files, name).to_owned(), problem }
     }
 }
 
@@ -202,34 +249,4 @@ fn is_string(data_type: &DataType) -> bool {
 /// A text as a sub-query: a semicolon at the end would end the outer one too early.
 fn inner(text: &str) -> String {
     format!("{}\n", text.trim_end().trim_end_matches(';'))
-}
-
-async fn run<T: serde::de::DeserializeOwned>(
-    session: &Session,
-    file: &'static str,
-    sql: &str,
-    parameters: Parameters,
-) -> Result<Vec<T>> {
-    use marginalia_store::Error as Store;
-    let failed = |error: Store| match error {
-        Store::QueryRefused { .. } | Store::QueryFailed { .. } | Store::QueryTooLarge { .. } => {
-            Error::Curriculum { file, problem: error.to_string() }
-        }
-        other => Error::Store(other),
-    };
-    session.query_trusted(sql, parameters.values(sql)).await.map_err(failed)?.rows().await.map_err(failed)
-}
-
-/// Faces of positive weight, each once; a weight that is no number or negative stops the round.
-fn weighed<T>(file: &'static str, mut rows: Vec<T>, of: impl Fn(&T) -> (&String, f64)) -> Result<Vec<T>> {
-    for row in &rows {
-        let (face_id, weight) = of(row);
-        if !weight.is_finite() || weight < 0.0 {
-            let problem = format!("face {face_id} has weight {weight}; weights are finite and not negative");
-            return Err(Error::Curriculum { file, problem });
-        }
-    }
-    rows.retain(|row| of(row).1 > 0.0);
-    rows.dedup_by(|a, b| of(a).0 == of(b).0);
-    Ok(rows)
 }

@@ -18,12 +18,16 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::AnotherExport { .. }
         | Error::Tls { .. }
         | Error::OpenDoor { .. }
+        | Error::Curriculum { .. }
+        | Error::HasFaces { .. }
+        | Error::NoSuchCommand { .. }
+        | Error::NoSuchTable { .. }
+        | Error::BinaryOnTerminal { .. }
         | Error::NoInput => 2,
         Error::Io { .. }
         | Error::Signals(_)
         | Error::Listen { .. }
         | Error::Interrupted { .. }
-        | Error::Curriculum { .. }
         | Error::NoLabels { .. }
         | Error::NoTeacher
         | Error::NothingToEvaluate
@@ -61,7 +65,8 @@ fn store_exit_code(error: &marginalia_store::Error) -> u8 {
         | Store::UnsupportedScheme { .. }
         | Store::NoSuchToken { .. }
         | Store::TokenExists { .. }
-        | Store::TokenName { .. } => 2,
+        | Store::TokenName { .. }
+        | Store::NoTime { .. } => 2,
         _ => 1,
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use marginalia_store::{Session, write_whole};
+use marginalia_store::{Moment, Session, write_whole};
 use serde_json::{Map, Value};
 
 use super::Export;
@@ -48,9 +48,10 @@ const SECTIONS: [(&str, &str, &str); 5] = [
 /// Writes the card.
 pub(super) async fn write(folder: &Path, session: &Session, export: &Export) -> Result<()> {
     let filter = export.filter.as_deref().unwrap_or("true");
-    let state = match export.at_round {
-        Some(round) => format!("as round {round} left it"),
-        None => "as it was when the export began".to_owned(),
+    let state = match export.at {
+        Moment::Round(round) => format!("as round {round} left it"),
+        Moment::Time(time) => format!("as it was at {time} UTC"),
+        Moment::Now => "as it was when the export began".to_owned(),
     };
     let versions: Vec<String> = export.versions.iter().map(|(table, version)| format!("{table} {version}")).collect();
     let mut text = format!(

@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use marginalia_store::{Corpus, Session, Snapshot, SqlLimits, SqlRuntime, TableId, Versions, id_ranges, write_whole};
+use marginalia_store::{
+    Corpus, Moment, Session, Snapshot, SqlLimits, SqlRuntime, TableId, Versions, id_ranges, write_whole,
+};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -62,8 +64,8 @@ pub struct ExportRequest {
     pub folder: PathBuf,
     /// How.
     pub format: &'static dyn Format,
-    /// The state that this round left, instead of now.
-    pub at_round: Option<u32>,
+    /// The state to write down.
+    pub at: Moment,
     /// Which rows: a condition on the view's columns.
     pub filter: Option<String>,
 }
@@ -75,8 +77,8 @@ pub struct Export {
     pub corpus: String,
     /// As in `--format`.
     pub format: String,
-    /// The state of a round, or none for what was there at the start.
-    pub at_round: Option<u32>,
+    /// The state that was asked for; now is when it began.
+    pub at: Moment,
     /// The condition.
     pub filter: Option<String>,
     /// Version of every table that was read.
@@ -145,16 +147,13 @@ async fn begin(corpus: &Corpus, request: &ExportRequest) -> Result<(Export, std:
     if !is_free {
         return Err(Error::NotAnExport { path: folder.clone() });
     }
-    let snapshot = match request.at_round {
-        Some(round) => corpus.snapshot_at_round(round).await?,
-        None => corpus.snapshot().await?,
-    };
+    let snapshot = corpus.snapshot_of(request.at).await?;
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let faces = snapshot.count(TableId::Faces, None).await?;
     let record = Export {
         corpus: corpus.identity().await?,
         format: request.format.name().to_owned(),
-        at_round: request.at_round,
+        at: request.at,
         filter: request.filter.clone(),
         versions: snapshot.versions(),
         parts: faces.div_ceil(PART).max(1) as u32,
@@ -172,7 +171,7 @@ async fn resume(
     let path = || request.folder.clone();
     let is_same = record.corpus == corpus.identity().await?
         && record.format == request.format.name()
-        && (record.at_round, &record.filter) == (request.at_round, &request.filter);
+        && (record.at, &record.filter) == (request.at, &request.filter);
     if record.finished || !is_same {
         return Err(Error::AnotherExport { path: path(), format: record.format, finished: record.finished });
     }

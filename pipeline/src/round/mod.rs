@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, RoundConfig};
-use crate::curriculum::{Curriculum, Parameters};
+use crate::curriculum::{Curriculum, Parameters, files};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::report::Reporter;
@@ -133,7 +133,7 @@ fn would_fail_again(error: &Error) -> bool {
 
 async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWriter> {
     let Config { train, round, curriculum, .. } = &context.config;
-    for file in [&curriculum.labelled, &curriculum.unlabelled, &curriculum.queue] {
+    for file in files(curriculum) {
         context.corpus.home().fetch(file).await?;
     }
     let texts = Curriculum::load(context.corpus.path(), curriculum)?;

@@ -64,13 +64,14 @@ pub(super) async fn prepare(session: &Session, curriculum: &Curriculum, paramete
     let snapshot = session.snapshot().clone();
     let mut places = snapshot.places(&ids).await?.into_iter();
     let classes = Classes::new(snapshot.classes().to_vec())?;
-    let labelled = labelled_faces(labelled, &mut places, &classes)?;
+    let file = &curriculum.files.labelled;
+    let labelled = labelled_faces(file, labelled, &mut places, &classes)?;
     let unlabelled: Vec<UnlabelledFace> = unlabelled
         .into_iter()
         .zip(places.by_ref())
         .map(|(row, index)| UnlabelledFace { face_id: row.face_id, index, weight: row.weight })
         .collect();
-    let validation = labelled_faces(validation, &mut places, &classes)?;
+    let validation = labelled_faces(file, validation, &mut places, &classes)?;
     let pool = pool.first().map_or(0, |row| row.n);
     let previous_macro_f1 = snapshot.current().and_then(|round| round.validation_macro_f1);
     let source = Arc::new(SnapshotFaces::new(snapshot));
@@ -96,6 +97,7 @@ impl Run<'_> {
 }
 
 fn labelled_faces(
+    file: &str,
     rows: Vec<LabelledRow>,
     places: &mut impl Iterator<Item = u64>,
     classes: &Classes,
@@ -104,7 +106,7 @@ fn labelled_faces(
         .zip(places)
         .map(|(row, index)| {
             let class = classes.index(&row.expression).ok_or_else(|| Error::Curriculum {
-                file: "labelled",
+                file: file.to_owned(),
                 problem: format!(
                     "face {} has class {}; the corpus has {}",
                     row.face_id,

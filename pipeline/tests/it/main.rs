@@ -2,10 +2,12 @@
 
 mod binary;
 mod config;
+mod curriculum;
 mod export;
 mod http;
 mod kill;
 mod postgres;
+mod prompt;
 mod report;
 mod run;
 mod shutdown;

@@ -7,6 +7,8 @@
 
 mod aggregate;
 mod arguments;
+mod badge;
+mod choice;
 mod cosine_distance;
 mod diverse;
 mod ece;
@@ -19,6 +21,7 @@ mod nearest;
 mod scalar;
 mod template;
 mod top2_gap;
+mod typical;
 mod vectors;
 mod wilson;
 
@@ -46,6 +49,8 @@ pub const FUNCTIONS: &[Function] = &[
     krippendorff_alpha::FUNCTION,
     nearest::FUNCTION,
     diverse::FUNCTION,
+    badge::FUNCTION,
+    typical::FUNCTION,
     flips::FUNCTION,
 ];
 

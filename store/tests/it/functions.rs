@@ -21,8 +21,9 @@ async fn answer(session: &Session, sql: &str) -> String {
 
 fn prediction(round: u32, face_id: &str, expression: &str, confidence: f64) -> Value {
     let subset = if confidence >= 0.8 { "I" } else { "II" };
+    let rest = (1.0 - confidence) / 2.0;
     json!({"round": round, "face_id": face_id, "expression": expression, "confidence": confidence, "margin": 0.8,
-           "subset": subset})
+           "subset": subset, "probabilities": [confidence, rest, rest]})
 }
 
 /// Three faces scored by two rounds; the features of the second.

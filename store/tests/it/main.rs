@@ -6,6 +6,7 @@ mod durability;
 mod forget;
 mod functions;
 mod model;
+mod moment;
 mod opening;
 mod prepared;
 mod reference;

@@ -16,8 +16,8 @@ const INTRODUCTION: &str = "\
 
 <!-- Made from the sources by the test sql_reference_is_up_to_date; UPDATE_DOCS=1 writes it anew. -->
 
-`marginalia sql` answers a query over one consistent state of the corpus, now or, with `--at-round R`, as it was when round R
-ended. The language is that of Apache DataFusion with its functions (`SHOW FUNCTIONS`), read-only. Names are in lower case,
+`marginalia sql` answers a query over one consistent state of the corpus: now, with `--at-round R` as it was when round R ended,
+or with `--at TIME` as it was at that time. Without a query it is a prompt; `\\?` there lists its commands. The language is that of Apache DataFusion with its functions (`SHOW FUNCTIONS`), read-only. Names are in lower case,
 times are UTC.
 
 A round's rows show once its number stands in `rounds`; *accepted* rounds are those that the gate let through, and the last

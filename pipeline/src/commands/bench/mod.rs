@@ -1,5 +1,6 @@
 //! `bench`: our side of the comparisons; `bench/` at the top of the repository has the peers' side.
 
+mod corpus;
 mod faces;
 mod ingest;
 mod label;
@@ -22,6 +23,8 @@ pub struct Args {
 /// What to measure.
 #[derive(Debug, clap::Subcommand)]
 pub enum What {
+    /// Fill an empty corpus with drawn rounds and judgements, for the others to measure
+    Corpus(corpus::Args),
     /// Write synthetic faces as files, for the others to measure
     Faces(faces::Args),
     /// Images a second into a fresh corpus
@@ -41,6 +44,7 @@ pub enum What {
 /// Runs `bench`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     match args.what {
+        What::Corpus(args) => corpus::run(args, console).await,
         What::Faces(args) => faces::run(args, console).await,
         What::Ingest(args) => ingest::run(args, console).await,
         What::Step(args) => step::run(&args, console).await,

@@ -1,0 +1,211 @@
+//! The view `queue`, computed from its front: whoever asks for the first hundred faces of a million pays for a hundred.
+//!
+//! In: the entries that the round wrote, the view `unlabelled`, and the text of `views/queue.sql` for all that stands behind
+//! the entries. Out: rows in the order of `rank`, which the engine is told, so that `order by rank limit 100` sorts nothing
+//! and stops reading where it has enough. Entries are looked up a few at a time, by the index on `face_id`; the rest, which
+//! has to see all faces before its first row, is begun only when the entries are used up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::kernels::numeric::add;
+use arrow::compute::{cast, concat_batches, take};
+use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
+use async_trait::async_trait;
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{ScalarValue, exec_datafusion_err, exec_err};
+use datafusion::datasource::TableType;
+use datafusion::error::Result;
+use datafusion::execution::{SessionState, TaskContext};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, collect, execute_stream};
+use datafusion::prelude::{Expr, col, lit};
+use futures::{StreamExt, TryStreamExt};
+
+/// Entries that are looked up together.
+const FEW: usize = 256;
+
+/// The entries of the current round, each face once: what the round wrote, in its order.
+pub(crate) const ENTRIES: &str = "\
+select face_id, lane, reason
+from (
+  select face_id, rank, lane, reason, row_number() over (partition by face_id order by rank, lane) as place
+  from queue_entries
+  where round = $current_round
+)
+where place = 1
+order by rank, face_id";
+
+/// What the entries are looked up in.
+pub(crate) const UNLABELLED: &str = "select face_id, expression, confidence, margin, round from unlabelled";
+
+/// The table behind the name `queue`.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    pub entries: LogicalPlan,
+    pub unlabelled: LogicalPlan,
+    /// All behind the entries, `rank` from 1.
+    pub rest: LogicalPlan,
+}
+
+#[async_trait]
+impl TableProvider for Queue {
+    fn schema(&self) -> SchemaRef {
+        self.rest.schema().inner().clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(state) = state.as_any().downcast_ref::<SessionState>() else {
+            return exec_err!("the view queue needs a session of its own");
+        };
+        let rows = Rows { queue: self.clone(), state: state.clone(), schema: self.schema() };
+        let table = StreamingTable::try_new(self.schema(), vec![Arc::new(rows)])?;
+        table.with_sort_order(vec![col("rank").sort(true, false)]).scan(state, projection, filters, limit).await
+    }
+}
+
+/// The rows, computed as they are asked for.
+#[derive(Clone, Debug)]
+struct Rows {
+    queue: Queue,
+    state: SessionState,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let schema = self.schema.clone();
+        let begin = Front { rows: self.clone(), context, entries: None, at: 0, shown: 0 };
+        let stream = futures::stream::try_unfold(Some(begin), |front| async move {
+            let Some(mut front) = front else { return Ok::<_, datafusion::error::DataFusionError>(None) };
+            match front.next().await? {
+                Some(batch) => Ok(Some((futures::stream::iter([Ok(batch)]).boxed(), Some(front)))),
+                None => Ok(Some((front.rest().await?, None))),
+            }
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, stream.try_flatten()))
+    }
+}
+
+/// How far the entries have been read.
+struct Front {
+    rows: Rows,
+    context: Arc<TaskContext>,
+    /// Face, lane and reason of each.
+    entries: Option<RecordBatch>,
+    at: usize,
+    /// Rows shown so far.
+    shown: u64,
+}
+
+impl Front {
+    /// The next entries that still wait; none when all are used up.
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if self.entries.is_none() {
+            self.entries = Some(self.collect(&self.rows.queue.entries).await?);
+        }
+        let Some(entries) = &self.entries else { return Ok(None) };
+        while self.at < entries.num_rows() {
+            let few = entries.slice(self.at, FEW.min(entries.num_rows() - self.at));
+            self.at += few.num_rows();
+            let batch = self.waiting(&few).await?;
+            if batch.num_rows() > 0 {
+                self.shown += batch.num_rows() as u64;
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Those of some entries whose faces nobody decided about, with what the model says of them.
+    async fn waiting(&self, entries: &RecordBatch) -> Result<RecordBatch> {
+        let ids = text(entries, "face_id")?;
+        let wanted = ids.iter().flatten().map(lit).collect();
+        let plan = LogicalPlanBuilder::from(self.rows.queue.unlabelled.clone())
+            .filter(col("face_id").in_list(wanted, false))?
+            .build()?;
+        let found = self.collect(&plan).await?;
+        let found_ids = text(&found, "face_id")?;
+        let places: HashMap<&str, u64> =
+            found_ids.iter().zip(0..).filter_map(|(id, place)| Some((id?, place))).collect();
+        let still: Vec<(u64, u64)> =
+            (0..).zip(ids).filter_map(|(entry, id)| Some((entry, *places.get(id?)?))).collect();
+        let from_entries = UInt64Array::from_iter_values(still.iter().map(|(entry, _)| *entry));
+        let from_found = UInt64Array::from_iter_values(still.iter().map(|(_, place)| *place));
+        let ranks = UInt64Array::from_iter_values((self.shown + 1..).take(still.len()));
+        let columns: Result<Vec<ArrayRef>> = self
+            .rows
+            .schema
+            .fields()
+            .iter()
+            .map(|field| {
+                let array = match (field.name().as_str(), entries.column_by_name(field.name())) {
+                    ("rank", _) => Arc::new(ranks.clone()) as ArrayRef,
+                    (_, Some(column)) => take(column, &from_entries, None)?,
+                    (name, None) => match found.column_by_name(name) {
+                        Some(column) => take(column, &from_found, None)?,
+                        None => return exec_err!("the view unlabelled has no column {name}"),
+                    },
+                };
+                Ok(cast(&array, field.data_type())?)
+            })
+            .collect();
+        Ok(RecordBatch::try_new(self.rows.schema.clone(), columns?)?)
+    }
+
+    /// What stands behind the entries.
+    async fn rest(self) -> Result<futures::stream::BoxStream<'static, Result<RecordBatch>>> {
+        let plan = self.rows.state.create_physical_plan(&self.rows.queue.rest).await?;
+        let (schema, shown) = (self.rows.schema.clone(), self.shown);
+        let rows = execute_stream(plan, self.context.clone())?;
+        Ok(rows.map(move |batch| behind(&batch?, shown, &schema)).boxed())
+    }
+
+    async fn collect(&self, plan: &LogicalPlan) -> Result<RecordBatch> {
+        let plan = self.rows.state.create_physical_plan(plan).await?;
+        let schema = plan.schema();
+        let batches = collect(plan, self.context.clone()).await?;
+        Ok(concat_batches(&schema, &batches)?)
+    }
+}
+
+/// The same rows, their ranks behind those that were shown.
+fn behind(batch: &RecordBatch, shown: u64, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns: Result<Vec<ArrayRef>> = schema
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| {
+            if field.name() != "rank" {
+                return Ok(column.clone());
+            }
+            let ranks = cast(column, &DataType::UInt64)?;
+            let shown = ScalarValue::UInt64(Some(shown)).to_scalar()?;
+            Ok(cast(&add(&ranks.as_primitive::<UInt64Type>(), &shown)?, field.data_type())?)
+        })
+        .collect();
+    Ok(RecordBatch::try_new(schema.clone(), columns?)?)
+}
+
+fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray> {
+    let column = batch.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+    column.ok_or_else(|| exec_datafusion_err!("no text column {name}"))
+}
