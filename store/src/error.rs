@@ -103,11 +103,8 @@ pub enum Error {
         known: String,
     },
     /// A time that does not read.
-    #[error("`{text}` is no time; write 2026-11-24, 2026-11-24T10:00 (UTC) or 2026-11-24T10:00:00+01:00")]
-    NoTime {
-        /// As given.
-        text: String,
-    },
+    #[error("`{0}` is no time; write 2026-11-24, 2026-11-24T10:00 (UTC) or 2026-11-24T10:00:00+01:00")]
+    NoTime(String),
     /// A time whose state is not there: before the corpus, or cleaned up.
     #[error("the tables as they were at {time} UTC are not kept; nearest: {nearest}")]
     TimeNotKept {
@@ -139,11 +136,8 @@ pub enum Error {
         name: String,
     },
     /// A role that does not exist.
-    #[error("there is no role {role}; a token is for a reader, an annotator or an admin")]
-    NoSuchRole {
-        /// As given.
-        role: String,
-    },
+    #[error("there is no role {0}; a token is for a reader, an annotator or an admin")]
+    NoSuchRole(String),
     /// SQL that is refused before it runs.
     #[error("query refused: {reason}")]
     QueryRefused {

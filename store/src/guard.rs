@@ -4,12 +4,12 @@
 //! planning and even dropping a plan recurse over it, and a stack overflow ends the process without unwinding; so
 //! size is counted on the tokens, which needs no recursion, before anything is parsed.
 
+mod failure;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Location, SchemaError};
-use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, Result};
 use crate::session::SqlLimits;
+pub(crate) use failure::{failed, failed_in};
 
 /// Deepest nesting of parentheses, brackets and CASE.
 const MAX_NESTING: usize = 64;
@@ -31,8 +32,6 @@ const MAX_RELATIONS: u64 = 100;
 const MAX_EXPRESSION: u64 = 10_000;
 /// Most combinations of columns that a GROUP BY may ask for; CUBE over n columns makes 2ⁿ.
 const MAX_GROUPINGS: u64 = 1024;
-/// Characters of the engine's message that are passed on.
-const MESSAGE_CHARS: usize = 1000;
 /// Parts of a dotted name that count for nothing: catalog, schema, table, column.
 const NAME_PARTS: usize = 4;
 
@@ -154,69 +153,6 @@ fn expression_size(expr: &Expr, inputs: &[&LogicalPlan], below: &[Vec<u64>]) -> 
 /// What is said about everything that is not a question.
 const READ_ONLY: &str = "SQL here only reads (SELECT, EXPLAIN, SHOW TABLES, DESCRIBE); labels are given with \
                          `marginalia label` or on the page, files are written with `marginalia export`";
-
-/// The user's view of an engine error.
-pub(crate) fn failed(error: DataFusionError) -> Error {
-    let place = error.diagnostic().and_then(|diagnostic| diagnostic.span).map(|span| span.start);
-    at(unplaced(&error), place)
-}
-
-/// [`failed`], with the place in the text where it is about a name that stands in it.
-pub(crate) fn failed_in(sql: &str, error: DataFusionError) -> Error {
-    let missing = match error.find_root() {
-        DataFusionError::SchemaError(reason, _) => match reason.as_ref() {
-            SchemaError::FieldNotFound { field, .. } => Some(field.name.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
-    let has_place = error.diagnostic().is_some_and(|diagnostic| diagnostic.span.is_some());
-    match missing.filter(|_| !has_place).and_then(|name| place_of(sql, &name)) {
-        Some(place) => at(unplaced(&error), Some(place)),
-        None => failed(error),
-    }
-}
-
-fn at(error: Error, place: Option<Location>) -> Error {
-    match (error, place) {
-        (Error::QueryFailed { message }, Some(Location { line, column })) => {
-            Error::QueryFailed { message: format!("{message} (line {line}, column {column})") }
-        }
-        (error, _) => error,
-    }
-}
-
-/// Where a name first stands in a text.
-fn place_of(sql: &str, name: &str) -> Option<Location> {
-    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location().ok()?;
-    let token = tokens.into_iter().find(|token| match &token.token {
-        Token::Word(word) => word.value.eq_ignore_ascii_case(name),
-        _ => false,
-    })?;
-    Some(token.span.start.into())
-}
-
-fn unplaced(error: &DataFusionError) -> Error {
-    match error.find_root() {
-        DataFusionError::ResourcesExhausted(reason) => Error::QueryTooLarge { reason: reason.clone() },
-        DataFusionError::SQL(parser, _) => Error::QueryFailed { message: parser.to_string() },
-        DataFusionError::Plan(message) => Error::QueryFailed { message: missing_table(message) },
-        // Some messages repeat the whole syntax tree.
-        _ => Error::QueryFailed { message: error.strip_backtrace().chars().take(MESSAGE_CHARS).collect() },
-    }
-}
-
-/// "Table not found" in the user's words: the engine's name the catalog, and say nothing about what there is.
-fn missing_table(message: &str) -> String {
-    let name = message.strip_prefix("table '").and_then(|rest| rest.strip_suffix("' not found"));
-    match name {
-        Some(name) => {
-            let name = name.trim_start_matches("marginalia.public.");
-            format!("no such table: {name}; SHOW TABLES lists what there is (files cannot be read from SQL)")
-        }
-        None => message.to_owned(),
-    }
-}
 
 fn refuse<T>(reason: String) -> Result<T> {
     Err(Error::QueryRefused { reason })

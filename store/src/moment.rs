@@ -54,7 +54,7 @@ impl FromStr for Timestamp {
             Some(time) => Some(time.and_utc()),
             None => DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()),
         };
-        time.map(|time| Self(time.timestamp_micros())).ok_or_else(|| Error::NoTime { text: text.to_owned() })
+        time.map(|time| Self(time.timestamp_micros())).ok_or_else(|| Error::NoTime(text.to_owned()))
     }
 }
 

@@ -66,7 +66,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self> {
         let role = [Self::Reader, Self::Annotator, Self::Admin].into_iter().find(|role| role.name() == text);
-        role.ok_or_else(|| Error::NoSuchRole { role: text.to_owned() })
+        role.ok_or_else(|| Error::NoSuchRole(text.to_owned()))
     }
 }
 

@@ -104,7 +104,7 @@ impl From<marginalia_store::Error> for Problem {
             Store::NoSuchRound { .. } => (StatusCode::NOT_FOUND, "no_such_round"),
             Store::RoundNotKept { .. } => (StatusCode::GONE, "round_not_kept"),
             Store::TimeNotKept { .. } => (StatusCode::GONE, "time_not_kept"),
-            Store::NoTime { .. } => (StatusCode::BAD_REQUEST, "no_time"),
+            Store::NoTime(_) => (StatusCode::BAD_REQUEST, "no_time"),
             Store::QueryRefused { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "query_refused"),
             Store::QueryFailed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "query_failed"),
             Store::QueryTimeout { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "query_timeout"),

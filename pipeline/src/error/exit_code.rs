@@ -66,7 +66,7 @@ fn store_exit_code(error: &marginalia_store::Error) -> u8 {
         | Store::NoSuchToken { .. }
         | Store::TokenExists { .. }
         | Store::TokenName { .. }
-        | Store::NoTime { .. } => 2,
+        | Store::NoTime(_) => 2,
         _ => 1,
     }
 }
