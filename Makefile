@@ -62,7 +62,7 @@ torture: tools
 	@echo "seed $(SEED): repeat with make torture SEED=$(SEED)"
 	MARGINALIA_TORTURE=1 MARGINALIA_TORTURE_SEED=$(SEED) MARGINALIA_TORTURE_CUTS=200 MARGINALIA_KILL_SEED=$(SEED) \
 	MARGINALIA_KILLS=300 MARGINALIA_MODEL_CASES=60 NEXTEST_SUCCESS_OUTPUT=final \
-		cargo nextest run --workspace --no-fail-fast -E 'test(durability::) | test(kill::) | test(model::) | test(remote::)' 2>&1 \
+		cargo nextest run --profile torture --workspace --no-fail-fast -E 'test(durability::) | test(kill::) | test(model::) | test(remote::)' 2>&1 \
 		| grep -E '^    .*(seed|kill|cuts|calls|states|lost|acknowledged|panicked)|PASS|FAIL|SKIPPED|Summary' | grep -vE 'durability::child|^    test '
 
 # Coverage-guided on the stable compiler: the passes that cargo-fuzz switches on. fuzz/Cargo.toml says why there are two builds.

@@ -49,6 +49,7 @@ def order():
 
 def translated(text, parameters):
     text = re.sub(r"left (semi|anti) join", r"\1 join", text)
+    text = text.replace("bigint unsigned", "ubigint").replace("int unsigned", "uinteger")
     for name, value in parameters.items():
         text = text.replace(f"${name}", str(value))
     return text
@@ -98,7 +99,7 @@ def main():
         try:
             for _ in range(arguments.runs + 1):
                 begin = time.perf_counter()
-                db.execute(query["sql"]).fetch_arrow_table()
+                db.sql(query["sql"]).to_arrow_table()
                 times.append(time.perf_counter() - begin)
             theirs = statistics.median(times[1:])
         except duckdb.Error as error:

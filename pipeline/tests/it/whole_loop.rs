@@ -155,3 +155,20 @@ fn wrong_usage_is_told_in_one_line_with_what_to_do() {
         assert!(said.contains(words), "{args:?}: {said}");
     }
 }
+
+#[test]
+fn a_drawn_corpus_is_one_like_any_other() {
+    let bench = Bench::new();
+    bench.ok(&["bench", "corpus", "--faces", "700", "--rounds", "2", "--labels", "90", "--features", "100"]);
+    bench.ok(&["verify"]);
+    let counts = "select (select count(*) from faces) as faces, (select count(*) from predictions) as predictions, \
+                  (select count(*) from labels) as labels, (select count(*) from rounds) as rounds, \
+                  (select count(*) from embeddings) as features";
+    let expected = json!({ "faces": 700, "predictions": 1400, "labels": 90, "rounds": 2, "features": 100 });
+    assert_eq!(bench.sql(counts), [expected]);
+    let queue = bench.sql("select rank, face_id from queue order by rank limit 300");
+    let below = bench.count("select count(*) from unlabelled where subset = 'II'");
+    assert!(queue.len() as u64 == below.min(300) && below > 100, "{below} in subset II, {} in the queue", queue.len());
+    assert_eq!(bench.json(&["bench", "sql", "--runs", "1"])["queries"].as_array().unwrap().len(), 12);
+    assert_eq!(bench.run(&["bench", "corpus", "--faces", "10"]).status.code(), Some(2));
+}
