@@ -1,11 +1,13 @@
 """FER2013's public test after the same training here and in PyTorch: accuracy, macro-F1 and seconds for each seed.
 
     python accuracy.py MARGINALIA TRAIN.tar TEST.tar [--seeds 1 2 3] [--methods ada-cm supervised] [--preset streaming]
-                       [--per-class 100] [--epochs 20] [--steps 75] [--scratch FOLDER] [--out FILE]
+                       [--per-class 100] [--epochs 20] [--steps 75] [--threads 2] [--device cpu|cuda] [--sides ours pytorch]
+                       [--scratch FOLDER] [--out FILE]
 
 For each seed and method both sides train in turn: `marginalia` on a corpus of its own, `peers/torch_train.py` beside it, each
 on labels it drew with that seed, all other faces without a label. What is measured is the EMA model of the last step. One
 JSON document a run goes to --out (appended, so that a run that is there already is not run again), and the means to stdout.
+--device is PyTorch's; seconds compare only where both sides ran on the same one.
 Needs what requirements.txt names.
 """
 
@@ -31,7 +33,7 @@ def ours(run, method, seed):
 
     subprocess.run([run.marginalia, "init", corpus], check=True, capture_output=True)
     config = corpus / "marginalia.toml"
-    settings = f'[train]\npreset = "{run.preset}"\nimage_size = 48\n'
+    settings = f'[train]\npreset = "{run.preset}"\nimage_size = 48\nthreads = {run.threads}\n'
     config.write_text(config.read_text().replace('[train]\npreset = "streaming"\n', settings, 1))
     assert f'preset = "{run.preset}"' in config.read_text(), "the configuration has another form than this script knows"
     do("import", "imagefolder", run.test, "--split", "test")
@@ -55,10 +57,14 @@ def peer(run, method, seed):
     """Trains the twin; its last epoch says how it did."""
     command = [sys.executable, PEER, "--train", run.train, "--test", run.test, "--method", method, "--preset", run.preset]
     command += ["--per-class", run.per_class, "--epochs", run.epochs, "--steps", run.steps, "--seed", seed]
+    command += ["--threads", run.threads, "--device", run.device]
     done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
     epochs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     last = epochs[-1]
     return {"accuracy": last["ema_accuracy"], "macro_f1": last["ema_macro_f1"], "seconds": sum(it["seconds"] for it in epochs), "last": last}
+
+
+SIDES = {"ours": ours, "pytorch": peer}
 
 
 def means(runs):
@@ -81,6 +87,9 @@ def main():
     parser.add_argument("--per-class", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=75)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--sides", choices=SIDES, nargs="+", default=list(SIDES))
     parser.add_argument("--scratch", type=Path, default=Path("accuracy"))
     parser.add_argument("--out", type=Path, default=Path("accuracy.jsonl"))
     run = parser.parse_args()
@@ -89,10 +98,10 @@ def main():
     known = {(it["preset"], it["method"], it["seed"], it["side"]) for it in runs}
     for seed in run.seeds:
         for method in run.methods:
-            for side, train in (("ours", ours), ("pytorch", peer)):
+            for side in run.sides:
                 if (run.preset, method, seed, side) in known:
                     continue
-                result = {"preset": run.preset, "method": method, "seed": seed, "side": side, **train(run, method, seed)}
+                result = {"preset": run.preset, "method": method, "seed": seed, "side": side, **SIDES[side](run, method, seed)}
                 runs.append(result)
                 with run.out.open("a") as out:
                     out.write(json.dumps(result) + "\n")

@@ -2,7 +2,7 @@
 
     python torch_train.py --train fer2013-train.tar --test fer2013-publictest.tar --per-class 100 [--method ada-cm]
                           [--preset streaming|released] [--backbone resnet18] [--side 48] [--epochs 5] [--steps 100]
-                          [--seed 1] [--threads 2]
+                          [--seed 1] [--threads 2] [--device cpu|cuda]
 
 Faces are read as faces.py says, each content once, and none that is also in the test. The labelled ones are drawn by class
 and seed, all others are unlabelled. Images lie decoded in memory, and a thread makes the next step's views while this one
@@ -47,13 +47,14 @@ def draw_labelled(classes, per_class, random):
 
 
 def predictions(model, images, side, view=None):
+    device = next(model.parameters()).device
     with torch.inference_mode():
         parts = []
         for at in range(0, len(images), 128):
             batch = images[at : at + 128]
             batch = view(batch) if view else faces.resized(batch, side)
-            parts.append(model(faces.numbers(batch, LAYOUT))[1].double().softmax(1))
-        return torch.cat(parts)
+            parts.append(model(faces.numbers(batch, LAYOUT).to(device))[1].double().softmax(1))
+        return torch.cat(parts).cpu()
 
 
 def accuracy_and_f1(probabilities, labels):
@@ -93,11 +94,14 @@ class Trainer:
 
     def step(self, x, labels, weak, strong):
         """Losses by name and the number of accepted faces."""
+        device = self.arguments.device
+        x, labels, weak = x.to(device), labels.to(device), [view.to(device) for view in weak]
         if strong is None:
             loss = F.cross_entropy(self.model(x)[1], labels)
             terms, accepted = {"supervised": loss}, 0
         else:
             margins = torch.tensor(self.margins)
+            strong = strong.to(device)
             loss, terms, _, sure = recipe.step_loss(self.model, self.preset, margins, x, labels, weak, strong)
             accepted = int(sure.sum())
         self.optimiser.step(loss)
@@ -138,8 +142,10 @@ def main():
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    torch.set_default_device(arguments.device)
     torch.manual_seed(arguments.seed)
 
     csv = arguments.test.endswith(".csv")

@@ -64,11 +64,16 @@ pub async fn train_when_due(context: &RoundContext, every: Option<Duration>, req
 
 /// Gives up the round that somebody stopped, unless it was committed before it heard of that.
 async fn give_up(context: &RoundContext) -> Result<()> {
-    if let Some(writer) = RoundWriter::resume(&context.corpus).await? {
-        let round = writer.plan().round;
-        writer.abort().await?;
-        context.reporter.emit(Event::RoundAborted { round, reason: "it was stopped by hand".to_owned() });
-    }
+    let writer = match RoundWriter::resume(&context.corpus).await {
+        Ok(Some(writer)) => writer,
+        Ok(None) => return Ok(()),
+        // Another process has taken the round over meanwhile, and it is that one's now.
+        Err(error) if error.is_locked() => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let round = writer.plan().round;
+    writer.abort().await?;
+    context.reporter.emit(Event::RoundAborted { round, reason: "it was stopped by hand".to_owned() });
     Ok(())
 }
 
