@@ -50,7 +50,7 @@ fmt-check:
 	cargo fmt --all -- --check
 
 clippy: tools
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features marginalia-fuzz/bytes,marginalia-fuzz/texts -- -D warnings
 
 run: tools
 	cargo build --workspace

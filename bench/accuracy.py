@@ -13,6 +13,7 @@ Needs what requirements.txt names.
 
 import argparse
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -32,10 +33,7 @@ def ours(run, method, seed):
         return json.loads(done.stdout.splitlines()[-1])
 
     subprocess.run([run.marginalia, "init", corpus], check=True, capture_output=True)
-    config = corpus / "marginalia.toml"
-    settings = f'[train]\npreset = "{run.preset}"\nimage_size = 48\nthreads = {run.threads}\n'
-    config.write_text(config.read_text().replace('[train]\npreset = "streaming"\n', settings, 1))
-    assert f'preset = "{run.preset}"' in config.read_text(), "the configuration has another form than this script knows"
+    configure(corpus / "marginalia.toml", preset=f'"{run.preset}"', image_size=48, threads=run.threads)
     do("import", "imagefolder", run.test, "--split", "test")
     do("import", "imagefolder", run.train, "--labels", f"per-class:{run.per_class}", "--seed", str(seed))
     began = time.monotonic()
@@ -51,6 +49,15 @@ def ours(run, method, seed):
         "seconds_of_the_round": whole,
         "subset_one": trained["subset_one"],
     }
+
+
+def configure(path, **settings):
+    """Gives settings their values, those that are commented out too; each key must stand in the file once."""
+    text = path.read_text()
+    for key, value in settings.items():
+        text, found = re.subn(rf"^#?{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+        assert found == 1, f"{path} has `{key}` {found} times"
+    path.write_text(text)
 
 
 def peer(run, method, seed):

@@ -10,7 +10,12 @@ use marginalia_fuzz::table::Table;
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let table = Table::shared();
-    let curriculum = Curriculum { labelled: text.to_owned(), unlabelled: text.to_owned(), queue: text.to_owned() };
+    let curriculum = Curriculum {
+        files: Default::default(),
+        labelled: text.to_owned(),
+        unlabelled: text.to_owned(),
+        queue: text.to_owned(),
+    };
     table.run(async {
         if curriculum.check(table.session()).await.is_ok() {
             let parameters = Parameters::new(&RoundConfig::default(), 1);
