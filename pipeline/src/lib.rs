@@ -31,6 +31,7 @@ pub mod curriculum;
 pub mod export;
 pub mod http;
 pub mod maintenance;
+pub mod meter;
 pub mod memory;
 pub mod postgres;
 pub mod precision;
