@@ -137,7 +137,10 @@ async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePer
                     "The archive breaks off ({error}). What came before is in; send it again, and what is in is known."
                 );
                 let problem = Problem::new(StatusCode::BAD_REQUEST, "bad_archive", detail);
-                return Err(archived.members().into_iter().fold(problem, |problem, (key, value)| problem.with(key, value)));
+                return Err(archived
+                    .members()
+                    .into_iter()
+                    .fold(problem, |problem, (key, value)| problem.with(key, value)));
             }
         };
         let (mut uploads, mut sources) = (Vec::new(), Vec::new());
@@ -160,7 +163,8 @@ async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePer
     }
     let status = match (archived.new, archived.known) {
         (0, 0) => {
-            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the archive's files was let in.");
+            let problem =
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the archive's files was let in.");
             return Err(archived.members().into_iter().fold(problem, |problem, (key, value)| problem.with(key, value)));
         }
         (0, _) => StatusCode::OK,
@@ -291,11 +295,8 @@ fn many(names: Vec<String>, admitted: Vec<Admitted>) -> Response {
     let is_face = |admitted: &Admitted| matches!(admitted, Admitted::Face { .. });
     let is_new = |admitted: &Admitted| matches!(admitted, Admitted::Face { is_new: true, .. });
     let (any_face, any_new) = (admitted.iter().any(is_face), admitted.iter().any(is_new));
-    let images: Vec<Value> = names
-        .into_iter()
-        .zip(admitted)
-        .map(|(source, admitted)| image_json(source, admitted))
-        .collect();
+    let images: Vec<Value> =
+        names.into_iter().zip(admitted).map(|(source, admitted)| image_json(source, admitted)).collect();
     if !any_face {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the images was let in.");
         return problem.with("images", images).into_response();

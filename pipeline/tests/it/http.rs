@@ -23,13 +23,7 @@ use crate::binary::{Bench, write_faces};
 
 async fn context(bench: &Bench) -> HttpContext {
     let opened = Opened::at(&bench.corpus()).await.unwrap();
-    HttpContext {
-        opened,
-        events: Events::default(),
-        metrics: Metrics::default(),
-        arrivals: None,
-        rounds: None,
-    }
+    HttpContext { opened, events: Events::default(), metrics: Metrics::default(), arrivals: None, rounds: None }
 }
 
 async fn api(bench: &Bench) -> Router {
