@@ -21,7 +21,7 @@ BENCH := $(CARGO_TARGET_DIR)/bench
 CORPUS ?=
 SECONDS_EACH ?= 180
 S3 := $(CARGO_TARGET_DIR)/s3
-POSTGRES := $(CARGO_TARGET_DIR)/postgres
+CLIENTS := $(CARGO_TARGET_DIR)/clients
 SEED ?= $(shell date +%s)
 FACES ?=
 ONLY ?=
@@ -103,8 +103,8 @@ bench: tools
 	$(BENCH)/venv/bin/python bench/compare.py $(MARGINALIA) $(FACES) $(if $(ONLY),--only $(ONLY))
 
 # The build needs the protobuf compiler and the files it imports; tests of corpora on s3:// need a server, moto, those of
-# `serve --postgres` clients: psql, psycopg and SQLAlchemy.
-tools: $(S3)/ready $(POSTGRES)/ready
+# `serve --postgres` and of docs/notebook.md clients: psql, and Python's libraries.
+tools: $(S3)/ready $(CLIENTS)/ready
 	@command -v cargo >/dev/null || { echo 'Rust is missing: https://rustup.rs installs it' >&2; exit 1; }
 	@include=; for folder in $${PROTOC_INCLUDE:-/usr/include /usr/local/include /opt/homebrew/include}; do \
 		[ ! -f "$$folder/google/protobuf/empty.proto" ] || include=$$folder; \
@@ -126,7 +126,7 @@ $(S3)/ready: store/tests/requirements.txt
 		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
 	@python3 -m venv $(S3)/venv && $(S3)/venv/bin/pip install --quiet --requirement $< && touch $@
 
-$(POSTGRES)/ready: pipeline/tests/requirements.txt $(S3)/ready
+$(CLIENTS)/ready: pipeline/tests/requirements.txt $(S3)/ready
 	@{ command -v psql && command -v openssl; } >/dev/null || ! command -v apt-get >/dev/null \
 		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq postgresql-client openssl; }
-	@python3 -m venv $(POSTGRES)/venv && $(POSTGRES)/venv/bin/pip install --quiet --requirement $< && touch $@
+	@python3 -m venv $(CLIENTS)/venv && $(CLIENTS)/venv/bin/pip install --quiet --requirement $< && touch $@
