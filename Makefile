@@ -2,6 +2,8 @@
 # make test    all tests
 # make check   what CI runs: formatting, lints, tests
 # make fmt     put the formatting right
+# make page    build the labelling page, which then becomes part of the binary
+# make page-test  the page in a browser, on the real server
 # make torture  kills and power cuts by the hundred, SEED=… to repeat a run
 # make fuzz    every reader of foreign bytes, SECONDS_EACH seconds each; what it finds lies in fuzz/artifacts
 # make bench   our speed beside that of the usual Python tools, on the images in FACES
@@ -12,7 +14,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench torture fuzz run fmt fmt-check clippy tools
+.PHONY: demo test check bench torture fuzz run fmt fmt-check clippy tools page page-test
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/marginalia/target
 
@@ -21,22 +23,24 @@ BENCH := $(CARGO_TARGET_DIR)/bench
 CORPUS ?=
 SECONDS_EACH ?= 180
 S3 := $(CARGO_TARGET_DIR)/s3
-POSTGRES := $(CARGO_TARGET_DIR)/postgres
+CLIENTS := $(CARGO_TARGET_DIR)/clients
 SEED ?= $(shell date +%s)
 FACES ?=
 ONLY ?=
+WEB := labeling-ui/web
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # cargo-nextest runs each test in a process of its own and shows what is slow; without it cargo's own runner does.
 TEST := $(shell cargo nextest --version >/dev/null 2>&1 \
 	&& echo 'cargo nextest run --workspace' || echo 'cargo test --workspace --no-fail-fast -- --show-output')
 
-demo: tools
+demo: tools page
 	cargo build --workspace
 	$(MARGINALIA) demo
 
-test: tools
+test: tools page
 	$(TEST)
+	$(MAKE) page-test
 	@for folder in "$${MARGINALIA_REFERENCE:-../shared/reference}" "$${MARGINALIA_DATA:-../shared/data}"; do \
 		[ -d "$$folder" ] || echo "no folder $$folder: the tests that read it were skipped" >&2; \
 	done
@@ -49,10 +53,10 @@ fmt:
 fmt-check:
 	cargo fmt --all -- --check
 
-clippy: tools
+clippy: tools page
 	cargo clippy --workspace --all-targets --features marginalia-fuzz/bytes,marginalia-fuzz/texts -- -D warnings
 
-run: tools
+run: tools page
 	cargo build --workspace
 	$(MARGINALIA) run $(if $(CORPUS),--corpus $(CORPUS))
 
@@ -94,7 +98,7 @@ fuzz: tools
 
 # PyTorch's package brings gigabytes for cards that are not used. The images are read once before, so that neither side finds
 # them colder than the other.
-bench: tools
+bench: tools page
 	@[ -d "$(FACES)" ] || { echo 'name a folder of images by class: make bench FACES=FOLDER [ONLY=step-48,score]' >&2; exit 2; }
 	cargo build --workspace
 	[ -x $(BENCH)/venv/bin/python ] || python3 -m venv $(BENCH)/venv
@@ -102,9 +106,25 @@ bench: tools
 	find $(FACES) -type f -exec cat {} + > /dev/null
 	$(BENCH)/venv/bin/python bench/compare.py $(MARGINALIA) $(FACES) $(if $(ONLY),--only $(ONLY))
 
+page: $(WEB)/dist/index.html
+
+$(WEB)/dist/index.html: $(WEB)/node_modules/.ready $(shell find $(WEB)/src $(WEB)/public $(WEB)/build $(WEB)/index.html $(WEB)/vite.config.ts -type f 2>/dev/null)
+	cd $(WEB) && npm run --silent build
+
+$(WEB)/node_modules/.ready: $(WEB)/package-lock.json
+	@command -v npm >/dev/null || ! command -v apt-get >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq nodejs npm; }
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+		|| { echo 'The page is built with Node 20.19 or newer: https://nodejs.org' >&2; exit 1; }
+	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.ready
+
+# Types, style and pure modules; then every page in Chromium on the server that was just built.
+page-test: page
+	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || $(SUDO) apt-get install -y -qq chromium
+	cd $(WEB) && npm run --silent check && npm run --silent test && MARGINALIA_BIN=$(MARGINALIA) npm run --silent e2e
+
 # The build needs the protobuf compiler and the files it imports; tests of corpora on s3:// need a server, moto, those of
-# `serve --postgres` clients: psql, psycopg and SQLAlchemy.
-tools: $(S3)/ready $(POSTGRES)/ready
+# `serve --postgres` and of docs/notebook.md clients: psql, and Python's libraries.
+tools: $(S3)/ready $(CLIENTS)/ready
 	@command -v cargo >/dev/null || { echo 'Rust is missing: https://rustup.rs installs it' >&2; exit 1; }
 	@include=; for folder in $${PROTOC_INCLUDE:-/usr/include /usr/local/include /opt/homebrew/include}; do \
 		[ ! -f "$$folder/google/protobuf/empty.proto" ] || include=$$folder; \
@@ -126,7 +146,7 @@ $(S3)/ready: store/tests/requirements.txt
 		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
 	@python3 -m venv $(S3)/venv && $(S3)/venv/bin/pip install --quiet --requirement $< && touch $@
 
-$(POSTGRES)/ready: pipeline/tests/requirements.txt $(S3)/ready
+$(CLIENTS)/ready: pipeline/tests/requirements.txt $(S3)/ready
 	@{ command -v psql && command -v openssl; } >/dev/null || ! command -v apt-get >/dev/null \
 		|| { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq postgresql-client openssl; }
-	@python3 -m venv $(POSTGRES)/venv && $(POSTGRES)/venv/bin/pip install --quiet --requirement $< && touch $@
+	@python3 -m venv $(CLIENTS)/venv && $(CLIENTS)/venv/bin/pip install --quiet --requirement $< && touch $@

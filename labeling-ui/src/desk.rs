@@ -140,6 +140,11 @@ impl Desk {
         }
     }
 
+    /// Faces in the queue, as they were counted in the last seconds.
+    pub async fn waiting(&self) -> Result<u64> {
+        Ok(self.top(DEPTH).await?.waiting)
+    }
+
     /// A heartbeat: for each face whether `annotator` still has it.
     pub fn extend(&self, annotator: &str, face_ids: &[String]) -> Vec<bool> {
         self.leases().extend(annotator, face_ids, Instant::now(), self.term)

@@ -24,6 +24,8 @@ mod access;
 mod admission;
 pub mod api;
 mod events;
+mod metrics;
+mod page;
 mod rounds;
 mod server;
 
@@ -34,6 +36,7 @@ pub use error::{Error, Result};
 pub use events::{Events, Reception, Told, watch};
 pub use judgement::{Answer, Judge, Judgement, Lane, Origin};
 pub use leases::{Lease, Leases};
+pub use metrics::Metrics;
 pub use once::{RequestKey, Submission};
 pub use queue::{Place, Task, queue};
 pub use reading::Reading;

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use marginalia_datasets::{Limits, Reason, Record, thumbnail};
 use marginalia_labeling_ui::api::{self, Parts};
 use marginalia_labeling_ui::{
-    Access, Admission, Admitted as Outcome, Events, Gate, Rounds, Upload, listen, serve as serve_on, watch,
+    Access, Admission, Admitted as Outcome, Events, Gate, Metrics, Rounds, Upload, listen, serve as serve_on, watch,
 };
 use marginalia_store::locks::{Lock, Purpose};
 use marginalia_store::tables::faces::Face;
@@ -40,6 +40,8 @@ pub struct HttpContext {
     pub opened: Opened,
     /// Who hears of what happens; [`Forwarder`] tells it of rounds.
     pub events: Events,
+    /// What is counted; [`Meter`](crate::meter::Meter) adds what rounds and folders do.
+    pub metrics: Metrics,
     /// Who scores new faces, if this process does.
     pub arrivals: Option<Arrivals>,
     /// Who runs rounds, if this process does.
@@ -103,6 +105,7 @@ pub fn parts(context: &HttpContext, gate: Gate, cancel: &CancellationToken) -> P
         rounds: context.rounds.clone(),
         gate,
         events: context.events.clone(),
+        metrics: context.metrics.clone(),
         limits,
         cancel: cancel.clone(),
     }

@@ -32,6 +32,7 @@ pub mod export;
 pub mod http;
 pub mod maintenance;
 pub mod memory;
+pub mod meter;
 pub mod postgres;
 pub mod precision;
 pub mod round;

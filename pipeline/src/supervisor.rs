@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marginalia_labeling_ui::Events;
+use marginalia_labeling_ui::{Events, Metrics};
 use marginalia_store::RoundWriter;
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +87,8 @@ pub struct Work {
     pub listening: Listening,
     /// Who hears over HTTP of what happens.
     pub events: Events,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// `run`: ingest and watch, score arrivals, train when due, serve, keep the tables in order.
@@ -111,6 +113,7 @@ pub async fn run_all(opened: &Opened, work: Work, reporter: &Reporter, token: &C
     let http = HttpContext {
         opened: opened.clone(),
         events: work.events,
+        metrics: work.metrics,
         arrivals: Some(arrivals.clone()),
         rounds: Some(Arc::new(requests.clone())),
     };

@@ -9,6 +9,7 @@ mod answer;
 mod cooperative;
 pub(crate) mod functions;
 mod growth;
+mod plans;
 mod prepared;
 pub(crate) mod queue;
 mod runtime;
@@ -33,6 +34,7 @@ use crate::views;
 pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
 use cooperative::CooperativeJoins;
+use plans::{Plans, is_constant};
 pub use functions::{FUNCTIONS, Function, FunctionKind};
 pub use prepared::Prepared;
 pub use runtime::SqlRuntime;
@@ -86,6 +88,7 @@ pub struct Session {
     context: SessionContext,
     limits: SqlLimits,
     snapshot: Arc<Snapshot>,
+    plans: Arc<Plans>,
 }
 
 impl Session {
@@ -106,7 +109,7 @@ impl Session {
         F: FnOnce(&SessionContext) -> datafusion::error::Result<()> + Send + 'static,
     {
         let context = SessionContext::new_with_state(state(runtime, &limits)?);
-        let session = Self { runtime: runtime.clone(), context, limits, snapshot };
+        let session = Self { runtime: runtime.clone(), context, limits, snapshot, plans: Arc::default() };
         let building = session.clone();
         answer::run(session.runtime.handle(Origin::Program), "building the views", async move {
             views::create(&building.context, &building.snapshot).await?;
@@ -174,21 +177,37 @@ impl Session {
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream> {
         let state = self.context.state();
-        let mut plan = self.plan(&state, sql).await?;
         if !parameters.is_empty() {
-            plan = plan.with_param_values(parameters).map_err(guard::failed)?;
+            let plan = self.plan(&state, sql).await?.with_param_values(parameters).map_err(guard::failed)?;
+            return Self::stream(&state, Self::optimised(&state, &plan)?, running).await;
         }
+        let plan = match self.plans.of(sql) {
+            Some(plan) => plan,
+            None => {
+                let plan = self.plan(&state, sql).await?;
+                let optimised = Self::optimised(&state, &plan)?;
+                if is_constant(&plan).map_err(guard::failed)? {
+                    self.plans.keep(sql, optimised.clone());
+                }
+                optimised
+            }
+        };
         Self::stream(&state, plan, running).await
     }
 
-    /// The last walls, then the rows of a plan.
+    /// The last walls, then the optimiser.
+    fn optimised(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        guard::complete(plan)?;
+        state.optimize(plan).map_err(guard::failed)
+    }
+
+    /// The rows of an optimised plan.
     async fn stream(
         state: &SessionState,
         plan: LogicalPlan,
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream> {
-        guard::complete(&plan)?;
-        let physical = state.create_physical_plan(&plan).await.map_err(guard::failed)?;
+        let physical = state.query_planner().create_physical_plan(&plan, state).await.map_err(guard::failed)?;
         let task = TaskContext::from(state).with_runtime(tracked(state.runtime_env(), running));
         execute_stream(physical, Arc::new(task)).map_err(guard::failed)
     }

@@ -1,9 +1,12 @@
 //! `/api/faces`: images come in, through the same admission as the watched folders; a face tells its story.
 //!
-//! One image is the body itself; several are the parts of `multipart/form-data`. Acknowledged after the commit. What
-//! admission refuses is a row in `rejects` and a reason in the answer.
+//! One image is the body itself; several are the parts of `multipart/form-data`, and any number are the files of a tar, which
+//! is taken in as it arrives. Acknowledged after the commit. What admission refuses is a row in `rejects` and a reason in
+//! the answer.
 
-use axum::body::Bytes;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::body::essence;
 use super::caller::Caller;
 use super::problem::{Problem, RequestId};
-use super::{Api, to_the_end};
+use super::{Api, archive, to_the_end};
 use crate::access::Role;
 use crate::admission::{Admitted, Upload};
 use crate::error::Error;
@@ -25,8 +28,13 @@ use crate::story::Story;
 const IMAGE_TYPES: [&str; 6] =
     ["image/jpeg", "image/png", "image/webp", "image/bmp", "image/x-ms-bmp", "application/octet-stream"];
 
-/// Images in one request.
+/// Types of a body that is a tar.
+const ARCHIVE_TYPES: [&str; 2] = ["application/x-tar", "application/tar"];
+
+/// Images in one form.
 const MOST: usize = 256;
+/// Images of an archive that the answer names; beyond, it counts them.
+const MOST_NAMED: usize = 10_000;
 /// Characters of a name.
 const NAME_CHARS: usize = 255;
 
@@ -55,28 +63,115 @@ pub(super) async fn upload(
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail).retry_after(1)
     })?;
     let stream = tidy(about.stream.as_deref().unwrap_or("upload"));
-    match essence(request.headers()).as_deref() {
-        Some("multipart/form-data") => {
+    let essence = essence(request.headers()).unwrap_or_default();
+    if ARCHIVE_TYPES.contains(&essence.as_str()) {
+        return archived(&api, request.into_body(), &stream, permit).await;
+    }
+    let taken = async {
+        if essence == "multipart/form-data" {
             let uploads = parts(&api, request, &stream, &request_id).await?;
             let names: Vec<String> = uploads.iter().map(|upload| upload.source.clone()).collect();
-            Ok(many(names, admit(&api, uploads, permit).await?))
+            return Ok(many(names, admit(&api, uploads, permit).await?));
         }
-        Some(essence) if IMAGE_TYPES.contains(&essence) => {
-            let image = whole(&api, request).await?;
-            let name = about.name.as_deref().unwrap_or(&request_id.0);
-            let upload = Upload { source: format!("upload:{}", tidy(name)), stream, image };
-            one(admit(&api, vec![upload], permit).await?)
+        if !IMAGE_TYPES.contains(&essence.as_str()) {
+            let images = IMAGE_TYPES.join(", ");
+            let detail = format!("Send an image ({images}), or several as multipart/form-data or application/x-tar.");
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        _ => {
-            let detail = format!("Send an image ({}), or several as multipart/form-data.", IMAGE_TYPES.join(", "));
-            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
-        }
-    }
+        let image = whole(&api, request).await?;
+        let name = about.name.as_deref().unwrap_or(&request_id.0);
+        let upload = Upload { source: format!("upload:{}", tidy(name)), stream: stream.clone(), image };
+        one(admit(&api, vec![upload], permit).await?)
+    };
+    let in_time = tokio::time::timeout(api.parts.limits.answer, taken).await;
+    in_time.unwrap_or_else(|_| Err(Problem::from_status(StatusCode::SERVICE_UNAVAILABLE)))
 }
 
 /// All that is known about a face.
 pub(super) async fn story(State(api): State<Api>, Path(face_id): Path<String>) -> Result<Json<Story>, Problem> {
     Ok(Json(Story::tell(&api.reading.newest().await?, &face_id).await?))
+}
+
+/// What an archive came to.
+#[derive(Default)]
+struct Archived {
+    new: usize,
+    known: usize,
+    refused: usize,
+    images: Vec<Value>,
+}
+
+impl Archived {
+    fn add(&mut self, source: String, admitted: Admitted) {
+        match &admitted {
+            Admitted::Face { is_new: true, .. } => self.new += 1,
+            Admitted::Face { .. } => self.known += 1,
+            Admitted::Refused { .. } => self.refused += 1,
+        }
+        if self.images.len() < MOST_NAMED {
+            self.images.push(image_json(source, admitted));
+        }
+    }
+
+    fn members(self) -> [(&'static str, Value); 4] {
+        [
+            ("new", self.new.into()),
+            ("known", self.known.into()),
+            ("refused", self.refused.into()),
+            ("images", self.images.into()),
+        ]
+    }
+}
+
+/// Takes the files of an archive in as they arrive, some at a time, each time in one commit.
+async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePermit) -> Result<Response, Problem> {
+    let limits = &api.parts.limits;
+    let mut batches = archive::files(body, limits.image_bytes, limits.answer);
+    let permit = Arc::new(permit);
+    let mut archived = Archived::default();
+    while let Some(batch) = batches.recv().await {
+        let files = match batch {
+            Ok(files) => files,
+            Err(error) => {
+                let detail = format!(
+                    "The archive breaks off ({error}). What came before is in; send it again, and what is in is known."
+                );
+                let problem = Problem::new(StatusCode::BAD_REQUEST, "bad_archive", detail);
+                return Err(archived
+                    .members()
+                    .into_iter()
+                    .fold(problem, |problem, (key, value)| problem.with(key, value)));
+            }
+        };
+        let (mut uploads, mut sources) = (Vec::new(), Vec::new());
+        for file in files {
+            let source = format!("upload:{}", tidy(&file.name));
+            match file.image {
+                Some(image) => {
+                    uploads.push(Upload { source: source.clone(), stream: stream.to_owned(), image });
+                    sources.push(source);
+                }
+                None => {
+                    let reason = format!("larger than {} MB (ingest.max_file_mb)", limits.image_bytes >> 20);
+                    archived.add(source, Admitted::Refused { code: "too_large".to_owned(), reason });
+                }
+            }
+        }
+        for (source, admitted) in sources.into_iter().zip(admit(api, uploads, permit.clone()).await?) {
+            archived.add(source, admitted);
+        }
+    }
+    let status = match (archived.new, archived.known) {
+        (0, 0) => {
+            let problem =
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the archive's files was let in.");
+            return Err(archived.members().into_iter().fold(problem, |problem, (key, value)| problem.with(key, value)));
+        }
+        (0, _) => StatusCode::OK,
+        _ => StatusCode::CREATED,
+    };
+    let members = archived.members().into_iter().map(|(key, value)| (key.to_owned(), value));
+    Ok((status, Json(Value::Object(members.collect()))).into_response())
 }
 
 /// The body as one image.
@@ -139,7 +234,10 @@ fn tidy(name: &str) -> String {
 }
 
 /// Admits, and tells of the faces that are new.
-async fn admit(api: &Api, uploads: Vec<Upload>, permit: OwnedSemaphorePermit) -> Result<Vec<Admitted>, Problem> {
+async fn admit<P>(api: &Api, uploads: Vec<Upload>, permit: P) -> Result<Vec<Admitted>, Problem>
+where
+    P: Send + 'static,
+{
     let api = api.clone();
     to_the_end(async move {
         let sent = uploads.len();
@@ -153,6 +251,11 @@ async fn admit(api: &Api, uploads: Vec<Upload>, permit: OwnedSemaphorePermit) ->
             _ => None,
         });
         let new: Vec<&String> = new.collect();
+        let refused = admitted.iter().filter(|admitted| matches!(admitted, Admitted::Refused { .. })).count();
+        let outcomes = [("new", new.len()), ("repeat", sent - new.len() - refused), ("rejected", refused)];
+        for (outcome, count) in outcomes {
+            api.parts.metrics.inputs("http", outcome, count as u64);
+        }
         if !new.is_empty() {
             api.parts.events.tell("faces", &json!({ "face_ids": new }));
         }
@@ -180,19 +283,20 @@ fn one(admitted: Vec<Admitted>) -> Result<Response, Problem> {
     }
 }
 
+fn image_json(source: String, admitted: Admitted) -> Value {
+    match admitted {
+        Admitted::Face { face_id, is_new } => json!({ "source": source, "face_id": face_id, "new": is_new }),
+        Admitted::Refused { code, reason } => json!({ "source": source, "reason": code, "detail": reason }),
+    }
+}
+
 /// 201 where one is new, 200 where all are known or some refused, and a problem where all are refused.
 fn many(names: Vec<String>, admitted: Vec<Admitted>) -> Response {
     let is_face = |admitted: &Admitted| matches!(admitted, Admitted::Face { .. });
     let is_new = |admitted: &Admitted| matches!(admitted, Admitted::Face { is_new: true, .. });
     let (any_face, any_new) = (admitted.iter().any(is_face), admitted.iter().any(is_new));
-    let images: Vec<Value> = names
-        .into_iter()
-        .zip(admitted)
-        .map(|(source, admitted)| match admitted {
-            Admitted::Face { face_id, is_new } => json!({ "source": source, "face_id": face_id, "new": is_new }),
-            Admitted::Refused { code, reason } => json!({ "source": source, "reason": code, "detail": reason }),
-        })
-        .collect();
+    let images: Vec<Value> =
+        names.into_iter().zip(admitted).map(|(source, admitted)| image_json(source, admitted)).collect();
     if !any_face {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the images was let in.");
         return problem.with("images", images).into_response();

@@ -16,6 +16,7 @@ use super::Api;
 use super::caller::Caller;
 use super::problem::Problem;
 use crate::access::{Access, Gate};
+use crate::page::is_of_the_page;
 
 /// Name of the cookie that holds a browser's token.
 pub(super) const COOKIE: &str = "marginalia";
@@ -28,15 +29,20 @@ pub async fn pass(State(api): State<Api>, mut request: Request, next: Next) -> R
         return Ok(next.run(request).await);
     }
     let host = host(&request)?;
-    check_site(request.headers(), &host)?;
+    // Links of other sites may lead to the page, which shows nothing by itself.
+    if !is_of_the_page(request.uri().path()) {
+        check_site(request.headers(), &host)?;
+    }
     let caller = match &api.parts.gate {
         Gate::Loopback if is_this_machine(&host) => Caller::local(),
         Gate::Loopback => {
             let detail = format!("This server answers to localhost and 127.0.0.1, not to {host}.");
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail));
         }
-        // Whoever comes to log in brings the token in the body.
-        Gate::Tokens(_) if is_login(&request) => return Ok(next.run(request).await),
+        // Whoever comes to log in brings the token in the body, and needs the page for it.
+        Gate::Tokens(_) if is_login(&request) || is_of_the_page(request.uri().path()) => {
+            return Ok(next.run(request).await);
+        }
         Gate::Tokens(access) => bearer(request.headers(), access.as_ref()).await?,
     };
     request.extensions_mut().insert(caller);

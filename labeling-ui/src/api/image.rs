@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use marginalia_store::tables::faces::Face;
 use serde::Deserialize;
 
-use super::Api;
 use super::problem::Problem;
+use super::{Api, tags};
 
 /// Widths that are made: few, so that caches hold what they are asked for.
 const WIDTHS: [u32; 4] = [48, 96, 192, 384];
@@ -39,7 +39,7 @@ pub(super) async fn show(
         Some(width) => format!("\"{face_id}-{width}\""),
         None => format!("\"{face_id}\""),
     };
-    if has(&headers, &tag) {
+    if tags::has(&headers, &tag) {
         return Ok(kept(StatusCode::NOT_MODIFIED.into_response(), &tag));
     }
     if let Some(width) = size.w.filter(|width| face.width.max(face.height) > *width)
@@ -61,14 +61,6 @@ async fn thumbnail(api: &Api, face: &Face, width: u32) -> Result<Option<Vec<u8>>
     // Decoded images are large: only so many at once. The semaphore is never closed.
     let _permit = api.thumbnails.acquire().await;
     Ok(api.parts.admission.thumbnail(face.image.clone(), width).await?)
-}
-
-/// Whether the client has it already.
-fn has(headers: &HeaderMap, tag: &str) -> bool {
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    tags.flat_map(|tags| tags.split(','))
-        .map(str::trim)
-        .any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }
 
 fn kept(mut response: Response, tag: &str) -> Response {

@@ -2,6 +2,8 @@
 //!
 //! With an `Idempotency-Key` a request may be sent again, also after a restart, and is answered as the first time.
 
+use std::time::Instant;
+
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -64,6 +66,7 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    let begun = Instant::now();
     caller.require(Role::Annotator)?;
     let request = request_key(&headers, &caller, &body)?;
     let sent: Vec<Sent> = match body.trim_ascii_start().first() {
@@ -81,6 +84,7 @@ pub(super) async fn submit(
             Some(request) => api.judge.submit_once(judgements, request).await?,
             None => api.judge.submit_all(judgements).await?,
         };
+        api.parts.metrics.acknowledged(begun.elapsed());
         Ok(answer(&api, submission))
     })
     .await
@@ -173,6 +177,9 @@ fn answer(api: &Api, submission: Submission) -> Response {
     let is_new = submission.version.is_some();
     if let Some(version) = submission.version {
         api.desk.judged(&submission.rows, version);
+        for row in &submission.rows {
+            api.parts.metrics.labelled(&row.lane);
+        }
         let faces: Vec<Value> = submission
             .rows
             .iter()

@@ -3,8 +3,10 @@
 //! In: requests. Out: answers, JSON but for images, Arrow and events; everything that goes wrong is
 //! `application/problem+json`. [`router`] is a function of its state, so that it answers without a port too. On the way in
 //! a request passes, from the outside: its id ([`problem`]), the headers of every answer, the wall against panics, the gate
-//! (`Host`, `Origin`, token), the time limit, and the route's own limit on its body.
+//! (`Host`, `Origin`, token), the time limit, and the route's own limit on its body. What is none of its paths is the
+//! [`page`]'s.
 
+mod archive;
 mod body;
 mod caller;
 mod events;
@@ -14,6 +16,7 @@ mod health;
 mod image;
 mod labels;
 mod leases;
+mod metrics;
 mod openapi;
 mod panics;
 mod problem;
@@ -23,6 +26,7 @@ mod session;
 mod similar;
 mod sql;
 mod status;
+pub(crate) mod tags;
 mod time;
 
 use std::fmt;
@@ -48,6 +52,8 @@ use crate::desk::Desk;
 use crate::error::Error;
 use crate::events::Events;
 use crate::judgement::Judge;
+use crate::metrics::Metrics;
+use crate::page;
 use crate::reading::Reading;
 use crate::rounds::Rounds;
 use problem::Problem;
@@ -106,6 +112,8 @@ pub struct Parts {
     pub gate: Gate,
     /// Who hears of what happens.
     pub events: Events,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Bounds.
     pub limits: Limits,
     /// Told when to end.
@@ -166,7 +174,8 @@ fn routes(limits: &Limits) -> Vec<(&'static str, MethodRouter<Api>)> {
     let quick = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.answer);
     let quick = |route: MethodRouter<Api>| route.layer(quick);
     vec![
-        ("/api/faces", quick(post(faces::upload).layer(images))),
+        // As long as an archive goes on; the rest has the time limit inside.
+        ("/api/faces", post(faces::upload).layer(images)),
         ("/api/faces/{id}", quick(get(faces::story))),
         ("/api/faces/{id}/image", quick(get(image::show))),
         ("/api/faces/{id}/similar", quick(get(similar::show))),
@@ -182,6 +191,7 @@ fn routes(limits: &Limits) -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/api/sql", post(sql::answer)),
         ("/api/events", get(events::listen)),
         ("/api/openapi.json", get(openapi::show)),
+        ("/metrics", quick(get(metrics::show))),
         ("/healthz", get(health::alive)),
         ("/readyz", quick(get(health::ready))),
     ]
@@ -198,10 +208,11 @@ pub fn router(parts: Parts) -> Router {
     let api = Api::new(parts);
     let router = routes(&limits).into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     router
-        .fallback(|| async { StatusCode::NOT_FOUND })
+        .fallback(page::show)
         .layer(DefaultBodyLimit::max(JSON_BYTES))
         .layer(from_fn_with_state(api.clone(), gate::pass))
         .layer(from_fn(panics::catch))
+        .layer(from_fn_with_state(api.clone(), metrics::measure))
         .layer(CompressionLayer::new().compress_when(compressible()))
         .layer(from_fn(with_headers))
         .layer(from_fn(problem::render))
@@ -229,7 +240,7 @@ fn compressible() -> impl Predicate {
         .and(NotForContentType::const_new(sql::ARROW_STREAM))
 }
 
-/// Headers of every answer, where it does not say otherwise itself: nothing here is a page, may be embedded elsewhere,
+/// Headers of every answer, where it does not say otherwise itself: nothing of the API is a page, may be embedded elsewhere,
 /// guessed at, or kept.
 async fn with_headers(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 6] = [

@@ -60,6 +60,11 @@ impl Problem {
         self
     }
 
+    /// What is said of a status alone.
+    pub fn from_status(status: StatusCode) -> Self {
+        refused(status, String::new())
+    }
+
     fn internal(cause: String) -> Self {
         let detail = "Something failed in the server; its log says more under the request_id.";
         Self { cause: Some(cause), ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail) }
@@ -180,7 +185,10 @@ async fn as_problem(response: Response, path: &str, id: &str) -> Response {
 /// The framework answers in plain text or with no words at all.
 async fn refused_by_framework(status: StatusCode, body: Body) -> Problem {
     let words = to_bytes(body, WORDS).await.unwrap_or_default();
-    let words = String::from_utf8_lossy(&words).into_owned();
+    refused(status, String::from_utf8_lossy(&words).into_owned())
+}
+
+fn refused(status: StatusCode, words: String) -> Problem {
     let (code, otherwise) = match status {
         StatusCode::BAD_REQUEST => ("bad_request", "The request does not read."),
         StatusCode::NOT_FOUND => ("not_found", "There is nothing here; /api/openapi.json lists what there is."),

@@ -10,7 +10,7 @@ use axum::http::request::Builder;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::Response;
 use marginalia_labeling_ui::api::{Limits, Parts, router};
-use marginalia_labeling_ui::{Admission, Admitted, Error, Events, Gate, Result, Upload};
+use marginalia_labeling_ui::{Admission, Admitted, Error, Events, Gate, Metrics, Result, Upload};
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::predictions::Prediction;
 use marginalia_store::tables::queue_entries::QueueEntry;
@@ -65,6 +65,7 @@ impl Bench {
             rounds: None,
             gate,
             events: events.clone(),
+            metrics: Metrics::default(),
             limits,
             cancel: cancel.clone(),
         };

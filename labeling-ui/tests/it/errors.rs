@@ -9,7 +9,7 @@ use crate::bench::{Bench, to};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_framework_refuses_has_the_form_of_all_problems() {
     let bench = Bench::new().await;
-    for path in ["/", "/api", "/api/nothing", "/api/faces/", "/api/../etc/passwd"] {
+    for path in ["/api", "/api/nothing", "/nothing.js", "/api/faces/", "/api/../etc/passwd"] {
         bench.get(path).await.problem(404, "not_found");
     }
     let wrong = bench.delete("/api/status").await;

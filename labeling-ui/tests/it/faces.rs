@@ -64,6 +64,56 @@ async fn of_several_images_each_has_its_own_outcome() {
     bench.send(upload("multipart/form-data", "")).await.problem(400, "bad_multipart");
 }
 
+fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, image) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(image.len() as u64);
+        archive.append_data(&mut header, name, *image).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_is_taken_in_as_it_arrives() {
+    let limits = Limits { image_bytes: 1000, upload_bytes: 3000, ..Limits::default() };
+    let bench = Bench::with(limits, Gate::Loopback).await;
+    let images: Vec<Vec<u8>> = (0..600_u32).map(|n| [b"\x89PNG ", &n.to_le_bytes()[..]].concat()).collect();
+    let mut files: Vec<(&str, &[u8])> = images.iter().map(|image| ("deep/a.png", image.as_slice())).collect();
+    let large = vec![0; 1001];
+    files.extend([("b.gif", &b"no"[..]), ("again.png", &images[0]), ("large.png", &large)]);
+    let whole = tar(&files);
+    assert!(whole.len() > 3000, "longer than any form may be");
+    // In pieces that end anywhere.
+    let pieces: Vec<_> = whole.chunks(777).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+    let answer = bench.send(upload("application/x-tar", Body::from_stream(futures::stream::iter(pieces)))).await;
+    assert_eq!(answer.status, 201);
+    let answer = answer.json();
+    assert_eq!((&answer["new"], &answer["known"], &answer["refused"]), (&json!(600), &json!(1), &json!(2)));
+    let images_of = answer["images"].as_array().unwrap();
+    assert_eq!((images_of.len(), &images_of[0]["source"]), (603, &json!("upload:deep/a.png")));
+    assert_eq!((&images_of[0]["new"], &images_of[600]["reason"]), (&json!(true), &json!("too_large")), "{answer}");
+    assert_eq!(bench.count("select count(*) from faces").await, 600);
+    // Three batches, three commits.
+    assert_eq!(bench.send(upload("application/x-tar", whole)).await.status, 200);
+    let only = bench.send(upload("application/x-tar", tar(&[("x", b"no")]))).await.problem(422, "refused");
+    assert_eq!(only["images"][0]["reason"], "not_an_image");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_an_archive_that_breaks_off_the_beginning_is_in() {
+    let bench = Bench::new().await;
+    let image = [&b"\x89PNG "[..], &[7; 2000]].concat();
+    let whole = tar(&[("a.png", b"\x89PNG a"), ("b.png", &image), ("c.png", b"\x89PNG c")]);
+    for cut in [1600, 2200, 3000] {
+        let problem = bench.send(upload("application/x-tar", whole[..cut].to_vec())).await.problem(400, "bad_archive");
+        assert_eq!((&problem["new"].as_u64().unwrap() + problem["known"].as_u64().unwrap()), 1, "{problem}");
+    }
+    assert_eq!(bench.send(upload("application/x-tar", vec![7; 4096])).await.problem(400, "bad_archive")["new"], 0);
+    let answer = bench.send(upload("application/x-tar", whole)).await.json();
+    assert_eq!((&answer["new"], &answer["known"]), (&json!(2), &json!(1)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_image_or_too_large_is_refused_unseen() {
     let limits = Limits { image_bytes: 1000, upload_bytes: 3000, ..Limits::default() };

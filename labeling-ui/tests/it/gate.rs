@@ -75,6 +75,11 @@ async fn pages_of_other_sites_are_refused() {
 
 struct Tokens;
 
+/// A gate that knows a token for each role.
+pub fn tokens() -> Gate {
+    Gate::Tokens(Arc::new(Tokens))
+}
+
 #[async_trait]
 impl Access for Tokens {
     async fn bearer(&self, token: &str) -> Result<Option<Identity>> {
@@ -100,7 +105,7 @@ fn with_token(method: Method, path: &str, token: &str) -> Builder {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn beyond_loopback_a_token_says_who_asks_and_what_they_may() {
-    let bench = Bench::with(Limits::default(), Gate::Tokens(Arc::new(Tokens))).await;
+    let bench = Bench::with(Limits::default(), tokens()).await;
     let faces = bench.faces(3).await;
     for wrong in [None, Some("Bearer nobody"), Some("Basic a"), Some("a"), Some("Bearer")] {
         let more: Vec<(&str, &str)> = wrong.map(|value| ("authorization", value)).into_iter().collect();
@@ -155,7 +160,7 @@ async fn beyond_loopback_a_token_says_who_asks_and_what_they_may() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_keeps_its_token_where_no_script_reads_it() {
-    let bench = Bench::with(Limits::default(), Gate::Tokens(Arc::new(Tokens))).await;
+    let bench = Bench::with(Limits::default(), tokens()).await;
     let request = |method| Request::builder().method(method).uri("/api/session").header(header::HOST, "faces.example");
     let log_in = async |token: &str, origin: &str| {
         let request = request(Method::POST).header(header::ORIGIN, origin);

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use marginalia_labeling_ui::Events;
+use marginalia_labeling_ui::{Events, Metrics};
 
 use crate::console::Console;
 use crate::error::Result;
 use crate::http::Forwarder;
-use crate::report::{Mode, Reporter};
+use crate::meter::Meter;
+use crate::report::{EventReader, Mode, Reporter};
 use crate::serving::{Addresses, Listening};
 use crate::{shutdown, supervisor};
 
@@ -30,9 +31,11 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let token = shutdown::on_signals()?;
     let listening = Listening::bind(&opened, &args.addresses).await?;
     let events = Events::default();
-    let forwarder = Box::new(Forwarder(events.clone()));
-    let (reporter, handle) = Reporter::start_beside(Mode::choose(console.json), vec![forwarder]);
-    let work = supervisor::Work { paths: args.paths, stream: args.stream, listening, events };
+    let metrics = Metrics::default();
+    let readers: Vec<Box<dyn EventReader>> =
+        vec![Box::new(Forwarder(events.clone())), Box::new(Meter::new(metrics.clone()))];
+    let (reporter, handle) = Reporter::start_beside(Mode::choose(console.json), readers);
+    let work = supervisor::Work { paths: args.paths, stream: args.stream, listening, events, metrics };
     let outcome = supervisor::run_all(&opened, work, &reporter, &token).await;
     handle.finish();
     outcome

@@ -1,6 +1,6 @@
 //! `serve`: answers others over the network until it is stopped.
 
-use marginalia_labeling_ui::Events;
+use marginalia_labeling_ui::{Events, Metrics};
 
 use crate::console::Console;
 use crate::error::Result;
@@ -22,6 +22,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let token = shutdown::on_signals()?;
     let listening = Listening::bind(&opened, &args.addresses).await?;
     console.print(listening.served(), |served| served.lines().join("\n"))?;
-    let context = HttpContext { opened, events: Events::default(), arrivals: None, rounds: None };
+    let context =
+        HttpContext { opened, events: Events::default(), metrics: Metrics::default(), arrivals: None, rounds: None };
     listening.serve(context, &token).await
 }

@@ -99,3 +99,10 @@ pub fn write_labelled(folder: &Path, seed: u64, count: u64) {
         std::fs::write(class.join(format!("{i:06}.png")), face.png()).expect("a file");
     }
 }
+
+/// Python with the libraries of `tests/requirements.txt`, where the Makefile puts it.
+pub fn python() -> Option<PathBuf> {
+    let binary = std::env::current_exe().ok()?;
+    let python = binary.ancestors().nth(3)?.join("clients/venv/bin/python");
+    python.exists().then_some(python)
+}

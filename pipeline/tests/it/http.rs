@@ -13,7 +13,7 @@ use marginalia::http::{Forwarder, HttpContext, HttpServer, parts};
 use marginalia::report::EventReader;
 use marginalia_datasets::{Classes, SyntheticFaces};
 use marginalia_labeling_ui::api::router;
-use marginalia_labeling_ui::{Events, Gate};
+use marginalia_labeling_ui::{Events, Gate, Metrics};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use crate::binary::{Bench, write_faces};
 
 async fn context(bench: &Bench) -> HttpContext {
     let opened = Opened::at(&bench.corpus()).await.unwrap();
-    HttpContext { opened, events: Events::default(), arrivals: None, rounds: None }
+    HttpContext { opened, events: Events::default(), metrics: Metrics::default(), arrivals: None, rounds: None }
 }
 
 async fn api(bench: &Bench) -> Router {

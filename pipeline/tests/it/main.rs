@@ -6,6 +6,7 @@ mod curriculum;
 mod export;
 mod http;
 mod kill;
+mod notebook;
 mod postgres;
 mod prompt;
 mod report;

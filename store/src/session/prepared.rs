@@ -112,7 +112,7 @@ impl Prepared {
                 true => plan.with_param_values(values).map_err(guard::failed)?,
                 false => plan,
             };
-            Session::stream(&state, plan, deadline.running).await
+            Session::stream(&state, Session::optimised(&state, &plan)?, deadline.running).await
         };
         Answer::start(&session.runtime, Origin::People, work, run).await
     }

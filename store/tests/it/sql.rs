@@ -381,6 +381,32 @@ async fn a_session_is_a_snapshot() {
     assert_eq!(number(&after, "select count(*) from corpus").await, 1);
 }
 
+/// A text asked again is planned once; what depends on the time is planned each time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_asked_again_means_the_same_unless_it_asks_for_the_time() {
+    let fixture = Fixture::new().await;
+    let label =
+        json!({"label_id": "1", "face_id": "a", "expression": "sadness", "annotator": "ann", "origin": "human"});
+    insert(&fixture.corpus, "labels", vec![label]).await;
+    let session = fixture.session(SqlLimits::default()).await;
+    for _ in 0..3 {
+        assert_eq!(number(&session, "select count(*) from corpus where expression = 'sadness'").await, 1);
+        assert_eq!(number(&session, "select count(*) from corpus where expression = 'fear'").await, 0);
+    }
+    let time = "select arrow_cast(now(), 'Int64')";
+    let inside = "select t from (select arrow_cast(now(), 'Int64') as t, face_id from corpus) where face_id = 'a'";
+    for sql in [time, inside] {
+        let before = number(&session, sql).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        assert!(number(&session, sql).await > before, "{sql}");
+    }
+    // More texts than are remembered.
+    for n in 0..50 {
+        assert_eq!(number(&session, &format!("select count(*) + {n} from corpus")).await, n + 1);
+    }
+    assert_eq!(number(&session, "select count(*) + 0 from corpus").await, 1);
+}
+
 /// Each view's file documents exactly the columns it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn views_are_documented() {

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::binary::{Bench, write_faces};
+use crate::binary::{Bench, python, write_faces};
 
 /// A corpus that is served.
 pub struct Server {
@@ -91,13 +91,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Python with the drivers, where the Makefile puts it.
-fn python() -> Option<PathBuf> {
-    let binary = std::env::current_exe().ok()?;
-    let python = binary.ancestors().nth(3)?.join("postgres/venv/bin/python");
-    python.exists().then_some(python)
 }
 
 /// What a client printed; it must have ended well.
