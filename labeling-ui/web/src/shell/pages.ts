@@ -1,0 +1,16 @@
+// Pages beside Label, fetched on first use.
+
+import type { Component } from "svelte";
+import type { PageName } from "./router.svelte.ts";
+
+type Fetch = () => Promise<{ default: Component }>;
+
+export const pages: Record<Exclude<PageName, "label">, Fetch> = {
+  grid: () => import("../pages/soon/Soon.svelte"),
+  review: () => import("../pages/soon/Soon.svelte"),
+  rounds: () => import("../pages/soon/Soon.svelte"),
+  corpus: () => import("../pages/soon/Soon.svelte"),
+  sql: () => import("../pages/soon/Soon.svelte"),
+  map: () => import("../pages/soon/Soon.svelte"),
+  face: () => import("../pages/soon/Soon.svelte"),
+};
