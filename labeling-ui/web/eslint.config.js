@@ -14,6 +14,8 @@ export default ts.config(
     rules: {
       // The page has one router of its own, over the fragment.
       "svelte/no-navigation-without-resolve": "off",
+      // Sets and dates here are made, read and thrown away in one function.
+      "svelte/prefer-svelte-reactivity": "off",
     },
   },
   {

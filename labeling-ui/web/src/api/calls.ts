@@ -1,9 +1,12 @@
 // One function for each thing that the API does.
 
 import { ask, askBytes } from "./http.ts";
+import { Turns } from "./turns.ts";
 import type { Caller, Judgement, Near, Rounds, Served, StoredLabel, Story, Table } from "./types.ts";
 
 const ARROW = "application/vnd.apache.arrow.stream";
+
+const turns = new Turns();
 
 export interface When {
   at_round?: number;
@@ -55,8 +58,9 @@ export function stopRound(): Promise<unknown> {
   return ask("DELETE", "/api/rounds/current");
 }
 
-export function sql<R>(query: string, when: When = {}, signal?: AbortSignal): Promise<Table<R>> {
-  return ask("POST", "/api/sql", { body: { query, ...when }, ...(signal ? { signal } : {}) });
+export async function sql<R>(query: string, when: When = {}, signal?: AbortSignal): Promise<Table<R>> {
+  const asking = { body: { query, ...when }, ...(signal ? { signal } : {}) };
+  return turns.take(() => ask<Table<R>>("POST", "/api/sql", asking), signal);
 }
 
 export function sqlArrow(query: string, when: When = {}): Promise<Blob> {

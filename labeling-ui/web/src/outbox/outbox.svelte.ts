@@ -20,6 +20,8 @@ class Outbox {
   /** Whether this browser cannot keep anything: then an act counts only once it is stored there. */
   isStorageBroken = $state(false);
   waiting = $derived(this.acts.filter(isPending).length);
+  /** Whether something waits for longer than a request takes: only then is it worth a word. */
+  isSlow = $state(false);
   /** Told when an act was refused. */
   onRefused: (act: Act) => void = () => undefined;
   /** Told when what waited while the server was away has gone out. */
@@ -32,6 +34,7 @@ class Outbox {
   private pause = SHORTEST;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private waitedOffline = 0;
+  private slow: ReturnType<typeof setTimeout> | undefined;
 
   async open(): Promise<void> {
     try {
@@ -39,6 +42,7 @@ class Outbox {
     } catch {
       this.isStorageBroken = true;
     }
+    if (this.waiting > 0) this.isSlow = true;
     this.channel.onmessage = (message: MessageEvent<Act>) => this.show(message.data);
     addEventListener("online", () => this.send());
     void this.send();
@@ -137,6 +141,11 @@ class Outbox {
   private show(act: Act): void {
     const place = this.acts.findIndex((other) => other.id === act.id);
     this.acts = place < 0 ? [...this.acts, act] : this.acts.with(place, act);
+    if (this.waiting === 0) {
+      clearTimeout(this.slow);
+      this.slow = undefined;
+      this.isSlow = false;
+    } else this.slow ??= setTimeout(() => (this.isSlow = true), 500);
   }
 
   private async read(id: string): Promise<Act | undefined> {

@@ -11,8 +11,8 @@ import { session } from "../shell/session.svelte.ts";
 import { Images, type Picture } from "./images.ts";
 
 /** Faces in hand, and how many are left when more are asked for. */
-const IN_HAND = 24;
-const LOW = 14;
+const IN_HAND = 40;
+const LOW = 30;
 /** Faces decoded ahead. */
 const DECODED = 8;
 

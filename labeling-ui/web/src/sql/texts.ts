@@ -19,3 +19,31 @@ export function judgedSince(annotator: string, since: Date): string {
 from current_labels
 where annotator = ${quoted(annotator)} and created_at >= timestamp ${quoted(since.toISOString())}`;
 }
+
+/** What every accepted round said about a face, and the face itself. */
+export function readings(faceId: string): string {
+  return `select p.round, p.expression, p.confidence, p.margin, p.subset, p.probabilities
+from predictions p
+where p.face_id = ${quoted(faceId)}
+order by p.round, p.scored_at`;
+}
+
+export function arrival(faceId: string): string {
+  return `select stream, cast(ingested_at as varchar) as ingested_at
+from faces
+where face_id = ${quoted(faceId)}`;
+}
+
+/** The faces that the teacher finds most alike, with what people or imports say of them where they agree. */
+export function nearest(faceId: string, k: number): string {
+  return `select n.face_id, n.distance, l.label, l.origin, p.expression as predicted, p.confidence
+from nearest(${quoted(faceId)}, ${k}) n
+left join (
+  select face_id, case when min(expression) = max(expression) then min(expression) end as label, max(origin) as origin
+  from current_labels
+  where expression is not null
+  group by face_id
+) l on n.face_id = l.face_id
+left join current_predictions p on n.face_id = p.face_id
+order by n.rank`;
+}
