@@ -5,8 +5,8 @@ import type { PageName } from "./router.svelte.ts";
 
 type Fetch = () => Promise<{ default: Component }>;
 
-export const pages: Record<Exclude<PageName, "label">, Fetch> = {
-  grid: () => import("../pages/soon/Soon.svelte"),
+const pages: Record<Exclude<PageName, "label">, Fetch> = {
+  grid: () => import("../pages/grid/Grid.svelte"),
   review: () => import("../pages/soon/Soon.svelte"),
   rounds: () => import("../pages/soon/Soon.svelte"),
   corpus: () => import("../pages/soon/Soon.svelte"),
@@ -14,3 +14,7 @@ export const pages: Record<Exclude<PageName, "label">, Fetch> = {
   map: () => import("../pages/soon/Soon.svelte"),
   face: () => import("../pages/soon/Soon.svelte"),
 };
+
+export async function fetchPage(name: Exclude<PageName, "label">): Promise<Component> {
+  return (await pages[name]()).default;
+}

@@ -47,3 +47,60 @@ left join (
 left join current_predictions p on n.face_id = p.face_id
 order by n.rank`;
 }
+
+const NOT_CHECKED_BLIND = `face_id not in (
+    select face_id from queue_entries
+    where lane = 'audit' and round = (select max(round) from round_summary where accepted)
+  )`;
+
+export type Side = "over" | "under";
+
+/** Unlabelled faces by predicted class, on both sides of the margin; without those that are checked blind. */
+export const UNLABELLED_BY_CLASS = `select expression,
+  count(*) filter (where subset = 'I') as over,
+  count(*) filter (where subset = 'II') as under
+from unlabelled
+where expression is not null
+  and ${NOT_CHECKED_BLIND}
+group by expression`;
+
+export type Order = "margin" | "least" | "most";
+
+/** Unlabelled faces of one predicted class on one side of its margin. */
+export function facesOfClass(expression: string, side: Side, order: Order, limit: number): string {
+  const closest = side === "over" ? "confidence" : "confidence desc";
+  const by = { margin: closest, least: "confidence", most: "confidence desc" }[order];
+  return `select face_id, confidence, margin, round, expression
+from unlabelled
+where expression = ${quoted(expression)}
+  and subset = '${side === "over" ? "I" : "II"}'
+  and ${NOT_CHECKED_BLIND}
+order by ${by}, face_id
+limit ${limit}`;
+}
+
+/** Unlabelled faces that the teacher finds most like one face. */
+export function facesLike(faceId: string, k: number): string {
+  return `select n.face_id, u.confidence, u.margin, u.round, u.expression
+from nearest(${quoted(faceId)}, ${k}) n
+join unlabelled u on n.face_id = u.face_id
+where n.${NOT_CHECKED_BLIND}
+order by n.rank`;
+}
+
+export const NEAR_DUPLICATES = "select face_id, near_id from near_duplicates";
+
+export function histogram(expression: string): string {
+  return `select low, high, count, subset_one
+from confidence_histogram
+where expression = ${quoted(expression)}
+order by low`;
+}
+
+/** The audits of one class, the newest first. */
+export function auditsOf(expression: string): string {
+  return `select round, audited, correct, precision, low, high, withheld
+from pseudo_label_audit
+where expression = ${quoted(expression)} and audited > 0
+order by round desc`;
+}
