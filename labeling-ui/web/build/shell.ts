@@ -13,8 +13,15 @@ export function shell(): Plugin {
       for (const file of Object.values(bundle)) {
         if (file.type === "asset" && /latin-wght-normal.*woff2$/.test(file.fileName)) files.add(`/${file.fileName}`);
         if (file.type !== "chunk" || file.name !== "index" || !file.isEntry) continue;
-        const css = file.viteMetadata?.importedCss ?? [];
-        for (const name of [file.fileName, ...file.imports, ...css]) files.add(`/${name}`);
+        const reached = [file.fileName];
+        // A for loop over a list that grows: imports of imports are needed as well.
+        for (const name of reached) {
+          files.add(`/${name}`);
+          const part = bundle[name];
+          if (part?.type !== "chunk") continue;
+          for (const css of part.viteMetadata?.importedCss ?? []) files.add(`/${css}`);
+          reached.push(...part.imports.filter((next) => !reached.includes(next)));
+        }
       }
       if (worker?.type !== "chunk") throw new Error("the build has no sw.js");
       const list = [...files].sort();

@@ -8,7 +8,7 @@ type Fetch = () => Promise<{ default: Component }>;
 const pages: Record<Exclude<PageName, "label">, Fetch> = {
   grid: () => import("../pages/grid/Grid.svelte"),
   review: () => import("../pages/soon/Soon.svelte"),
-  rounds: () => import("../pages/soon/Soon.svelte"),
+  rounds: () => import("../pages/rounds/Rounds.svelte"),
   corpus: () => import("../pages/soon/Soon.svelte"),
   sql: () => import("../pages/soon/Soon.svelte"),
   map: () => import("../pages/soon/Soon.svelte"),

@@ -104,3 +104,50 @@ from pseudo_label_audit
 where expression = ${quoted(expression)} and audited > 0
 order by round desc`;
 }
+
+export function epochs(round: number): string {
+  return `select epoch, loss, loss_supervised, loss_unlabelled, loss_contrastive, subset_one, subset_two,
+  validation_accuracy, validation_macro_f1, seconds
+from epochs
+where round = ${round}
+order by epoch`;
+}
+
+export function margins(round: number): string {
+  return `select epoch, expression, margin
+from margins
+where round = ${round}
+order by epoch`;
+}
+
+export function audits(round: number): string {
+  return `select expression, audited, correct, precision, low, high, withheld
+from pseudo_label_audit
+where round = ${round}
+order by expression`;
+}
+
+/** Validation of every finished round, accuracy with its 95 % interval. */
+export const VALIDATION = `select round, accepted, validation_macro_f1, validation_accuracy,
+  wilson_low(cast(round(validation_accuracy * validation) as bigint), validation) as low,
+  wilson_high(cast(round(validation_accuracy * validation) as bigint), validation) as high,
+  validation as faces
+from rounds
+where validation_accuracy is not null
+order by round`;
+
+/** How a round was run. */
+export function settings(round: number): string {
+  return `select round, seed, "trigger", validation, cast(started_at as varchar) as started_at, config
+from rounds
+where round = ${round}`;
+}
+
+export const SUBSET_FLOW = `select expression,
+  two_to_one + new_to_one as came_in, one_to_two as fell_out, one_to_one as stayed_in, two_to_two + new_to_two as stayed_out
+from subset_flow
+order by expression`;
+
+export const LABELS_SINCE_ROUND = `select count(distinct face_id) as n
+from current_labels
+where created_at > (select max(started_at) from rounds where accepted)`;
