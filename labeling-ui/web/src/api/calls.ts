@@ -1,0 +1,73 @@
+// One function for each thing that the API does.
+
+import { ask, askBytes } from "./http.ts";
+import { Turns } from "./turns.ts";
+import type { Caller, Judgement, Near, Rounds, Served, StoredLabel, Story, Table } from "./types.ts";
+
+const ARROW = "application/vnd.apache.arrow.stream";
+
+const turns = new Turns();
+
+export interface When {
+  at_round?: number;
+  at?: string;
+}
+
+export function whoAmI(): Promise<Caller> {
+  return ask("GET", "/api/session");
+}
+
+export function logIn(token: string): Promise<Caller> {
+  return ask("POST", "/api/session", { body: { token } });
+}
+
+export function takeFromQueue(annotator: string, limit: number): Promise<Served> {
+  return ask("GET", `/api/queue?${new URLSearchParams({ annotator, limit: String(limit) })}`);
+}
+
+export function extendLeases(annotator: string, faceIds: string[]): Promise<{ held: string[]; lost: string[] }> {
+  return ask("POST", "/api/leases", { body: { annotator, face_ids: faceIds } });
+}
+
+/** Stores judgements, all or none; the same key again is answered as the first time. */
+export function storeLabels(judgements: Judgement[], idempotencyKey: string): Promise<{ labels: StoredLabel[] }> {
+  return ask("POST", "/api/labels", { body: judgements, idempotencyKey });
+}
+
+export function takeBack(labelId: string, annotator: string): Promise<unknown> {
+  return ask("DELETE", `/api/labels/${labelId}?${new URLSearchParams({ annotator })}`);
+}
+
+export function story(faceId: string, signal?: AbortSignal): Promise<Story> {
+  return ask("GET", `/api/faces/${faceId}`, signal ? { signal } : {});
+}
+
+export function similar(faceId: string, k: number, signal?: AbortSignal): Promise<{ round: number; faces: Near[] }> {
+  return ask("GET", `/api/faces/${faceId}/similar?k=${k}`, signal ? { signal } : {});
+}
+
+export function rounds(): Promise<Rounds> {
+  return ask("GET", "/api/rounds");
+}
+
+export function startRound(): Promise<unknown> {
+  return ask("POST", "/api/rounds");
+}
+
+export function stopRound(): Promise<unknown> {
+  return ask("DELETE", "/api/rounds/current");
+}
+
+export async function sql<R>(query: string, when: When = {}, signal?: AbortSignal): Promise<Table<R>> {
+  const asking = { body: { query, ...when }, ...(signal ? { signal } : {}) };
+  return turns.take(() => ask<Table<R>>("POST", "/api/sql", asking), signal);
+}
+
+export function sqlArrow(query: string, when: When = {}): Promise<Blob> {
+  return askBytes("POST", "/api/sql", { body: { query, ...when }, accept: ARROW });
+}
+
+/** Where a face's picture is: as it came, or no larger than `width`. */
+export function imageUrl(faceId: string, width?: 48 | 96 | 192 | 384): string {
+  return `/api/faces/${faceId}/image${width ? `?w=${width}` : ""}`;
+}

@@ -1,0 +1,134 @@
+// The API's answers, as /api/openapi.json describes them.
+
+export type Verdict = "not_a_face" | "unsure" | "skip";
+export type Lane = "queue" | "audit" | "grid" | "review";
+
+/** A face to judge; in lane `audit` the model's word is left out. */
+export interface Task {
+  rank: number;
+  face_id: string;
+  lane: "queue" | "audit";
+  reason: string;
+  expression: string | null;
+  confidence: number | null;
+  margin: number | null;
+  round: number | null;
+}
+
+export interface Nothing {
+  reason: "no_faces" | "all_labelled" | "all_sure" | "with_others" | "judged_before";
+  message: string;
+  faces?: number;
+  retry_after_seconds?: number;
+}
+
+export interface Served {
+  round: number | null;
+  waiting: number;
+  with_others: number;
+  lease_seconds: number;
+  tasks: Task[];
+  nothing: Nothing | null;
+}
+
+/** What is said about one face: a class or a verdict. */
+export interface Judgement {
+  face_id: string;
+  annotator: string;
+  expression?: string;
+  verdict?: Verdict;
+  lane?: Lane;
+  round?: number;
+  suggestion?: string;
+  seconds?: number;
+  note?: string;
+}
+
+export interface StoredLabel {
+  label_id: string;
+  face_id: string;
+  expression: string | null;
+  verdict: string | null;
+}
+
+export interface Prediction {
+  round: number;
+  expression: string;
+  confidence: number;
+  margin: number;
+  subset: "I" | "II";
+  probabilities: number[];
+}
+
+export interface GivenLabel {
+  label_id: string;
+  says: string;
+  annotator: string;
+  origin: string;
+  lane: string;
+  note: string | null;
+  taken_back: boolean;
+}
+
+export interface Story {
+  face_id: string;
+  format: string;
+  width: number;
+  height: number;
+  stream: string;
+  subject: string | null;
+  ingested_at: string;
+  sightings: { source: string; dataset: string; split: string | null; given_class: string | null }[];
+  predictions: Prediction[];
+  labels: GivenLabel[];
+  corpus: { expression: string; origin: string; confidence: number | null; split: string } | null;
+  queue: { rank: number; lane: string; reason: string } | null;
+  verdict: string;
+}
+
+export interface Near {
+  face_id: string;
+  distance: number;
+  label: string | null;
+  origin: string | null;
+  predicted: string | null;
+  confidence: number | null;
+}
+
+export interface RoundRow {
+  round: number;
+  method: string;
+  accepted: boolean;
+  labelled: number;
+  unlabelled: number;
+  pool: number;
+  scored: number;
+  subset_one: number;
+  subset_two: number;
+  subset_one_share: number | null;
+  validation_accuracy: number | null;
+  validation_macro_f1: number | null;
+  mean_margin: number;
+  seconds: number;
+  finished_at: string;
+  gate: string;
+}
+
+export interface Rounds {
+  current: number | null;
+  unfinished: number | null;
+  rounds: RoundRow[];
+}
+
+export type Cell = string | number | boolean | null | Cell[] | { [name: string]: Cell };
+export type Row = Record<string, Cell>;
+
+export interface Table<R = Row> {
+  columns: { name: string; type: string }[];
+  rows: R[];
+}
+
+export interface Caller {
+  name: string | null;
+  role: "reader" | "annotator" | "admin";
+}

@@ -1,0 +1,19 @@
+// The colour of a class, as a token, for drawings that are not styled by attributes.
+
+const NAMES: Record<string, string> = {
+  neutral: "neutral",
+  happiness: "happy",
+  happy: "happy",
+  sadness: "sad",
+  sad: "sad",
+  surprise: "surprise",
+  fear: "fear",
+  disgust: "disgust",
+  anger: "anger",
+  angry: "anger",
+  contempt: "contempt",
+};
+
+export function colourOf(expression: string): string {
+  return `var(--c-${NAMES[expression] ?? "other"})`;
+}

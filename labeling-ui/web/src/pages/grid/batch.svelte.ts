@@ -1,0 +1,185 @@
+// Faces of one class that are confirmed together: those in view, each kept, left out, or given another class.
+
+import { sql } from "../../api/calls.ts";
+import { Problem } from "../../api/http.ts";
+import type { Judgement } from "../../api/types.ts";
+import { counts } from "../../outbox/act.ts";
+import { outbox } from "../../outbox/outbox.svelte.ts";
+import { session } from "../../shell/session.svelte.ts";
+import {
+  facesLike,
+  facesOfClass,
+  NEAR_DUPLICATES,
+  UNLABELLED_BY_CLASS,
+  type Order,
+  type Side,
+} from "../../sql/texts.ts";
+import { fold, groups, type Folded } from "./fold.ts";
+
+export interface Face {
+  face_id: string;
+  confidence: number;
+  margin: number;
+  round: number;
+  expression: string;
+}
+
+export type Cell = Folded<Face>;
+type Counts = Record<string, { over: number; under: number }>;
+
+/** Faces read at once; far more than anybody confirms in one go. */
+const READ = 3000;
+const LIKE = 200;
+
+export class Batch {
+  expression = $state("");
+  side = $state<Side>("over");
+  order = $state<Order>("margin");
+  like = $state<string | null>(null);
+  counts = $state.raw<Counts>({});
+  isRead = $state(false);
+  trouble = $state<string | null>(null);
+  /** Cells that fit the view. */
+  fits = $state(24);
+  focus = $state(0);
+  /** Where a range begins. */
+  anchor = $state<number | null>(null);
+  private read = $state.raw<Cell[]>([]);
+  /** Left out, for as long as the page is open: they do not come again in the next batch. */
+  private passed = $state.raw<ReadonlySet<string>>(new Set());
+  left = $state.raw<ReadonlySet<string>>(new Set());
+  /** Faces that were given another class. */
+  moved = $state.raw<ReadonlyMap<string, string>>(new Map());
+  private judged = $derived(
+    new Set(outbox.acts.filter(counts).flatMap((act) => act.judgements.map((judgement) => judgement.face_id))),
+  );
+  private open = $derived(
+    this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)),
+  );
+  cells = $derived(this.open.slice(0, this.fits));
+  total = $derived(this.open.length);
+  private asked = 0;
+  private group: ((id: string) => string) | null = null;
+
+  /** Cells that Enter confirms, and the faces they stand for. */
+  kept = $derived(this.cells.filter(({ face }) => !this.left.has(face.face_id)));
+  confirmed = $derived(
+    this.kept
+      .filter(({ face }) => !this.moved.has(face.face_id))
+      .reduce((sum, cell) => sum + 1 + cell.others.length, 0),
+  );
+  leftOut = $derived(this.cells.length - this.kept.length);
+
+  async count(): Promise<void> {
+    const { rows } = await sql<{ expression: string; over: number; under: number }>(UNLABELLED_BY_CLASS);
+    this.counts = Object.fromEntries(rows.map((row) => [row.expression, row]));
+  }
+
+  async load(): Promise<void> {
+    const asked = ++this.asked;
+    this.trouble = null;
+    try {
+      const text = this.like ? facesLike(this.like, LIKE) : facesOfClass(this.expression, this.side, this.order, READ);
+      const [{ rows }, group] = await Promise.all([sql<Face>(text), this.groups()]);
+      if (asked !== this.asked) return;
+      this.read = fold(rows, group);
+    } catch (error) {
+      if (asked !== this.asked) return;
+      this.read = [];
+      this.trouble =
+        error instanceof Problem
+          ? error.detail
+          : "The server does not answer. It is asked again when you choose a class.";
+    }
+    this.left = new Set();
+    this.moved = new Map();
+    this.focus = 0;
+    this.anchor = null;
+    this.isRead = true;
+  }
+
+  get ranged(): [number, number] {
+    const from = this.anchor ?? this.focus;
+    return [Math.min(from, this.focus), Math.max(from, this.focus)];
+  }
+
+  move(step: number, isRange: boolean): void {
+    if (isRange) this.anchor ??= this.focus;
+    else this.anchor = null;
+    this.focus = Math.max(0, Math.min(this.cells.length - 1, this.focus + step));
+  }
+
+  /** Leaves out or keeps what is in focus or ranged, all as the one in focus. */
+  toggle(): void {
+    const ids = this.rangedIds();
+    const left = new Set(this.left);
+    const isLeft = left.has(this.cells[this.focus]?.face.face_id ?? "");
+    for (const id of ids)
+      if (isLeft) left.delete(id);
+      else left.add(id);
+    this.left = left;
+  }
+
+  keepAll(): void {
+    this.left = new Set();
+    this.moved = new Map();
+  }
+
+  invert(): void {
+    this.left = new Set(this.kept.map(({ face }) => face.face_id));
+  }
+
+  relabel(name: string): void {
+    const moved = new Map(this.moved);
+    const left = new Set(this.left);
+    for (const id of this.rangedIds()) {
+      left.delete(id);
+      if (name === this.expression) moved.delete(id);
+      else moved.set(id, name);
+    }
+    this.moved = moved;
+    this.left = left;
+  }
+
+  /** Confirms what is kept; says how many faces. */
+  async confirm(): Promise<number> {
+    const judgements = this.kept.flatMap((cell) => this.judgementsOf(cell));
+    this.passed = new Set([...this.passed, ...this.left]);
+    this.left = new Set();
+    this.moved = new Map();
+    this.focus = 0;
+    this.anchor = null;
+    if (judgements.length > 0) await outbox.add(judgements, []);
+    return judgements.length;
+  }
+
+  private judgementsOf({ face, others }: Cell): Judgement[] {
+    const expression = this.moved.get(face.face_id) ?? this.expression;
+    return [face, ...others].map(({ face_id, round, expression: suggestion }) => ({
+      face_id,
+      annotator: session.annotator,
+      expression,
+      lane: "grid",
+      round,
+      suggestion,
+    }));
+  }
+
+  private rangedIds(): string[] {
+    const [from, to] = this.ranged;
+    return this.cells.slice(from, to + 1).map(({ face }) => face.face_id);
+  }
+
+  /** Near-duplicates, read once: comparing all hashes is work. */
+  private async groups(): Promise<(id: string) => string> {
+    if (this.group) return this.group;
+    try {
+      const { rows } = await sql<{ face_id: string; near_id: string }>(NEAR_DUPLICATES);
+      this.group = groups(rows);
+      return this.group;
+    } catch {
+      // Without them nothing is folded, and everything else works.
+      return (id) => id;
+    }
+  }
+}

@@ -1,0 +1,153 @@
+// Every question that the pages ask in SQL. "Show SQL" shows these very texts, so what is drawn can be asked again.
+
+/** Quotes a text for SQL. */
+export function quoted(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+export const CLASSES = "select expression from classes order by position";
+
+/** The margin that each class has now. */
+export const MARGINS_NOW = `select expression, margin
+from margin_history
+where round = (select max(round) from round_summary where accepted)
+  and epoch = (select max(epoch) from epochs where round = (select max(round) from round_summary where accepted))`;
+
+/** How many faces somebody judged since a moment. */
+export function judgedSince(annotator: string, since: Date): string {
+  return `select count(distinct face_id) as n
+from current_labels
+where annotator = ${quoted(annotator)} and created_at >= timestamp ${quoted(since.toISOString())}`;
+}
+
+/** What every accepted round said about a face, and the face itself. */
+export function readings(faceId: string): string {
+  return `select p.round, p.expression, p.confidence, p.margin, p.subset, p.probabilities
+from predictions p
+where p.face_id = ${quoted(faceId)}
+order by p.round, p.scored_at`;
+}
+
+export function arrival(faceId: string): string {
+  return `select stream, cast(ingested_at as varchar) as ingested_at
+from faces
+where face_id = ${quoted(faceId)}`;
+}
+
+/** The faces that the teacher finds most alike, with what people or imports say of them where they agree. */
+export function nearest(faceId: string, k: number): string {
+  return `select n.face_id, n.distance, l.label, l.origin, p.expression as predicted, p.confidence
+from nearest(${quoted(faceId)}, ${k}) n
+left join (
+  select face_id, case when min(expression) = max(expression) then min(expression) end as label, max(origin) as origin
+  from current_labels
+  where expression is not null
+  group by face_id
+) l on n.face_id = l.face_id
+left join current_predictions p on n.face_id = p.face_id
+order by n.rank`;
+}
+
+const NOT_CHECKED_BLIND = `face_id not in (
+    select face_id from queue_entries
+    where lane = 'audit' and round = (select max(round) from round_summary where accepted)
+  )`;
+
+export type Side = "over" | "under";
+
+/** Unlabelled faces by predicted class, on both sides of the margin; without those that are checked blind. */
+export const UNLABELLED_BY_CLASS = `select expression,
+  count(*) filter (where subset = 'I') as over,
+  count(*) filter (where subset = 'II') as under
+from unlabelled
+where expression is not null
+  and ${NOT_CHECKED_BLIND}
+group by expression`;
+
+export type Order = "margin" | "least" | "most";
+
+/** Unlabelled faces of one predicted class on one side of its margin. */
+export function facesOfClass(expression: string, side: Side, order: Order, limit: number): string {
+  const closest = side === "over" ? "confidence" : "confidence desc";
+  const by = { margin: closest, least: "confidence", most: "confidence desc" }[order];
+  return `select face_id, confidence, margin, round, expression
+from unlabelled
+where expression = ${quoted(expression)}
+  and subset = '${side === "over" ? "I" : "II"}'
+  and ${NOT_CHECKED_BLIND}
+order by ${by}, face_id
+limit ${limit}`;
+}
+
+/** Unlabelled faces that the teacher finds most like one face. */
+export function facesLike(faceId: string, k: number): string {
+  return `select n.face_id, u.confidence, u.margin, u.round, u.expression
+from nearest(${quoted(faceId)}, ${k}) n
+join unlabelled u on n.face_id = u.face_id
+where n.${NOT_CHECKED_BLIND}
+order by n.rank`;
+}
+
+export const NEAR_DUPLICATES = "select face_id, near_id from near_duplicates";
+
+export function histogram(expression: string): string {
+  return `select low, high, count, subset_one
+from confidence_histogram
+where expression = ${quoted(expression)}
+order by low`;
+}
+
+/** The audits of one class, the newest first. */
+export function auditsOf(expression: string): string {
+  return `select round, audited, correct, precision, low, high, withheld
+from pseudo_label_audit
+where expression = ${quoted(expression)} and audited > 0
+order by round desc`;
+}
+
+export function epochs(round: number): string {
+  return `select epoch, loss, loss_supervised, loss_unlabelled, loss_contrastive, subset_one, subset_two,
+  validation_accuracy, validation_macro_f1, seconds
+from epochs
+where round = ${round}
+order by epoch`;
+}
+
+export function margins(round: number): string {
+  return `select epoch, expression, margin
+from margins
+where round = ${round}
+order by epoch`;
+}
+
+export function audits(round: number): string {
+  return `select expression, audited, correct, precision, low, high, withheld
+from pseudo_label_audit
+where round = ${round}
+order by expression`;
+}
+
+/** Validation of every finished round, accuracy with its 95 % interval. */
+export const VALIDATION = `select round, accepted, validation_macro_f1, validation_accuracy,
+  wilson_low(cast(round(validation_accuracy * validation) as bigint), validation) as low,
+  wilson_high(cast(round(validation_accuracy * validation) as bigint), validation) as high,
+  validation as faces
+from rounds
+where validation_accuracy is not null
+order by round`;
+
+/** How a round was run. */
+export function settings(round: number): string {
+  return `select round, seed, "trigger", validation, cast(started_at as varchar) as started_at, config
+from rounds
+where round = ${round}`;
+}
+
+export const SUBSET_FLOW = `select expression,
+  two_to_one + new_to_one as came_in, one_to_two as fell_out, one_to_one as stayed_in, two_to_two + new_to_two as stayed_out
+from subset_flow
+order by expression`;
+
+export const LABELS_SINCE_ROUND = `select count(distinct face_id) as n
+from current_labels
+where created_at > (select max(started_at) from rounds where accepted)`;
