@@ -2,7 +2,6 @@
 
 use axum::body::Body;
 use axum::http::{Method, header};
-use marginalia_labeling_ui::Gate;
 use marginalia_labeling_ui::api::Limits;
 
 use crate::bench::{Bench, to};

@@ -393,8 +393,8 @@ async fn a_text_asked_again_means_the_same_unless_it_asks_for_the_time() {
         assert_eq!(number(&session, "select count(*) from corpus where expression = 'sadness'").await, 1);
         assert_eq!(number(&session, "select count(*) from corpus where expression = 'fear'").await, 0);
     }
-    let time = "select arrow_cast(now(), 'Int64')";
-    let inside = "select t from (select arrow_cast(now(), 'Int64') as t, face_id from corpus) where face_id = 'a'";
+    let time = "select cast(now() as bigint)";
+    let inside = "select t from (select cast(now() as bigint) as t, face_id from corpus) where face_id = 'a'";
     for sql in [time, inside] {
         let before = number(&session, sql).await;
         tokio::time::sleep(Duration::from_millis(2)).await;
