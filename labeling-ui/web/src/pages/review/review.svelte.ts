@@ -37,10 +37,12 @@ export class Review {
   trouble = $state<string | null>(null);
   place = $state(0);
   voices = $state.raw<{ faceId: string; list: Voice[] } | null>(null);
+  /** What was said before the list was read is in it. */
+  private readAt = $state(0);
   private settled = $derived(
     new Set(
       outbox.acts
-        .filter((act) => counts(act) && act.judgements[0]?.lane === "review")
+        .filter((act) => counts(act) && act.judgements[0]?.lane === "review" && act.at >= this.readAt)
         .flatMap((act) => act.judgements.map((judgement) => judgement.face_id)),
     ),
   );
@@ -51,10 +53,12 @@ export class Review {
   async load(): Promise<void> {
     this.isRead = false;
     const { kind } = this;
+    const readAt = Date.now();
     try {
       const { rows } = await sql<Case>(kind === "disputes" ? DISPUTES : DOUBTS);
       if (kind !== this.kind) return;
       this.all = rows;
+      this.readAt = readAt;
       this.trouble = null;
     } catch (error) {
       this.all = [];

@@ -71,6 +71,22 @@ const look = EditorView.theme({
   ".cm-completionMatchedText": { textDecoration: "none", fontWeight: "640", color: "var(--accent)" },
 });
 
+/** Chrome, left to itself, keeps the look of text that is typed over by a style attribute, which the page's policy forbids:
+ * so what is typed goes straight into the document. */
+const typing = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { data } = event;
+    if (event.inputType !== "insertText" || !data || view.composing || !event.cancelable) return false;
+    const { from, to } = view.state.selection.main;
+    const insert = () =>
+      view.state.update(view.state.replaceSelection(data), { userEvent: "input.type", scrollIntoView: true });
+    const isTaken = view.state.facet(EditorView.inputHandler).some((handle) => handle(view, from, to, data, insert));
+    if (!isTaken) view.dispatch(insert());
+    event.preventDefault();
+    return true;
+  },
+});
+
 const marking = StateEffect.define<{ from: number; to: number } | null>();
 const wrong = StateField.define({
   create: () => Decoration.none,
@@ -111,6 +127,7 @@ export function editor(host: HTMLElement, text: string, changed: (text: string) 
         language.of(speak({})),
         syntaxHighlighting(colours),
         look,
+        typing,
         wrong,
         placeholder("select expression, count(*) from corpus group by 1"),
         EditorView.lineWrapping,
