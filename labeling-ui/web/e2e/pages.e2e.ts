@@ -80,6 +80,8 @@ it("SQL: completes, runs, marks an error, leaves the editor", async () => {
   await page.keyboard.press("Control+a");
   await page.keyboard.type("select expression, total from class_bal");
   await page.locator(".cm-tooltip-autocomplete").waitFor();
+  // For a moment after it opens, the list leaves Enter to the text.
+  await page.waitForTimeout(250);
   await page.keyboard.press("Enter");
   await page.keyboard.press("Control+Enter");
   await page.getByText("7 rows").waitFor({ timeout: 30_000 });
