@@ -7,15 +7,15 @@ import { toasts } from "../ui/toasts.svelte.ts";
 import { capital, short, word } from "../ui/words.ts";
 import { outbox } from "./outbox.svelte.ts";
 
-export async function say(
+export function say(
   faceId: string,
   answer: { expression: string } | { verdict: Verdict },
   lane: Lane,
   note = "",
-): Promise<void> {
+): void {
   const judgement: Judgement = { face_id: faceId, annotator: session.annotator, lane, ...answer };
   if (note.trim()) judgement.note = note.trim();
-  await outbox.add([judgement], []);
+  outbox.add([judgement], []);
   const undo = keyOf("undo");
   const said = "expression" in answer ? answer.expression : answer.verdict;
   toasts.say(`${capital(word(said))}, for face ${short(faceId)}.${undo ? ` Undo: ${undo}.` : ""}`);
