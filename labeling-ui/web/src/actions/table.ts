@@ -1,7 +1,7 @@
 // Every act of the page, once: its name, its key, and where it belongs. Buttons, menus, the help and the keyboard read
 // this table; what an act does is said by the page that offers it (see offers.svelte.ts).
 
-export type Group = "everywhere" | "judging" | "label" | "grid" | "review" | "rounds" | "charts" | "sql" | "map";
+export type Group = "everywhere" | "judging" | "label" | "grid" | "review" | "rounds" | "charts" | "sql";
 
 export interface Action {
   id: string;
@@ -21,7 +21,6 @@ export const GROUPS: Record<Group, string> = {
   rounds: "Rounds",
   charts: "Charts",
   sql: "SQL",
-  map: "Map",
 };
 
 /** Classes that have a key of their own; others are found by name. */
@@ -45,7 +44,6 @@ export const ACTIONS: readonly Action[] = [
   { id: "go.rounds", title: "Go to Rounds", group: "everywhere", keys: ["g o"] },
   { id: "go.corpus", title: "Go to Corpus", group: "everywhere", keys: ["g c"] },
   { id: "go.sql", title: "Go to SQL", group: "everywhere", keys: ["g q"] },
-  { id: "go.map", title: "Go to Map", group: "everywhere", keys: ["g m"] },
   { id: "filter", title: "Filter", group: "everywhere", keys: ["/"] },
   { id: "panel", title: "Side panel", group: "everywhere", keys: ["["] },
   { id: "theme", title: "Light or dark", group: "everywhere", keys: [] },
@@ -102,7 +100,7 @@ export function action(id: string): Action {
 /** Groups whose keys may be live at the same time, so that one key cannot stand for two acts of them. */
 export function meet(one: Group, other: Group): boolean {
   if (one === other || one === "everywhere" || other === "everywhere") return true;
-  const judged: Group[] = ["label", "grid", "review", "map"];
+  const judged: Group[] = ["label", "grid", "review"];
   if (one === "judging") return judged.includes(other);
   if (other === "judging") return judged.includes(one);
   return (one === "charts" && other === "rounds") || (one === "rounds" && other === "charts");

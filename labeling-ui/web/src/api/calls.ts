@@ -6,6 +6,8 @@ import type { Caller, Judgement, Near, Rounds, Served, StoredLabel, Story, Table
 
 const ARROW = "application/vnd.apache.arrow.stream";
 
+/** Bytes of a table that a page can hold. */
+const LARGEST = 48e6;
 const turns = new Turns();
 
 export interface When {
@@ -59,7 +61,7 @@ export function stopRound(): Promise<unknown> {
 }
 
 export async function sql<R>(query: string, when: When = {}, signal?: AbortSignal): Promise<Table<R>> {
-  const asking = { body: { query, ...when }, ...(signal ? { signal } : {}) };
+  const asking = { body: { query, ...when }, most: LARGEST, ...(signal ? { signal } : {}) };
   return turns.take(() => ask<Table<R>>("POST", "/api/sql", asking), signal);
 }
 

@@ -32,6 +32,8 @@ export interface Asking {
   idempotencyKey?: string;
   accept?: string;
   signal?: AbortSignal;
+  /** Bytes of the answer that are read at most. */
+  most?: number;
 }
 
 /** Called where a login has ended; the shell shows the page for a new one. */
@@ -46,9 +48,9 @@ export async function ask<T>(method: string, path: string, asking: Asking = {}):
   const answer = await send(method, path, asking);
   if (answer.status === 204) return undefined as T;
   try {
-    return (await answer.json()) as T;
+    return (asking.most ? JSON.parse(await bounded(answer, asking.most)) : await answer.json()) as T;
   } catch (error) {
-    if (isAbort(error)) throw error;
+    if (isAbort(error) || error instanceof Problem) throw error;
     // The answer broke off.
     throw new Unreachable();
   }
@@ -57,6 +59,21 @@ export async function ask<T>(method: string, path: string, asking: Asking = {}):
 /** Sends a request, and gives the answer's bytes. */
 export async function askBytes(method: string, path: string, asking: Asking = {}): Promise<Blob> {
   return (await send(method, path, asking)).blob();
+}
+
+/** The answer's text, unless it is longer than anybody can look at. */
+async function bounded(answer: Response, most: number): Promise<string> {
+  const reader = answer.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    text += part.value;
+    if (text.length <= most) continue;
+    await reader?.cancel();
+    const megabytes = Math.round(most / 1e6);
+    const detail = `The answer is larger than ${megabytes} MB, too much for a page. Add a LIMIT, or take it as Arrow.`;
+    throw new Problem(200, "too_large_here", detail, null);
+  }
+  return text;
 }
 
 export function isAbort(error: unknown): boolean {

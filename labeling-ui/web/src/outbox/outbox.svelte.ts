@@ -48,14 +48,13 @@ class Outbox {
     void this.send();
   }
 
-  /** Keeps an act and lets the page go on; it is sent behind the page's back. */
-  async add(judgements: Judgement[], tasks: Task[]): Promise<Act> {
+  /** Takes an act in. Its write begins before the page goes on and takes a millisecond or two; the next face is not on the
+   * screen before that, so nobody goes on from an answer that is not kept. It is sent behind the page's back. */
+  add(judgements: Judgement[], tasks: Task[]): Act {
     const seq = Math.max(Date.now(), (this.acts.at(-1)?.seq ?? 0) + 1);
     const act = newAct(seq, judgements, tasks, Date.now(), crypto.randomUUID());
     this.redoable = [];
-    await this.write(act);
-    // After the next face is on the screen.
-    setTimeout(() => void this.send(), 0);
+    void this.write(act).then(() => this.send());
     return act;
   }
 
@@ -70,11 +69,11 @@ class Outbox {
   }
 
   /** Says again what was taken back last. */
-  async redo(): Promise<Act | null> {
+  redo(): Act | null {
     const last = this.redoable.pop();
     if (!last) return null;
     const rest = this.redoable;
-    const act = await this.add(last.judgements, last.tasks);
+    const act = this.add(last.judgements, last.tasks);
     this.redoable = rest;
     return act;
   }
@@ -157,13 +156,14 @@ class Outbox {
   }
 
   private async write(act: Act): Promise<void> {
+    const writing = this.isStorageBroken ? null : putAct(act);
+    this.show(act);
+    this.channel.postMessage(act);
     try {
-      if (!this.isStorageBroken) await putAct(act);
+      await writing;
     } catch {
       this.isStorageBroken = true;
     }
-    this.show(act);
-    this.channel.postMessage(act);
   }
 
   private async change(id: string, change: (act: Act) => Act): Promise<Act | undefined> {

@@ -32,6 +32,7 @@ class Feed {
   });
   private isAsking = false;
   private heart: ReturnType<typeof setInterval> | undefined;
+  private holding: ReturnType<typeof setTimeout> | undefined;
   private keeping: ReturnType<typeof setTimeout> | undefined;
   private later: ReturnType<typeof setTimeout> | undefined;
 
@@ -139,12 +140,18 @@ class Feed {
 
   private set(tasks: Task[]): void {
     this.tasks = tasks;
-    const ids = tasks.slice(0, DECODED).map((task) => task.face_id);
+    clearTimeout(this.holding);
+    // Loading starts after the frame in which the next face is to be seen, unless it is that face that is missing.
+    if (tasks[0] && !this.images.get(tasks[0].face_id)) this.hold();
+    else this.holding = setTimeout(() => this.hold(), 40);
+    clearTimeout(this.keeping);
+    this.keeping = setTimeout(() => this.keep(), 300);
+  }
+
+  private hold(): void {
+    const ids = this.tasks.slice(0, DECODED).map((task) => task.face_id);
     this.images.hold(ids);
     this.pictures = Object.fromEntries(ids.flatMap((id) => this.images.get(id) ?? []).map((p) => [p.faceId, p]));
-    clearTimeout(this.keeping);
-    // Not in the frame in which the next face is to be seen.
-    this.keeping = setTimeout(() => this.keep(), 300);
   }
 
   private keep(): void {

@@ -7,12 +7,11 @@ type Fetch = () => Promise<{ default: Component }>;
 
 const pages: Record<Exclude<PageName, "label">, Fetch> = {
   grid: () => import("../pages/grid/Grid.svelte"),
-  review: () => import("../pages/soon/Soon.svelte"),
+  review: () => import("../pages/review/Review.svelte"),
   rounds: () => import("../pages/rounds/Rounds.svelte"),
-  corpus: () => import("../pages/soon/Soon.svelte"),
-  sql: () => import("../pages/soon/Soon.svelte"),
-  map: () => import("../pages/soon/Soon.svelte"),
-  face: () => import("../pages/soon/Soon.svelte"),
+  corpus: () => import("../pages/corpus/Corpus.svelte"),
+  sql: () => import("../pages/sql/Sql.svelte"),
+  face: () => import("../pages/face/FacePage.svelte"),
 };
 
 export async function fetchPage(name: Exclude<PageName, "label">): Promise<Component> {

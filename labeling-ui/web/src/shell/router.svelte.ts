@@ -1,6 +1,6 @@
 // Where one is: the fragment of the address, so that the server has one page to give and a kept page can be any of them.
 
-export type PageName = "label" | "grid" | "review" | "rounds" | "corpus" | "sql" | "map" | "face";
+export type PageName = "label" | "grid" | "review" | "rounds" | "corpus" | "sql" | "face";
 
 export const PAGES: readonly { name: PageName; title: string; act: string }[] = [
   { name: "label", title: "Label", act: "go.label" },

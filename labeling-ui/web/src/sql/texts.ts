@@ -151,3 +151,92 @@ order by expression`;
 export const LABELS_SINCE_ROUND = `select count(distinct face_id) as n
 from current_labels
 where created_at > (select max(started_at) from rounds where accepted)`;
+
+export const CATALOGUE = `select table_name, column_name, data_type
+from information_schema.columns
+where table_schema <> 'information_schema'
+order by table_name, ordinal_position`;
+
+export const FINISHED_ROUNDS = "select round from rounds order by round desc";
+
+export const BALANCE = `select expression, human, imported, simulated, pseudo, total
+from class_balance`;
+
+export const SIZE = `select
+  (select count(*) from faces) as faces,
+  (select count(*) from unlabelled) as unlabelled,
+  (select max(round) from round_summary where accepted) as round`;
+
+/** What each round had: labels of people and imports, faces over the margin, faces below it. */
+export const GROWTH = `select round, labelled, subset_one, subset_two
+from rounds
+where accepted
+order by round`;
+
+export const HISTOGRAMS = `select h.expression, h.low, h.high, h.count, h.subset_one, m.margin
+from confidence_histogram h
+join margin_vs_confidence m on h.expression = m.expression
+order by h.expression, h.low`;
+
+/** How often the model was right where it was so sure, on faces that were labelled after it had spoken. */
+export const CALIBRATION = `select floor(p.confidence * 10) / 10 as low, count(*) as faces, avg(p.confidence) as confidence,
+  avg(case when p.expression = c.expression then 1.0 else 0.0 end) as accuracy
+from out_of_sample_predictions p
+join corpus c on p.face_id = c.face_id
+where c.origin <> 'pseudo'
+group by 1
+order by 1`;
+
+export const DRIFT = `select round, expression, mean_confidence, subset_one_share, faces
+from confidence_drift
+order by round`;
+
+export const HARDEST = `select expression, checked, correct, recall, low, high, mistaken_for, mistakes
+from hardest_classes
+where checked > 0
+order by rank`;
+
+/** Faces about which people do not agree, undecided ones first. */
+export const DISPUTES = `select c.face_id, c.classes, c.judgements, c.tied, p.expression as predicted, p.confidence, p.margin
+from label_conflicts c
+left join current_predictions p on c.face_id = p.face_id
+order by c.tied desc, c.judgements desc, c.face_id
+limit 500`;
+
+/** Labels that are more likely wrong than right, the least likely first. */
+export const DOUBTS = `select face_id, expression, origin, quality, votes, annotators, predicted, confidence
+from relabel_candidates
+order by rank
+limit 500`;
+
+/** What stands about a face, the oldest first. */
+export function judgementsOf(faceId: string): string {
+  return `select annotator, origin, coalesce(expression, verdict) as says, seconds, note, votes
+from current_labels
+where face_id = ${quoted(faceId)}
+order by created_at`;
+}
+
+export const CONFUSION = `select annotator, expression, given, faces, share
+from annotator_confusion
+order by annotator, expression, given`;
+
+export const AGREEMENT = `select krippendorff_alpha(face_id, annotator, expression) as alpha,
+  count(distinct annotator) as annotators
+from annotations`;
+
+/** Faces that show nearly the same picture as one. */
+export function duplicatesOf(faceId: string): string {
+  return `select case when face_id = ${quoted(faceId)} then near_id else face_id end as face_id, distance
+from near_duplicates
+where face_id = ${quoted(faceId)} or near_id = ${quoted(faceId)}
+order by distance`;
+}
+
+/** When what was said about a face was said, the newest first. */
+export function saidAbout(faceId: string): string {
+  return `select label_id, cast(created_at as varchar) as created_at, seconds
+from labels
+where face_id = ${quoted(faceId)} and retracts is null
+order by created_at desc`;
+}

@@ -60,3 +60,15 @@ export function lasting(seconds: number): string {
 export function short(faceId: string): string {
   return faceId.slice(0, 8);
 }
+
+/** A time that the server wrote, as this place has it. */
+export function moment(written: string): string {
+  const time = new Date(/[Z+]/.test(written) ? written : `${written}Z`);
+  return time.toLocaleString("en-GB", {
+    day: "numeric",
+    month: "long",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+  });
+}

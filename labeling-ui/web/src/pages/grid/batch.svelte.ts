@@ -142,14 +142,14 @@ export class Batch {
   }
 
   /** Confirms what is kept; says how many faces. */
-  async confirm(): Promise<number> {
+  confirm(): number {
     const judgements = this.kept.flatMap((cell) => this.judgementsOf(cell));
     this.passed = new Set([...this.passed, ...this.left]);
     this.left = new Set();
     this.moved = new Map();
     this.focus = 0;
     this.anchor = null;
-    if (judgements.length > 0) await outbox.add(judgements, []);
+    if (judgements.length > 0) outbox.add(judgements, []);
     return judgements.length;
   }
 

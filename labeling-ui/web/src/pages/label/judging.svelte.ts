@@ -27,8 +27,14 @@ export class Judging {
   suggestion = $derived(this.earlier || this.isAudit ? null : (this.task?.expression ?? null));
   picture = $derived(this.task ? feed.picture(this.task.face_id) : undefined);
   isBroken = $derived(this.picture?.state === "failed" && !this.earlier);
+  /** What stands beside the face follows one frame after it: the face is what the hand waits for. */
+  settled = $state.raw<{ task: Task | undefined; isAudit: boolean; back: number; acts: Act[] }>({
+    task: undefined,
+    isAudit: false,
+    back: 0,
+    acts: [],
+  });
   private paintedAt: number | null = null;
-  private isSaving = false;
   private flash: ReturnType<typeof setTimeout> | undefined;
 
   /** The face in view has changed, and is not painted yet. */
@@ -38,6 +44,11 @@ export class Judging {
 
   painted(at: number): void {
     this.paintedAt = at;
+    this.settle();
+  }
+
+  settle(): void {
+    this.settled = { task: this.task, isAudit: this.isAudit, back: this.back, acts: outbox.acts };
   }
 
   class(name: string, pressed: number | null): void {
@@ -45,11 +56,11 @@ export class Judging {
       toasts.say("The image cannot be shown, so it has no class. Press N or S.");
       return;
     }
-    void this.say({ expression: name }, pressed, name);
+    this.say({ expression: name }, pressed, name);
   }
 
   verdict(verdict: Verdict, pressed: number | null): void {
-    void this.say({ verdict }, pressed, verdict);
+    this.say({ verdict }, pressed, verdict);
   }
 
   accept(pressed: number | null): void {
@@ -61,36 +72,29 @@ export class Judging {
     this.back = Math.min(this.done.length, Math.max(0, this.back + step));
   }
 
-  private async say(
-    answer: { expression: string } | { verdict: Verdict },
-    pressed: number | null,
-    key: string,
-  ): Promise<void> {
+  private say(answer: { expression: string } | { verdict: Verdict }, pressed: number | null, key: string): void {
     const { task, earlier } = this;
-    if (!task || this.isSaving) return;
+    if (!task) return;
     if (this.paintedAt === null || (pressed !== null && pressed < this.paintedAt)) {
       this.tooEarly(key);
       return;
     }
     const seconds = (performance.now() - this.paintedAt) / 1000;
-    this.isSaving = true;
-    try {
-      const judgement: Judgement = { face_id: task.face_id, annotator: session.annotator, ...answer, lane: task.lane };
-      if (task.round !== null) judgement.round = task.round;
-      if (this.suggestion) judgement.suggestion = this.suggestion;
-      if (!earlier && seconds <= LONGEST_LOOK) judgement.seconds = Math.round(seconds * 100) / 100;
-      if (this.note.trim()) judgement.note = this.note.trim();
-      await outbox.add([judgement], [task]);
-      this.note = "";
-      if (earlier) {
-        this.back = 0;
-        toasts.say(`Changed from ${word(said(earlier))} to ${word(key)}.`);
-      }
-      feed.pass(task.face_id);
-      toasts.tell(`${capital(word(key))}. ${feed.current ? "Next face." : "No more faces."}`);
-    } finally {
-      this.isSaving = false;
+    // From here on the face in view is judged; a second press meets the next one, or nothing.
+    this.paintedAt = null;
+    const judgement: Judgement = { face_id: task.face_id, annotator: session.annotator, ...answer, lane: task.lane };
+    if (task.round !== null) judgement.round = task.round;
+    if (this.suggestion) judgement.suggestion = this.suggestion;
+    if (!earlier && seconds <= LONGEST_LOOK) judgement.seconds = Math.round(seconds * 100) / 100;
+    if (this.note.trim()) judgement.note = this.note.trim();
+    outbox.add([judgement], [task]);
+    this.note = "";
+    if (earlier) {
+      this.back = 0;
+      toasts.say(`Changed from ${word(said(earlier))} to ${word(key)}.`);
     }
+    feed.pass(task.face_id);
+    toasts.tell(`${capital(word(key))}. ${feed.current ? "Next face." : "No more faces."}`);
   }
 
   private tooEarly(key: string): void {
