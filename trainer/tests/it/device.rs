@@ -175,7 +175,7 @@ fn batch(step: u32, side: usize) -> StepBatch {
     }
 }
 
-/// Largest distance of two models' tensors, as a share of each tensor's root mean square.
+/// Largest distance of two models' tensors ([`apart`]), and whose it is.
 fn distance(found: &StateDict, expected: &StateDict) -> (f64, String) {
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     let of = |(name, expected): (&String, &marginalia_trainer::state_dict::Array)| {
@@ -191,6 +191,12 @@ fn apart(found: &[f32], expected: &[f32]) -> f64 {
     let off = square(&mut found.iter().zip(expected).map(|(a, b)| f64::from(a - b)));
     (off / square(&mut expected.iter().map(|value| f64::from(*value))).max(1e-12)).sqrt()
 }
+
+/// Of losses, and of gradients as a share of their size, in the first step and the second. Rounding may put a value at a
+/// ReLU on the other side of 0, and the first step of Adam has the size of the learning rate whatever the gradient.
+const TOLERANCES: [(f64, f64); 2] = [(1e-5, 2e-3), (1e-3, 2e-2)];
+/// Of everything a checkpoint keeps, after both, as a share of each tensor's size.
+const AFTERWARDS: f64 = 5e-3;
 
 /// Two whole steps, by the engine and on the device.
 #[test]
@@ -220,7 +226,7 @@ fn steps_give_what_the_engine_gives() {
             };
             let ((expected, expected_gradients), (found, found_gradients)) = (take(&mut here, 0), take(&mut there, 1));
             let what = format!("{backbone}, step {step}");
-            let (relative, of_gradient) = [(1e-5, 2e-3), (1e-3, 0.1)][step as usize - 1];
+            let (relative, of_gradient) = TOLERANCES[step as usize - 1];
             let total = |loss: &methods::Loss| value(&loss.total).unwrap();
             assert_close(&[total(&found)], &[total(&expected)], relative, 0.0, &what);
             for ((name, found), (_, expected)) in found.parts.iter().zip(&expected.parts) {
@@ -237,15 +243,15 @@ fn steps_give_what_the_engine_gives() {
         }
         let [found, expected] = [&there, &here].map(|learner| learner.state().unwrap());
         assert_eq!((found.steps, found.batches), (expected.steps, expected.batches));
-        for (found, expected, part, allowed) in [
-            (&found.student, &expected.student, "student", 1.0),
-            (&found.teacher, &expected.teacher, "teacher", 1.0),
-            (&found.moments.first, &expected.moments.first, "first moments", 1.0),
-            (&found.moments.second, &expected.moments.second, "second moments", 1.0),
+        for (found, expected, part) in [
+            (&found.student, &expected.student, "student"),
+            (&found.teacher, &expected.teacher, "teacher"),
+            (&found.moments.first, &expected.moments.first, "first moments"),
+            (&found.moments.second, &expected.moments.second, "second moments"),
         ] {
             let (off, name) = distance(found, expected);
             println!("{backbone}: {part}, `{name}` {off:e}");
-            assert!(off < allowed, "{backbone}: {part}, `{name}` is off by {off:e} of its size");
+            assert!(off < AFTERWARDS, "{backbone}: {part}, `{name}` is off by {off:e} of its size");
         }
     }
 }
@@ -266,8 +272,6 @@ fn scores_are_the_engines() {
     }
 }
 
-/// A supervised step with a weight of 0 leaves nothing unreached, a loss of the labelled faces' features alone would; the
-/// moments of what no gradient reaches stay as they are.
 #[test]
 fn parameters_without_a_gradient_are_left_alone_by_adam() {
     use marginalia_trainer::engine::adam::Update;
