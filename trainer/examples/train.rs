@@ -42,10 +42,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while !training.is_finished() {
         let report = training.run_epoch(&data, &Control::default(), &mut |_| {})?;
         println!(
-            "step {:5}: {:.4} s per step, {:.1} % of it waiting for data; memory {} MiB, peak {} MiB",
+            "step {:5}: {:.4} s per step, {:.1} % of it waiting for data; {:.1} % of the labelled faces right; memory {} MiB, \
+             peak {} MiB",
             report.steps,
             1.0 / report.steps_per_second,
             100.0 * report.waiting_share(),
+            100.0 * report.labelled_accuracy,
             memory("VmRSS:") / 1024,
             memory("VmHWM:") / 1024,
         );
