@@ -9,6 +9,7 @@ use std::sync::Arc;
 use marginalia_store::tables::embeddings::Embedding;
 use marginalia_store::tables::predictions::Prediction;
 use marginalia_store::{Feature, Timestamp};
+use marginalia_trainer::device::Backend;
 use marginalia_trainer::{Score, Scorer};
 
 use crate::error::{Error, Result};
@@ -35,9 +36,20 @@ pub struct Scored {
 }
 
 impl Teacher {
-    /// Loads a round's checkpoint.
+    /// Loads a round's checkpoint, to score on the CPU: arrivals are too few to be worth the way to a device.
     pub fn load(folder: &Path, round: u32, classes: &[String], temperature: Option<f32>) -> Result<Self> {
-        let scorer = Scorer::load(folder)?;
+        Self::load_on(Backend::Engine, folder, round, classes, temperature)
+    }
+
+    /// Loads a round's checkpoint, to score on `backend`.
+    pub fn load_on(
+        backend: Backend,
+        folder: &Path,
+        round: u32,
+        classes: &[String],
+        temperature: Option<f32>,
+    ) -> Result<Self> {
+        let scorer = Scorer::load_on(backend, folder, 0)?;
         if scorer.classes() != classes {
             return Err(Error::ForeignCheckpoint {
                 path: folder.to_owned(),

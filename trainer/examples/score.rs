@@ -1,5 +1,5 @@
 //! Measures pool scoring, decoding and weak views included; `bench/peers/torch_score.py` is the other side:
-//! `cargo run -p marginalia-trainer --example score [BACKBONE] [SIDE] [THREADS] [FOLDER]`.
+//! `cargo run -p marginalia-trainer --example score [BACKBONE] [SIDE] [THREADS] [DEVICE] [FOLDER]`.
 //!
 //! FOLDER holds image files, in folders or not; without one, synthetic faces are scored as PNG.
 
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use marginalia_datasets::{Classes, SyntheticFaces};
+use marginalia_trainer::device::Backend;
 use marginalia_trainer::{Scorer, Start, TrainerConfig, Training};
 
 /// The product's allocator.
@@ -22,12 +23,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number = |place: usize, default: usize| arguments.get(place).map_or(Ok(default), |text| text.parse());
     let backbone = arguments.first().map_or("resnet18", String::as_str).to_owned();
     let (side, threads) = (number(1, 48)?, number(2, 0)?);
+    let device = Backend::open(arguments.get(3).map_or("cpu", String::as_str))?;
     let config = TrainerConfig { backbone: backbone.clone(), image_size: side, threads, ..TrainerConfig::streaming() };
     let checkpoint = std::env::temp_dir().join(format!("marginalia-score-{}", std::process::id()));
     Training::new(config, Classes::standard(), 1, Start::Scratch)?.save(&checkpoint)?;
-    let scorer = Scorer::load_with_threads(&checkpoint, threads)?;
+    let scorer = Scorer::load_on(device, &checkpoint, threads)?;
     std::fs::remove_dir_all(&checkpoint)?;
-    let files = match arguments.get(3) {
+    let files = match arguments.get(4) {
         Some(folder) => files(Path::new(folder))?,
         None => Vec::new(),
     };

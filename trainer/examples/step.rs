@@ -1,5 +1,5 @@
 //! Measures Ada-CM's training step, by operator; `bench/peers/torch_step.py` is the other side:
-//! `cargo run -p marginalia-trainer --example step [BACKBONE] [SIDE] [THREADS] [STEPS]`.
+//! `cargo run -p marginalia-trainer --example step [BACKBONE] [SIDE] [THREADS] [STEPS] [DEVICE]`.
 
 use std::time::Instant;
 
@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number = |place: usize, default: usize| arguments.get(place).map_or(Ok(default), |text| text.parse());
     let backbone = arguments.first().map_or("resnet18", String::as_str).to_owned();
     let (side, threads, steps) = (number(1, 48)?, number(2, 0)?, number(3, 20)?);
-    let config = TrainerConfig { backbone, image_size: side, threads, ..TrainerConfig::streaming() };
+    let device = arguments.get(4).map_or("cpu", String::as_str).to_owned();
+    let config = TrainerConfig { backbone, image_size: side, device, threads, ..TrainerConfig::streaming() };
     measure_steps(&config, steps as u32)?;
     println!("peak memory: {}", peak_memory());
     Ok(())

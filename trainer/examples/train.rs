@@ -1,6 +1,6 @@
 //! Trains on synthetic faces as a round does, loader and augmentation included, and says how long the steps waited for
 //! their batches and whether memory grows:
-//! `cargo run -p marginalia-trainer --example train [BACKBONE] [SIDE] [THREADS] [EPOCHS] [STEPS]`.
+//! `cargo run -p marginalia-trainer --example train [BACKBONE] [SIDE] [THREADS] [EPOCHS] [STEPS] [DEVICE]`.
 
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = TrainerConfig {
         backbone,
         image_size: number(1, 48)?,
+        device: arguments.get(5).map_or("cpu", String::as_str).to_owned(),
         threads: number(2, 0)?,
         epochs_per_round: number(3, 10)? as u32,
         steps_per_epoch: number(4, 200)? as u32,
@@ -41,10 +42,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while !training.is_finished() {
         let report = training.run_epoch(&data, &Control::default(), &mut |_| {})?;
         println!(
-            "step {:5}: {:.4} s per step, {:.1} % of it waiting for data; memory {} MiB, peak {} MiB",
+            "step {:5}: {:.4} s per step, {:.1} % of it waiting for data; {:.1} % of the labelled faces right; memory {} MiB, \
+             peak {} MiB",
             report.steps,
             1.0 / report.steps_per_second,
             100.0 * report.waiting_share(),
+            100.0 * report.labelled_accuracy,
             memory("VmRSS:") / 1024,
             memory("VmHWM:") / 1024,
         );

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use crate::device::DeviceName;
 use crate::{Error, Result, backbones, methods};
 
 /// Where a configuration's values come from before the file's own keys are applied.
@@ -144,7 +145,9 @@ pub struct TrainerConfig {
     pub dropout: f64,
     /// Seed of every random stream.
     pub seed: u64,
-    /// Threads that compute; 0 = all cores.
+    /// What computes: `cpu`, `cuda:N` or `metal:N` (N = number of the device).
+    pub device: String,
+    /// Threads that compute on the CPU; 0 = all cores.
     pub threads: usize,
     /// Threads that decode and augment, in 1..=64.
     pub loader_threads: usize,
@@ -197,6 +200,7 @@ impl TrainerConfig {
             unlabelled_over: UnlabelledOver::Batch,
             dropout: 0.5,
             seed: 5,
+            device: "cpu".to_owned(),
             threads: 0,
             loader_threads: 1,
             prefetch: 4,
@@ -234,6 +238,7 @@ impl TrainerConfig {
     pub fn validate(&self) -> Result<()> {
         methods::known(&self.method)?;
         backbones::named(&self.backbone)?;
+        DeviceName::parse(&self.device)?;
         self.validate_sizes()?;
         self.validate_rates()?;
         let margin = &self.margin;

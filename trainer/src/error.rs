@@ -49,6 +49,9 @@ pub enum Error {
     File { path: PathBuf, problem: String },
 
     // The environment.
+    /// A device that is not there, or that this program was not built for.
+    #[error("device `{device}` cannot be used: {problem}; `device = \"cpu\"` always works")]
+    NoDevice { device: String, problem: String },
     /// Reading or writing a file failed.
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: std::io::Error },

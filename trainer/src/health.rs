@@ -2,21 +2,27 @@
 //!
 //! A finite loss does not say so: a gradient may overflow where the loss did not, and a ReLU turns NaN into 0. So after
 //! every step the parameters themselves are looked at, which costs about a hundredth of it; an Adam step over a
-//! gradient that is not finite leaves a parameter that is not.
+//! gradient that is not finite leaves a parameter that is not. On a device one sum says whether all are well; only where
+//! it says no do they come to the processor to be named.
 
 use candle_core::{Storage, Var, bail};
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::learner::LearnerState;
-use crate::network::Student;
+use crate::learner::{Learner, LearnerState};
 use crate::state_dict::StateDict;
 
 /// Numbers looked at before the first bad one ends the search; within a chunk there is no branch.
 const CHUNK: usize = 4096;
 
-/// The first parameter or running statistic of `student`, by name, that is not finite.
-pub(crate) fn not_finite_in_student(student: &Student) -> Result<Option<String>> {
+/// The first parameter or running statistic of the student, by name, that is not finite.
+pub(crate) fn not_finite_in_student(learner: &Learner) -> Result<Option<String>> {
+    let student = learner.student();
+    match learner.is_finite_on_device()? {
+        Some(true) => return Ok(not_finite(student.buffers())),
+        Some(false) => return Ok(not_finite(&student.state()?)),
+        None => {}
+    }
     let bad = student
         .parameters()
         .par_iter()

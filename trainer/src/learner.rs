@@ -3,6 +3,7 @@
 //! In: a batch and a method. Out: the loss, and moved weights. The order within a step is fixed: forward passes (which
 //! move BatchNorm's running statistics), backward, Adam, EMA, then the student's decay.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -10,12 +11,12 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Var, bail};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::TrainerConfig;
+use crate::device::Backend;
 use crate::engine::scratch::Lease;
-use crate::engine::tape::Gradients;
 use crate::engine::timing::{Operator, timed};
-use crate::engine::{adam, ema};
+use crate::engine::{adam, device, ema, tape};
 use crate::methods::{Loss, Method, StepBatch, value};
-use crate::network::{Architecture, Pass, Student};
+use crate::network::{Architecture, Gradients, Pass, Student};
 use crate::state_dict::{Array, StateDict};
 use crate::streams::Streams;
 use crate::{Error, Result};
@@ -40,11 +41,23 @@ pub struct Moments {
     pub second: StateDict,
 }
 
+/// What an optimiser step moves besides the student, where it lies.
+enum Optimiser {
+    Engine {
+        teacher: StateDict,
+        moments: Moments,
+    },
+    /// The teacher's running statistics are on the processor, as the student's.
+    Device {
+        optimiser: device::optimiser::Optimiser,
+        teacher_buffers: StateDict,
+    },
+}
+
 /// What learns.
 pub struct Learner {
     student: Student,
-    teacher: StateDict,
-    moments: Moments,
+    optimiser: Optimiser,
     /// Optimiser steps since the corpus's first round.
     steps: u64,
     settings: Settings,
@@ -88,8 +101,18 @@ impl LearnerState {
 }
 
 impl Learner {
-    /// From weights that pass [`Architecture::check`].
+    /// From weights that pass [`Architecture::check`], on the device that the configuration names.
     pub fn new(config: &TrainerConfig, architecture: Architecture, state: LearnerState) -> Result<Self> {
+        Self::on(Backend::open(&config.device)?, config, architecture, state)
+    }
+
+    /// The same on `backend`, whatever the configuration names.
+    pub fn on(
+        backend: Backend,
+        config: &TrainerConfig,
+        architecture: Architecture,
+        state: LearnerState,
+    ) -> Result<Self> {
         let settings = Settings {
             learning_rate: config.learning_rate,
             ema_decay: config.ema_decay,
@@ -98,15 +121,19 @@ impl Learner {
             decay_buffers: config.decay_buffers,
             dropout: config.dropout,
         };
-        let student = Student::new(architecture, &state.student, state.batches)?;
-        Ok(Self {
-            student,
-            teacher: state.teacher,
-            moments: state.moments,
-            steps: state.steps,
-            settings,
-            _buffers: Lease::default(),
-        })
+        let student = Student::new(architecture, backend, &state.student, state.batches)?;
+        let LearnerState { teacher, moments, steps, .. } = state;
+        let optimiser = match student.backend() {
+            Backend::Engine => Optimiser::Engine { teacher, moments },
+            Backend::Candle(device) => {
+                let states = [&moments.first, &moments.second, &teacher];
+                let optimiser = device::optimiser::Optimiser::new(student.parameters(), states, device)?;
+                let buffers = student.buffers().keys();
+                let teacher_buffers = buffers.filter_map(|name| Some((name.clone(), teacher.get(name)?.clone())));
+                Optimiser::Device { optimiser, teacher_buffers: teacher_buffers.collect() }
+            }
+        };
+        Ok(Self { student, optimiser, steps, settings, _buffers: Lease::default() })
     }
 
     /// The student.
@@ -114,9 +141,34 @@ impl Learner {
         &self.student
     }
 
-    /// The teacher's weights.
-    pub fn teacher(&self) -> &StateDict {
-        &self.teacher
+    /// The teacher's weights, brought to the processor where they are not there.
+    pub fn teacher(&self) -> Result<Cow<'_, StateDict>> {
+        match &self.optimiser {
+            Optimiser::Engine { teacher, .. } => Ok(Cow::Borrowed(teacher)),
+            Optimiser::Device { optimiser, teacher_buffers } => {
+                let mut teacher = optimiser.teacher()?;
+                teacher.extend(teacher_buffers.clone());
+                Ok(Cow::Owned(teacher))
+            }
+        }
+    }
+
+    fn moments(&self) -> Result<Moments> {
+        match &self.optimiser {
+            Optimiser::Engine { moments, .. } => Ok(moments.clone()),
+            Optimiser::Device { optimiser, .. } => {
+                let [first, second] = optimiser.moments()?;
+                Ok(Moments { first, second })
+            }
+        }
+    }
+
+    /// Whether the parameters are known to be finite without looking at each; `None` where they have to be.
+    pub(crate) fn is_finite_on_device(&self) -> Result<Option<bool>> {
+        match &self.optimiser {
+            Optimiser::Engine { .. } => Ok(None),
+            Optimiser::Device { optimiser, .. } => Ok(Some(optimiser.is_finite()?)),
+        }
     }
 
     /// Optimiser steps since the corpus's first round.
@@ -128,8 +180,8 @@ impl Learner {
     pub fn state(&self) -> Result<LearnerState> {
         Ok(LearnerState {
             student: self.student.state()?,
-            teacher: self.teacher.clone(),
-            moments: self.moments.clone(),
+            teacher: self.teacher()?.into_owned(),
+            moments: self.moments()?,
             steps: self.steps,
             batches: self.student.batches(),
         })
@@ -185,23 +237,45 @@ impl Learner {
             ema_decay: ema::decay(settings.ema_decay, settings.ema_warmup, self.steps),
             student_factor: settings.student_factor,
         };
-        for (name, parameter) in self.student.parameters() {
-            let (Some(first), Some(second), Some(teacher)) =
-                (self.moments.first.get_mut(name), self.moments.second.get_mut(name), self.teacher.get_mut(name))
-            else {
-                return Err(candle_core::Error::Msg(format!("no optimiser state for `{name}`")).into());
-            };
-            let arrays = RefCell::new([first.values.as_mut_slice(), &mut second.values, &mut teacher.values]);
-            parameter.inplace_op1(&Step { gradient: gradients.of(parameter), arrays, update: &update })?;
+        match (&mut self.optimiser, gradients) {
+            (Optimiser::Engine { teacher, moments }, Gradients::Engine(gradients)) => {
+                update_parameters(&self.student, gradients, teacher, moments, &update)?;
+            }
+            (Optimiser::Device { optimiser, .. }, Gradients::Device(gradients)) => {
+                optimiser.update(gradients, &update)?;
+            }
+            _ => return Err(candle_core::Error::Msg("gradients and parameters lie apart".to_owned()).into()),
         }
         let factor = if settings.decay_buffers { settings.student_factor } else { 1.0 };
+        let (Optimiser::Engine { teacher, .. } | Optimiser::Device { teacher_buffers: teacher, .. }) =
+            &mut self.optimiser;
         for (name, buffer) in self.student.buffers_mut() {
-            if let Some(teacher) = self.teacher.get_mut(name) {
+            if let Some(teacher) = teacher.get_mut(name) {
                 ema::update(&mut buffer.values, &mut teacher.values, update.ema_decay, factor);
             }
         }
         Ok(())
     }
+}
+
+/// Adam, EMA and decay of every parameter, in place.
+fn update_parameters(
+    student: &Student,
+    gradients: &tape::Gradients,
+    teacher: &mut StateDict,
+    moments: &mut Moments,
+    update: &adam::Update,
+) -> Result<()> {
+    for (name, parameter) in student.parameters() {
+        let (Some(first), Some(second), Some(teacher)) =
+            (moments.first.get_mut(name), moments.second.get_mut(name), teacher.get_mut(name))
+        else {
+            return Err(candle_core::Error::Msg(format!("no optimiser state for `{name}`")).into());
+        };
+        let arrays = RefCell::new([first.values.as_mut_slice(), &mut second.values, &mut teacher.values]);
+        parameter.inplace_op1(&Step { gradient: gradients.of(parameter), arrays, update })?;
+    }
+    Ok(())
 }
 
 /// The update of one parameter, in place in candle's storage.
@@ -237,10 +311,10 @@ impl InplaceOp1 for Step<'_> {
 }
 
 /// Norms of all gradients by parameter name; 0 for a parameter that none reached. For checks and diagnostics.
-pub fn gradient_norms(student: &Student, gradients: &Gradients) -> BTreeMap<String, f64> {
-    let norm = |parameter: &Var| {
-        let values = gradients.of(parameter).unwrap_or_default();
-        values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+pub fn gradient_norms(student: &Student, gradients: &Gradients) -> Result<BTreeMap<String, f64>> {
+    let norm = |parameter: &Var| -> Result<f64> {
+        let values = gradients.of(parameter)?.unwrap_or_default();
+        Ok(values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt())
     };
-    student.parameters().iter().map(|(name, parameter)| (name.clone(), norm(parameter))).collect()
+    student.parameters().iter().map(|(name, parameter)| Ok((name.clone(), norm(parameter)?))).collect()
 }

@@ -7,6 +7,7 @@
 //! round can be run again, and a killed one resumed, with the same numbers.
 
 pub mod config;
+pub mod device;
 pub mod error;
 pub mod shortage;
 pub mod streams;

@@ -3,20 +3,19 @@
 //! In: views of one step, (N, channels, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All views go
 //! through in one batch, and BatchNorm treats each as a batch of its own ([`crate::engine::batch_norm`]).
 
+mod body;
+
 use std::collections::BTreeMap;
 
-use candle_core::{Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 
-use crate::backbones::{self, Backbone, ConvolutionLayer, Layers, Role, TensorSpec};
+pub use self::body::Gradients;
+use self::body::{BodyPass, parameter};
+use crate::backbones::{self, Backbone, Role, TensorSpec};
 use crate::config::TrainerConfig;
-use crate::engine::average_pool::global_average_pool;
-use crate::engine::batch_norm::{Layer, Statistics, batch_norm};
-use crate::engine::maps::Activations;
-use crate::engine::max_pool::max_pool;
-use crate::engine::scratch::Scratch;
-use crate::engine::storage::with_numbers;
-use crate::engine::tape::{Gradients, Node, Tape};
-use crate::engine::{convolution::convolution, dropout::dropout, linear::linear, normalise::normalise};
+use crate::device::Backend;
+use crate::engine::batch_norm::Statistics;
+use crate::engine::{dropout::dropout, linear::linear, normalise::normalise};
 use crate::state_dict::{Array, StateDict};
 use crate::streams::{Purpose, Stream, Streams};
 use crate::{Error, Result};
@@ -114,9 +113,11 @@ pub struct Outputs {
     pub logits: Tensor,
 }
 
-/// Parameters that take gradients, and BatchNorm's running statistics.
+/// Parameters that take gradients, where they are computed with, and BatchNorm's running statistics, on the processor:
+/// what a pass saw comes there in any case, so that one piece of code moves them.
 pub struct Student {
     architecture: Architecture,
+    backend: Backend,
     parameters: BTreeMap<String, Var>,
     buffers: StateDict,
     /// Batches BatchNorm has seen, over all rounds (torchvision's `num_batches_tracked`).
@@ -125,31 +126,29 @@ pub struct Student {
     passes: Vec<BodyPass>,
 }
 
-/// One pass through the body. candle's graph begins at its features, a variable there; the body's own tape ends at them.
-struct BodyPass {
-    tape: Tape,
-    features: Node,
-    variable: Var,
-}
-
 impl Student {
     /// A student with these weights; they must pass [`Architecture::check`].
-    pub fn new(architecture: Architecture, state: &StateDict, batches: u64) -> Result<Self> {
+    pub fn new(architecture: Architecture, backend: Backend, state: &StateDict, batches: u64) -> Result<Self> {
         let (mut parameters, mut buffers) = (BTreeMap::new(), StateDict::new());
         for spec in architecture.tensors() {
             let Some(array) = state.get(&spec.name) else { continue };
             if spec.role.is_trained() {
-                parameters.insert(spec.name, Var::from_tensor(&array.tensor()?)?);
+                parameters.insert(spec.name, Var::from_tensor(&array.tensor()?.to_device(backend.device())?)?);
             } else {
                 buffers.insert(spec.name, array.clone());
             }
         }
-        Ok(Self { architecture, parameters, buffers, batches, passes: Vec::new() })
+        Ok(Self { architecture, backend, parameters, buffers, batches, passes: Vec::new() })
     }
 
     /// The network's shape.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// What computes it.
+    pub fn backend(&self) -> &Backend {
+        &self.backend
     }
 
     /// Trained parameters by name.
@@ -183,24 +182,21 @@ impl Student {
 
     /// One pass in train mode over `views`; running statistics move once per view, in order.
     fn forward(&mut self, views: &[&Tensor], rate: f64, stream: &mut Stream) -> Result<Vec<Outputs>> {
-        let groups = views.iter().map(|view| view.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
-        let images = Node::constant(Activations::from_views(views)?);
-        let mut layers =
-            TrainLayers { parameters: &self.parameters, groups: &groups, tape: Tape::default(), seen: Vec::new() };
-        let body = self.architecture.backbone.features(&mut layers, &images)?;
-        let TrainLayers { tape, seen, .. } = layers;
-        let variable = Var::from_tensor(&body.value().rows()?)?;
-        let features = normalise(&dropout(&variable, rate, stream)?)?;
-        self.passes.push(BodyPass { tape, features: body, variable });
+        let (pass, seen) = BodyPass::run(self.architecture.backbone, &self.parameters, views, &self.backend)?;
+        let features = normalise(&dropout(pass.variable(), rate, stream)?)?;
+        self.passes.push(pass);
         let scaled = (&features * self.architecture.feature_scale)?;
         let logits = linear(&scaled, self.parameter("fc.weight")?, self.parameter("fc.bias")?)?;
+        // Methods find them on the processor; their gradient goes back to where they came from.
+        let (features, logits) = (features.to_device(&Device::Cpu)?, logits.to_device(&Device::Cpu)?);
         for (name, statistics) in seen {
             self.move_running(&name, &statistics);
         }
         self.batches += views.len() as u64;
         let mut start = 0;
-        let mut outputs = Vec::with_capacity(groups.len());
-        for count in groups {
+        let mut outputs = Vec::with_capacity(views.len());
+        for view in views {
+            let count = view.dim(0)?;
             let (features, logits) = (features.narrow(0, start, count)?, logits.narrow(0, start, count)?);
             outputs.push(Outputs { features, logits });
             start += count;
@@ -217,15 +213,11 @@ impl Student {
     /// the last call, then each pass's own.
     pub(crate) fn gradients(&mut self, loss: &Tensor) -> Result<Gradients> {
         let store = loss.backward()?;
-        let mut gradients = Gradients::default();
-        for BodyPass { tape, features, variable } in self.passes.drain(..) {
-            let Some(dy) = store.get(&variable) else { continue };
-            let dy = with_numbers(dy, |dy| Ok(Scratch::of(dy)))?;
-            gradients.add_parameters(tape.backward(features, dy)?);
-        }
+        let mut gradients = Gradients::none(&self.backend);
+        self.passes.drain(..).try_for_each(|pass| pass.backward(&store, &mut gradients))?;
         for parameter in self.parameters.values() {
             if let Some(gradient) = store.get(parameter) {
-                gradients.add_of(parameter, with_numbers(gradient, |gradient| Ok(Scratch::of(gradient)))?);
+                gradients.add_of(parameter, gradient)?;
             }
         }
         Ok(gradients)
@@ -242,46 +234,6 @@ impl Student {
             statistics.move_running(&mut mean.values, &mut variance.values);
         }
         self.buffers.insert(mean_name, mean);
-    }
-}
-
-fn parameter<'a>(parameters: &'a BTreeMap<String, Var>, name: &str) -> candle_core::Result<&'a Tensor> {
-    match parameters.get(name) {
-        Some(parameter) => Ok(parameter.as_tensor()),
-        None => candle_core::bail!("the network has no parameter `{name}`"),
-    }
-}
-
-/// Layers that keep gradients, with BatchNorm by groups.
-struct TrainLayers<'a> {
-    parameters: &'a BTreeMap<String, Var>,
-    groups: &'a [usize],
-    tape: Tape,
-    /// What each BatchNorm saw; applied after the pass, when nothing borrows the student.
-    seen: Vec<(String, Statistics)>,
-}
-
-impl Layers for TrainLayers<'_> {
-    fn convolution_batch_norm(&mut self, x: &Node, layer: &ConvolutionLayer) -> candle_core::Result<Node> {
-        let weight = parameter(self.parameters, &format!("{}.weight", layer.convolution))?;
-        let y = convolution(&mut self.tape, x, weight, layer.shape.stride, layer.shape.padding)?;
-        let normalised = Layer {
-            weight: parameter(self.parameters, &format!("{}.weight", layer.batch_norm))?,
-            bias: parameter(self.parameters, &format!("{}.bias", layer.batch_norm))?,
-            shortcut: layer.shortcut,
-            relu: layer.relu,
-        };
-        let (y, statistics) = batch_norm(&mut self.tape, &y, &normalised, self.groups)?;
-        self.seen.push((layer.batch_norm.to_owned(), statistics));
-        Ok(y)
-    }
-
-    fn max_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
-        max_pool(&mut self.tape, x)
-    }
-
-    fn average_pool(&mut self, x: &Node) -> candle_core::Result<Node> {
-        global_average_pool(&mut self.tape, x)
     }
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::{logits_of, scaled_softmax};
 use crate::checkpoint::{Teacher, load_teacher};
+use crate::device::Backend;
 use crate::inference::Inference;
 use crate::learner::thread_pool;
 use crate::loader::{decode_face, plain_planes, weak_planes};
@@ -62,9 +63,14 @@ impl Scorer {
 
     /// As [`load`](Self::load), on `threads` threads (0 = all cores).
     pub fn load_with_threads(directory: &Path, threads: usize) -> Result<Self> {
+        Self::load_on(Backend::Engine, directory, threads)
+    }
+
+    /// As [`load`](Self::load), the network on `backend`; `threads` then decode and make views.
+    pub fn load_on(backend: Backend, directory: &Path, threads: usize) -> Result<Self> {
         let mut teacher = load_teacher(directory)?;
         let weights: StateDict = std::mem::take(&mut teacher.weights);
-        let inference = Inference::new(teacher.architecture, &weights)?;
+        let inference = Inference::new(teacher.architecture, backend, &weights)?;
         Ok(Self { teacher, inference, pool: thread_pool(threads, "scorer")? })
     }
 

@@ -318,7 +318,7 @@ impl Training {
                     Err(Error::Diverged { loss, .. }) => return Err(stop(format!("the loss became {loss}"))),
                     other => other?,
                 };
-                if let Some(name) = pool.install(|| not_finite_in_student(learner.student()))? {
+                if let Some(name) = pool.install(|| not_finite_in_student(learner))? {
                     return Err(stop(format!("the gradient left `{name}` without finite numbers")));
                 }
                 let seconds = started.elapsed().as_secs_f64();
@@ -334,7 +334,8 @@ impl Training {
     }
 
     fn measure(&self, data: &RoundData, control: &Control) -> Result<Measured> {
-        let inference = Inference::new(*self.learner.student().architecture(), self.learner.teacher())?;
+        let (student, teacher) = (self.learner.student(), self.learner.teacher()?);
+        let inference = Inference::new(*student.architecture(), student.backend().clone(), &teacher)?;
         let evaluation = Evaluation {
             inference: &inference,
             pool: &self.pool,

@@ -117,6 +117,7 @@ fn would_fail_again(error: &Error) -> bool {
             Trainer::Setting { .. }
                 | Trainer::UnknownMethod { .. }
                 | Trainer::UnknownBackbone { .. }
+                | Trainer::NoDevice { .. }
                 | Trainer::Incompatible { .. }
                 | Trainer::NoFaces { .. }
                 | Trainer::ClassOutOfRange { .. }

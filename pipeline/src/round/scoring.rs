@@ -6,6 +6,7 @@
 
 use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::{Session, SqlLimits, TableId, id_ranges};
+use marginalia_trainer::device::Backend;
 use serde::Deserialize;
 
 use super::queue::{Audited, audit_size, mix};
@@ -37,7 +38,8 @@ impl Run<'_> {
     pub(super) async fn score(&self, prepared: &Prepared, trained: &Trained) -> Result<Option<Counts>> {
         let temperature = trained.temperature;
         let classes = self.context.corpus.classes();
-        let teacher = Teacher::load(&self.writer.folder(), self.round(), classes, temperature)?;
+        let backend = Backend::open(&self.planned.train.device)?;
+        let teacher = Teacher::load_on(backend, &self.writer.folder(), self.round(), classes, temperature)?;
         let session = self.session().await?;
         let total = match self.planned.round.max_scored {
             0 => prepared.pool,

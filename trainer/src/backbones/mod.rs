@@ -5,6 +5,7 @@ mod resnet;
 use candle_core::Result;
 
 use crate::Error;
+use crate::engine::device::tape::Node as DeviceNode;
 use crate::engine::tape::Node;
 
 /// A tensor that a backbone or head owns.
@@ -45,26 +46,30 @@ impl Role {
     }
 }
 
-/// The operations that a backbone is written in. Training and inference implement them differently: one keeps
-/// gradients and batch statistics, the other has BatchNorm folded into the convolutions.
+/// The operations that a backbone is written in, over the `Maps` of the engine or of a device. Training and inference
+/// implement them differently: one keeps gradients and batch statistics, the other has BatchNorm folded into the
+/// convolutions.
 pub trait Layers {
+    /// A batch of maps on its way through the network.
+    type Maps: Clone;
+
     /// Convolution and BatchNorm, and what follows them.
-    fn convolution_batch_norm(&mut self, x: &Node, layer: &ConvolutionLayer) -> Result<Node>;
+    fn convolution_batch_norm(&mut self, x: &Self::Maps, layer: &ConvolutionLayer<Self::Maps>) -> Result<Self::Maps>;
     /// Max-pool 3×3, stride 2.
-    fn max_pool(&mut self, x: &Node) -> Result<Node>;
+    fn max_pool(&mut self, x: &Self::Maps) -> Result<Self::Maps>;
     /// From maps to one row per image.
-    fn average_pool(&mut self, x: &Node) -> Result<Node>;
+    fn average_pool(&mut self, x: &Self::Maps) -> Result<Self::Maps>;
 }
 
 /// A convolution, the BatchNorm behind it, and what is done to their result.
-pub struct ConvolutionLayer<'a> {
+pub struct ConvolutionLayer<'a, Maps> {
     /// Name without `.weight`.
     pub convolution: &'a str,
     /// Name without `.weight`.
     pub batch_norm: &'a str,
     pub shape: ConvolutionShape,
     /// Added to the result.
-    pub shortcut: Option<&'a Node>,
+    pub shortcut: Option<&'a Maps>,
     /// Whether negative values are then cut.
     pub relu: bool,
 }
@@ -84,8 +89,11 @@ pub trait Backbone: Send + Sync {
     fn feature_size(&self, width: f64) -> usize;
     /// Every tensor at this width over so many input channels, in torchvision's order, without the head.
     fn tensors(&self, width: f64, input_channels: usize) -> Vec<TensorSpec>;
-    /// Images (N, H, W, input channels) → features (N, 1, 1, `feature_size`).
-    fn features(&self, layers: &mut dyn Layers, images: &Node) -> Result<Node>;
+    /// Images (N, H, W, input channels) → features (N, 1, 1, `feature_size`), by the engine.
+    fn features(&self, layers: &mut dyn Layers<Maps = Node>, images: &Node) -> Result<Node>;
+    /// Images (N, input channels, H, W) → features (N, `feature_size`), on a device: the same network.
+    fn features_on_device(&self, layers: &mut dyn Layers<Maps = DeviceNode>, images: &DeviceNode)
+    -> Result<DeviceNode>;
 }
 
 macro_rules! registry {

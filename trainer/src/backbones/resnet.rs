@@ -3,6 +3,7 @@
 use candle_core::Result;
 
 use super::{Backbone, ConvolutionLayer, ConvolutionShape, Layers, Role, TensorSpec};
+use crate::engine::device::tape::Node as DeviceNode;
 use crate::engine::tape::Node;
 
 /// A ResNet by its numbers of blocks per stage and channels of the first stage (doubled in every further one).
@@ -19,6 +20,19 @@ impl ResNet {
     fn stage_channels(&self, width: f64, stage: usize) -> usize {
         let first = ((self.channels as f64 * width / 4.0).round() as usize * 4).max(4);
         first << stage
+    }
+
+    /// The network over either kind of maps.
+    fn body<Maps: Clone>(&self, layers: &mut dyn Layers<Maps = Maps>, images: &Maps) -> Result<Maps> {
+        let stem =
+            ConvolutionLayer { convolution: "conv1", batch_norm: "bn1", shape: STEM, shortcut: None, relu: true };
+        let mut x = layers.convolution_batch_norm(images, &stem)?;
+        x = layers.max_pool(&x)?;
+        // Width plays no part in names and strides; any value lists the same blocks.
+        for (name, stride, _, _) in self.all_blocks(1.0) {
+            x = basic_block(layers, &name, stride, x)?;
+        }
+        layers.average_pool(&x)
     }
 
     /// (name, stride, input channels, output channels) of every block at a width.
@@ -58,22 +72,22 @@ impl Backbone for ResNet {
         tensors
     }
 
-    fn features(&self, layers: &mut dyn Layers, images: &Node) -> Result<Node> {
-        let stem =
-            ConvolutionLayer { convolution: "conv1", batch_norm: "bn1", shape: STEM, shortcut: None, relu: true };
-        let mut x = layers.convolution_batch_norm(images, &stem)?;
-        x = layers.max_pool(&x)?;
-        // Width plays no part in names and strides; any value lists the same blocks.
-        for (name, stride, _, _) in self.all_blocks(1.0) {
-            x = basic_block(layers, &name, stride, x)?;
-        }
-        layers.average_pool(&x)
+    fn features(&self, layers: &mut dyn Layers<Maps = Node>, images: &Node) -> Result<Node> {
+        self.body(layers, images)
+    }
+
+    fn features_on_device(
+        &self,
+        layers: &mut dyn Layers<Maps = DeviceNode>,
+        images: &DeviceNode,
+    ) -> Result<DeviceNode> {
+        self.body(layers, images)
     }
 }
 
 /// Two 3×3 convolutions around a shortcut, which is a 1×1 convolution where the block halves the maps.
-fn basic_block(layers: &mut dyn Layers, name: &str, stride: usize, x: Node) -> Result<Node> {
-    let mut layer = |part: [&str; 2], x: &Node, [stride, padding]: [usize; 2], shortcut: Option<&Node>, relu: bool| {
+fn basic_block<Maps: Clone>(layers: &mut dyn Layers<Maps = Maps>, name: &str, stride: usize, x: Maps) -> Result<Maps> {
+    let mut layer = |part: [&str; 2], x: &Maps, [stride, padding]: [usize; 2], shortcut: Option<&Maps>, relu: bool| {
         let [convolution, batch_norm] = part.map(|part| format!("{name}.{part}"));
         let shape = ConvolutionShape { stride, padding };
         let layer = ConvolutionLayer { convolution: &convolution, batch_norm: &batch_norm, shape, shortcut, relu };

@@ -5,9 +5,9 @@ use rayon::prelude::*;
 use super::simd::vectorise;
 
 /// Adam's β₁, β₂ and ε (PyTorch's defaults).
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
-const EPSILON: f32 = 1e-8;
+pub(crate) const BETA1: f64 = 0.9;
+pub(crate) const BETA2: f64 = 0.999;
+pub(crate) const EPSILON: f32 = 1e-8;
 
 /// Values a thread takes at a time.
 const CHUNK: usize = 16 * 1024;

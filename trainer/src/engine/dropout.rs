@@ -12,5 +12,5 @@ pub fn dropout(x: &Tensor, rate: f64, stream: &mut Stream) -> Result<Tensor> {
     }
     let kept = (1.0 / (1.0 - rate)) as f32;
     let mask = (0..x.elem_count()).map(|_| if stream.unit() < rate { 0.0 } else { kept }).collect();
-    x.mul(&tensor(mask, x.shape())?)
+    x.mul(&tensor(mask, x.shape())?.to_device(x.device())?)
 }

@@ -11,6 +11,7 @@ pub mod average_pool;
 pub mod batch_norm;
 pub mod convolution;
 pub mod cross_entropy;
+pub mod device;
 pub mod dropout;
 pub mod ema;
 pub mod info_nce;

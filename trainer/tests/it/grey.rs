@@ -55,7 +55,7 @@ fn weights_for_colour_are_summed_into_a_grey_network_and_the_log_says_so() {
         .values
         .chunks(3 * 49)
         .flat_map(|kernel| (0..49).map(|at| kernel[at] + kernel[49 + at] + kernel[98 + at]));
-    assert_eq!(training.learner().teacher()["conv1.weight"].values, sums.collect::<Vec<f32>>());
+    assert_eq!(training.learner().teacher().unwrap()["conv1.weight"].values, sums.collect::<Vec<f32>>());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod calibration;
 mod charts;
 mod config;
+mod device;
 mod engine;
 mod failure;
 mod grey;

@@ -201,7 +201,7 @@ fn teachers_hold_torchvisions_keys_and_start_another_training() {
     assert_eq!(file.metadata["classes"], r#"["neutral","happiness","sadness"]"#);
 
     let next = Training::new(config(), classes(), 1, Start::Weights(path.clone())).unwrap();
-    assert_eq!(next.learner().teacher(), training.learner().teacher());
+    assert_eq!(next.learner().teacher().unwrap(), training.learner().teacher().unwrap());
     assert_eq!(next.learner().steps(), 0);
     let narrow = Training::new(TrainerConfig { width: 1.0, ..config() }, classes(), 1, Start::Weights(path));
     assert!(matches!(narrow.err(), Some(Error::File { .. })));
