@@ -92,13 +92,13 @@ pub enum Error {
         /// Which there are.
         known: String,
     },
-    /// A round whose versions were cleaned up.
-    #[error("the tables as round {round} saw them are gone (only the last {kept} rounds are kept); {known}")]
+    /// A round whose versions were cleaned up, or hold a face that was forgotten.
+    #[error("the tables as round {round} saw them are gone ({why}); {known}")]
     RoundNotKept {
         /// As given.
         round: u32,
-        /// The setting.
-        kept: usize,
+        /// What became of them.
+        why: String,
         /// Which are still there.
         known: String,
     },

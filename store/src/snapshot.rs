@@ -17,6 +17,7 @@ use crate::corpus::{Audit, Corpus};
 use crate::error::{Error, Result};
 use crate::pins;
 use crate::table::{Table, TableId, column};
+use crate::tables::erasures::Erasure;
 use crate::tables::rounds::Round;
 
 /// Version of every table.
@@ -90,7 +91,13 @@ impl Corpus {
             [] => "none is kept now".to_owned(),
             rounds => format!("kept: {}", list(rounds)),
         };
-        Ok(Error::RoundNotKept { round, kept: self.options().keep_rounds, known })
+        let erasures = self.snapshot().await?.rows::<Erasure>(None).await?;
+        let erasure = erasures.iter().rfind(|erasure| erasure.rounds.iter().flatten().any(|seen| *seen == round));
+        let why = match erasure {
+            Some(erasure) => format!("a face that it saw was forgotten on {} UTC", erasure.erased_at),
+            None => format!("only the last {} rounds are kept", self.options().keep_rounds),
+        };
+        Ok(Error::RoundNotKept { round, why, known })
     }
 
     /// The tables at these versions, as a round's plan noted and pinned them.

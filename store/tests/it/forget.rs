@@ -79,6 +79,7 @@ async fn nothing_of_a_forgotten_face_is_left_and_all_else_is() {
     assert_eq!((erasures.len(), erasures[0].faces, erasures[0].rounds.clone()), (1, 3, Some(vec![1])));
     let lost = corpus.snapshot_at_round(1).await.err().unwrap();
     assert!(matches!(lost, Error::RoundNotKept { .. }), "{lost}");
+    assert!(lost.to_string().contains("a face that it saw was forgotten on "), "{lost}");
     // The same bytes are refused, here and by a process that opened the corpus before.
     let again = corpus.writer().append(vec![face(&gone[0]), face(b"new")]).await.unwrap();
     assert_eq!(again.written, [false, true]);
