@@ -23,6 +23,10 @@ export function logIn(token: string): Promise<Caller> {
   return ask("POST", "/api/session", { body: { token } });
 }
 
+export function logOut(): Promise<void> {
+  return ask("DELETE", "/api/session");
+}
+
 export function takeFromQueue(annotator: string, limit: number): Promise<Served> {
   return ask("GET", `/api/queue?${new URLSearchParams({ annotator, limit: String(limit) })}`);
 }
