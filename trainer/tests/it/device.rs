@@ -39,9 +39,12 @@ fn random(name: &str, shape: &[usize]) -> Tensor {
     generated(name, 11, shape, 1.0).tensor().unwrap()
 }
 
+/// An operator of the device: from maps and parameters to its result.
+type OnDevice<'a> = &'a dyn Fn(&mut Tape, &[Node], &[Tensor]) -> Node;
+
 /// Result and gradients of an operator on the device, for dy = the numbers called `dy`. Maps (N, C, H, W) come first among
 /// the inputs; results and gradients are given in the engine's order.
-fn on_device(f: &dyn Fn(&mut Tape, &[Node], &[Tensor]) -> Node, maps: &[Tensor], parameters: &[Tensor]) -> Applied {
+fn on_device(f: OnDevice, maps: &[Tensor], parameters: &[Tensor]) -> Applied {
     let mut tape = Tape::default();
     let there = |tensor: &Tensor| tensor.to_device(&device()).unwrap();
     let nodes: Vec<Node> = maps.iter().map(|tensor| tape.variable(there(tensor))).collect();
