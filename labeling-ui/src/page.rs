@@ -23,7 +23,7 @@ const HASHED: &str = "assets/";
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; connect-src 'self'; \
      worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
-     require-trusted-types-for 'script'; trusted-types svelte-trusted-html",
+     require-trusted-types-for 'script'; trusted-types svelte-trusted-html marginalia",
 );
 
 /// Whether a path is one of the page's, and not the API's.

@@ -1,4 +1,4 @@
-// What a check needs: the real server on a corpus of its own, the built page under its content security policy, a browser.
+// What a check needs: the real server on a corpus of its own, with the page that is part of it, and a browser.
 
 import { spawn, execFileSync, type ChildProcess } from "node:child_process";
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
@@ -6,7 +6,6 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
-import { preview, type PreviewServer } from "vite";
 
 const FLAGS = [
   "--no-sandbox",
@@ -31,8 +30,6 @@ export class World {
   private constructor(
     readonly corpus: string,
     private readonly port: number,
-    private readonly page: PreviewServer,
-    private readonly pagePort: number,
     readonly browser: Browser,
     private readonly command: "serve" | "run",
   ) {}
@@ -41,22 +38,17 @@ export class World {
   static async make(command: "serve" | "run" = "serve"): Promise<World> {
     const corpus = mkdtempSync(join(tmpdir(), "marginalia-e2e-"));
     cpSync(process.env["MARGINALIA_E2E_CORPUS"] ?? "", corpus, { recursive: true });
-    const [port, pagePort] = [await freePort(), await freePort()];
-    process.env["MARGINALIA_API"] = `http://127.0.0.1:${port}`;
-    const page = await preview({
-      preview: { port: pagePort, host: "127.0.0.1", strictPort: true },
-      logLevel: "error",
-    });
+    const port = await freePort();
     const executablePath =
       process.env["CHROMIUM"] ?? execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim();
     const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
-    const world = new World(corpus, port, page, pagePort, browser, command);
+    const world = new World(corpus, port, browser, command);
     await world.start();
     return world;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.pagePort}/`;
+    return `http://127.0.0.1:${this.port}/`;
   }
 
   /** Starts the server, and waits until it answers. */
@@ -117,7 +109,6 @@ export class World {
 
   async end(): Promise<void> {
     await this.browser.close();
-    await this.page.close();
     await this.kill();
     rmSync(this.corpus, { recursive: true, force: true });
   }
