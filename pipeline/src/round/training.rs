@@ -83,8 +83,11 @@ pub fn on_training_thread<T: Send + 'static>(
         let _ = done.send(outcome);
     });
     async move {
-        started.map_err(Error::io("the training thread"))?;
-        outcome.await.map_err(|_| Error::TrainingPanicked)
+        let thread = started.map_err(Error::io("the training thread"))?;
+        let outcome = outcome.await;
+        // Waited for, and never let go of while it ends: glibc would then look at a stack that is gone (BZ 19951).
+        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        outcome.map_err(|_| Error::TrainingPanicked)
     }
 }
 

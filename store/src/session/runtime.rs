@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -148,9 +149,12 @@ impl Threads {
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        let Some(runtime) = self.runtime.take().map(ManuallyDrop::new) else { return };
+        // A thread of its own waits for the others. `shutdown_background` would detach threads that are just ending, and so
+        // would dropping this thread's handle: where a stack is given back to the system at once, glibc then looks at one that
+        // is gone (BZ 19951), and the program dies of it after its work is done.
+        let ending = std::thread::Builder::new().name("sql-end".to_owned());
+        std::mem::forget(ending.spawn(move || drop(ManuallyDrop::into_inner(runtime))));
     }
 }
 
