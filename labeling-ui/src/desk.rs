@@ -1,9 +1,12 @@
 //! The desk: hands the queue out to people, each face to one of them at a time.
 //!
-//! In: who asks, and for how many. Out: the top of the view `queue` as it stands now, in its order, without what others have
-//! in their hands and without what the one who asks has judged before; or why there is nothing. There is one desk for a
-//! corpus, in the process that holds its queue lock.
+//! In: who asks, and for how many. Out: the top of the view `queue`, in its order, without what others have in their hands and
+//! without what the one who asks has judged before; or why there is nothing. To read the top anew takes longer than anybody
+//! should wait between two faces, and every label and every face that comes in changes the tables: so faces are handed out
+//! from the top as it was read in the last seconds, while it is read anew behind the back of whoever asks. There is one desk
+//! for a corpus, in the process that holds its queue lock.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,13 +25,22 @@ const DEPTH: usize = 256;
 /// the last one.
 const RECOUNT_AFTER: Duration = Duration::from_secs(10);
 
+/// How old the top may be that faces are handed out from. What was judged here since is left out whatever its age.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+/// How often it is read anew while people ask.
+const READ_EVERY: Duration = Duration::from_millis(500);
+
 /// Hands the queue out; cheap to clone.
 #[derive(Clone)]
 pub struct Desk {
     reading: Reading,
     term: Duration,
     leases: Arc<Mutex<Leases>>,
-    top: Arc<tokio::sync::Mutex<Option<Top>>>,
+    top: Arc<Mutex<Option<Top>>>,
+    /// Held by whoever reads the top.
+    reading_top: Arc<tokio::sync::Mutex<()>>,
+    /// Faces that came back so far: what was read before the last of them is not kept.
+    came_back: Arc<AtomicU64>,
 }
 
 /// The top of the queue at one state of the tables.
@@ -41,6 +53,7 @@ struct Top {
     is_whole: bool,
     waiting: u64,
     counted: Instant,
+    read: Instant,
 }
 
 /// What somebody who asked for faces gets.
@@ -115,17 +128,23 @@ struct Count {
 impl Desk {
     /// A desk that hands faces out for `term`.
     pub fn new(reading: &Reading, term: Duration) -> Self {
-        Self { reading: reading.clone(), term, leases: Arc::default(), top: Arc::default() }
+        let (leases, top, reading_top, came_back) = Default::default();
+        Self { reading: reading.clone(), term, leases, top, reading_top, came_back }
     }
 
     /// The first `limit` faces for `annotator`, theirs until the term is over.
     pub async fn take(&self, annotator: &str, limit: usize) -> Result<Served> {
+        if let Some(top) = self.known().filter(|top| top.read.elapsed() < GOOD_FOR) {
+            let (taken, now) = self.take_from(&top, annotator, limit);
+            if taken.tasks.len() == limit {
+                self.read_anew(&top);
+                return self.served(&top, taken, now).await;
+            }
+        }
         let mut depth = DEPTH.max(limit);
         loop {
             let top = self.top(depth).await?;
-            let labels = top.versions.get(&TableId::Labels).copied().unwrap_or_default();
-            let now = Instant::now();
-            let taken = self.leases().take(annotator, &top.places, labels, limit, now, self.term);
+            let (taken, now) = self.take_from(&top, annotator, limit);
             if taken.tasks.len() == limit {
                 return self.served(&top, taken, now).await;
             }
@@ -170,6 +189,39 @@ impl Desk {
         self.term
     }
 
+    /// Forgets what was read: a face has come back, and whoever took its label back wants to see it.
+    pub fn taken_back(&self) {
+        self.came_back.fetch_add(1, Ordering::SeqCst);
+        *self.stored() = None;
+    }
+
+    fn take_from(&self, top: &Top, annotator: &str, limit: usize) -> (Taken, Instant) {
+        let labels = top.versions.get(&TableId::Labels).copied().unwrap_or_default();
+        let now = Instant::now();
+        (self.leases().take(annotator, &top.places, labels, limit, now, self.term), now)
+    }
+
+    /// Reads the top for whoever asks next, unless that was done just now or is under way.
+    fn read_anew(&self, top: &Top) {
+        if top.read.elapsed() < READ_EVERY || self.reading_top.try_lock().is_err() {
+            return;
+        }
+        let desk = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = desk.top(DEPTH).await {
+                tracing::warn!("the queue cannot be read: {error}");
+            }
+        });
+    }
+
+    fn known(&self) -> Option<Top> {
+        self.stored().clone()
+    }
+
+    fn stored(&self) -> MutexGuard<'_, Option<Top>> {
+        self.top.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn leases(&self) -> MutexGuard<'_, Leases> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,21 +229,32 @@ impl Desk {
     /// The first places, at least `depth` of them where there are so many; read once per state of the tables, however many
     /// ask.
     async fn top(&self, depth: usize) -> Result<Top> {
-        let mut top = self.top.lock().await;
+        let _reading = self.reading_top.lock().await;
+        let (read, came_back) = (Instant::now(), self.came_back.load(Ordering::SeqCst));
         let session = self.reading.newest().await?;
         let versions = session.snapshot().versions();
+        let before = self.known();
         let is_enough = |top: &&Top| top.versions == versions && (top.places.len() >= depth || top.is_whole);
-        if let Some(top) = top.as_ref().filter(is_enough) {
-            return Ok(top.clone());
-        }
-        let places = places(&session, depth).await?;
-        let (is_whole, known) = (places.len() < depth, places.len() as u64);
-        let (waiting, counted) = match top.as_ref() {
-            _ if is_whole => (known, Instant::now()),
-            Some(before) if before.counted.elapsed() < RECOUNT_AFTER => (before.waiting.max(known), before.counted),
-            _ => (waiting(&session).await?, Instant::now()),
+        let top = match before.as_ref().filter(is_enough) {
+            Some(top) => Top { read, ..top.clone() },
+            None => {
+                let places = places(&session, depth).await?;
+                let (is_whole, known) = (places.len() < depth, places.len() as u64);
+                let (waiting, counted) = match &before {
+                    _ if is_whole => (known, Instant::now()),
+                    Some(before) if before.counted.elapsed() < RECOUNT_AFTER => {
+                        (before.waiting.max(known), before.counted)
+                    }
+                    _ => (waiting(&session).await?, Instant::now()),
+                };
+                Top { session, versions, places: places.into(), is_whole, waiting, counted, read }
+            }
         };
-        Ok(top.insert(Top { session, versions, places: places.into(), is_whole, waiting, counted }).clone())
+        let mut stored = self.stored();
+        if self.came_back.load(Ordering::SeqCst) == came_back {
+            *stored = Some(top.clone());
+        }
+        Ok(top)
     }
 
     async fn served(&self, top: &Top, taken: Taken, now: Instant) -> Result<Served> {

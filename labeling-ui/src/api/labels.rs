@@ -113,6 +113,7 @@ pub(super) async fn retract(
         return Err(Problem::new(StatusCode::FORBIDDEN, "other_annotator", detail));
     }
     let row = api.judge.retract(&label_id, &annotator).await?;
+    api.desk.taken_back();
     let answer = json!({ "label_id": row.label_id, "retracts": row.retracts, "face_id": row.face_id });
     api.parts.events.tell("label_taken_back", &answer);
     Ok(Json(answer))

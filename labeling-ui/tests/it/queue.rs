@@ -191,3 +191,21 @@ async fn questions_that_make_no_sense_are_refused() {
     bench.get("/api/queue").await.problem(422, "no_annotator");
     bench.get("/api/queue?annotator=%20").await.problem(422, "no_annotator");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faces_are_handed_out_from_what_was_read_and_new_ones_follow() {
+    let bench = Bench::new().await;
+    let queue = bench.faces(20).await;
+    assert_eq!(ids(&take(&bench, "ada", 2).await), queue[..2]);
+    for face in &queue[..2] {
+        let label = json!({ "face_id": face, "expression": "fear", "annotator": "ada" });
+        bench.post("/api/labels", label).await.json();
+        // Whether it was read anew yet or not, nobody is given what was judged.
+        assert_ne!(&ids(&take(&bench, "ada", 1).await)[0], face);
+    }
+    // More than was known: the tables are looked at.
+    let all = bench.faces(30).await;
+    assert_eq!(all.len(), 28);
+    let served: BTreeSet<String> = ids(&take(&bench, "ada", 28).await).into_iter().collect();
+    assert_eq!(served, all.into_iter().collect());
+}
