@@ -99,9 +99,13 @@ impl Optimiser {
     /// side by side.
     pub fn is_finite(&self) -> Result<bool> {
         let zeros = (&self.student * 0.0)?;
-        let whole = zeros.elem_count() / ROW * ROW;
-        let sums = zeros.narrow(0, 0, whole)?.reshape((whole / ROW, ROW))?.sum(1)?.to_vec1::<f32>()?;
-        let rest = zeros.narrow(0, whole, zeros.elem_count() - whole)?.to_vec1::<f32>()?;
+        let (whole, all) = (zeros.elem_count() / ROW * ROW, zeros.elem_count());
+        // Of nothing a device has no sum.
+        let sums = match whole {
+            0 => Vec::new(),
+            _ => zeros.narrow(0, 0, whole)?.reshape((whole / ROW, ROW))?.sum(1)?.to_vec1::<f32>()?,
+        };
+        let rest = if whole < all { zeros.narrow(0, whole, all - whole)?.to_vec1::<f32>()? } else { Vec::new() };
         Ok(sums.into_iter().chain(rest).all(|number| number == 0.0))
     }
 
