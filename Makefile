@@ -3,7 +3,7 @@
 # make check   what CI runs: formatting, lints, tests
 # make fmt     put the formatting right
 # make page    build the labelling page, which then becomes part of the binary
-# make page-test  the page in a browser, on the real server
+# make page-test  every page in Chromium, on the real server
 # make torture  kills and power cuts by the hundred, SEED=… to repeat a run
 # make fuzz    every reader of foreign bytes, SECONDS_EACH seconds each; what it finds lies in fuzz/artifacts
 # make bench   our speed beside that of the usual Python tools, on the images in FACES
@@ -39,8 +39,8 @@ demo: tools page
 	$(MARGINALIA) demo
 
 test: tools page
+	cd $(WEB) && npm run --silent check && npm run --silent test
 	$(TEST)
-	$(MAKE) page-test
 	@for folder in "$${MARGINALIA_REFERENCE:-../shared/reference}" "$${MARGINALIA_DATA:-../shared/data}"; do \
 		[ -d "$$folder" ] || echo "no folder $$folder: the tests that read it were skipped" >&2; \
 	done
@@ -117,10 +117,11 @@ $(WEB)/node_modules/.ready: $(WEB)/package-lock.json
 		|| { echo 'The page is built with Node 20.19 or newer: https://nodejs.org' >&2; exit 1; }
 	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.ready
 
-# Types, style and pure modules; then every page in Chromium on the server that was just built.
-page-test: page
+# Every page in Chromium on the real server, with a corpus of drawn faces that takes two minutes to make.
+page-test: tools page
+	cargo build --workspace
 	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || $(SUDO) apt-get install -y -qq chromium
-	cd $(WEB) && npm run --silent check && npm run --silent test && MARGINALIA_BIN=$(MARGINALIA) npm run --silent e2e
+	cd $(WEB) && MARGINALIA_BIN=$(MARGINALIA) npm run --silent e2e
 
 # The build needs the protobuf compiler and the files it imports; tests of corpora on s3:// need a server, moto, those of
 # `serve --postgres` and of docs/notebook.md clients: psql, and Python's libraries.

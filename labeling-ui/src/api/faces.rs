@@ -15,10 +15,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::archive::{self, File};
 use super::body::essence;
 use super::caller::Caller;
 use super::problem::{Problem, RequestId};
-use super::{Api, archive, to_the_end};
+use super::{Api, to_the_end};
 use crate::access::Role;
 use crate::admission::{Admitted, Upload};
 use crate::error::Error;
@@ -102,6 +103,28 @@ struct Archived {
 }
 
 impl Archived {
+    /// Takes one batch in, in one commit.
+    async fn take(
+        &mut self,
+        api: &Api,
+        files: Vec<File>,
+        stream: &str,
+        permit: &Arc<OwnedSemaphorePermit>,
+    ) -> Result<(), Problem> {
+        let (mut uploads, mut sources) = (Vec::new(), Vec::new());
+        for File { name, image } in files {
+            let source = format!("upload:{}", tidy(&name));
+            sources.push((source.clone(), image.is_some()));
+            uploads.extend(image.map(|image| Upload { source, stream: stream.to_owned(), image }));
+        }
+        let mut admitted = admit(api, uploads, permit.clone()).await?.into_iter();
+        for (source, is_whole) in sources {
+            let outcome = if is_whole { admitted.next() } else { None };
+            self.add(source, outcome.unwrap_or_else(|| refused_for_its_size(api)));
+        }
+        Ok(())
+    }
+
     fn add(&mut self, source: String, admitted: Admitted) {
         match &admitted {
             Admitted::Face { is_new: true, .. } => self.new += 1,
@@ -121,6 +144,11 @@ impl Archived {
             ("images", self.images.into()),
         ]
     }
+}
+
+fn refused_for_its_size(api: &Api) -> Admitted {
+    let reason = format!("larger than {} MB (ingest.max_file_mb)", api.parts.limits.image_bytes >> 20);
+    Admitted::Refused { code: "too_large".to_owned(), reason }
 }
 
 /// Takes the files of an archive in as they arrive, some at a time, each time in one commit.
@@ -143,23 +171,7 @@ async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePer
                     .fold(problem, |problem, (key, value)| problem.with(key, value)));
             }
         };
-        let (mut uploads, mut sources) = (Vec::new(), Vec::new());
-        for file in files {
-            let source = format!("upload:{}", tidy(&file.name));
-            match file.image {
-                Some(image) => {
-                    uploads.push(Upload { source: source.clone(), stream: stream.to_owned(), image });
-                    sources.push(source);
-                }
-                None => {
-                    let reason = format!("larger than {} MB (ingest.max_file_mb)", limits.image_bytes >> 20);
-                    archived.add(source, Admitted::Refused { code: "too_large".to_owned(), reason });
-                }
-            }
-        }
-        for (source, admitted) in sources.into_iter().zip(admit(api, uploads, permit.clone()).await?) {
-            archived.add(source, admitted);
-        }
+        archived.take(api, files, stream, &permit).await?;
     }
     let status = match (archived.new, archived.known) {
         (0, 0) => {
