@@ -26,7 +26,10 @@ export function shell(): Plugin {
       if (worker?.type !== "chunk") throw new Error("the build has no sw.js");
       const list = [...files].sort();
       const version = createHash("sha256").update(list.join("\n")).digest("hex").slice(0, 12);
-      worker.code = worker.code.replace('"__SHELL__"', JSON.stringify(list)).replace("__VERSION__", version);
+      // Whatever quotes the minifier chose.
+      const place = /(["'`])__SHELL__\1/;
+      if (!place.test(worker.code)) throw new Error("sw.js has no place for the list of files");
+      worker.code = worker.code.replace(place, () => JSON.stringify(list)).replace("__VERSION__", version);
     },
   };
 }
