@@ -13,6 +13,7 @@ Needs what requirements.txt names.
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -108,7 +109,9 @@ def main():
             for side in run.sides:
                 if (run.preset, method, seed, side) in known:
                     continue
-                result = {"preset": run.preset, "method": method, "seed": seed, "side": side, **SIDES[side](run, method, seed)}
+                where = f"{os.cpu_count()} cores" if side == "ours" or run.device == "cpu" else "a GPU"
+                result = {"preset": run.preset, "method": method, "seed": seed, "side": side, "machine": where}
+                result |= SIDES[side](run, method, seed)
                 runs.append(result)
                 with run.out.open("a") as out:
                     out.write(json.dumps(result) + "\n")

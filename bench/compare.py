@@ -45,6 +45,22 @@ def ingest_peer(run):
     return [sys.executable, PEERS / "ingest.py", run.faces, out]
 
 
+# What has no peer: a figure of ours and what is asked of it.
+ALONE = {
+    "loader": {
+        "what": "share of a step that waits for images, ResNet-18, 48×48, augmentation counted",
+        "asked": "less than 5 %",
+        "command": lambda run: [run.marginalia, "bench", "step", "--json", "--steps", "100"],
+        "figure": lambda document: f"{document['waiting_share']:.1%}",
+    },
+    "growth": {
+        "what": "resident memory at step 200 and at step 2,000, ResNet-18, 48×48",
+        "asked": "no growth",
+        "command": lambda run: [run.marginalia, "bench", "step", "--json", "--steps", "1997"],
+        "figure": lambda document: " and ".join(f"{it / 1e6:.0f} MB" for it in document["resident_bytes"].values()),
+    },
+}
+
 COMPARISONS = {
     "step-48": {
         "what": "Ada-CM step, ResNet-18, 48×48, 16 + 16 faces",
@@ -134,6 +150,20 @@ def compare(comparison, run):
     }
 
 
+def alone(figure, run):
+    """What is ours only, once."""
+    document, _ = measure(figure["command"](run))
+    return {
+        "what": figure["what"],
+        "asked": figure["asked"],
+        "figure": figure["figure"](document),
+        "document": document,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
 def machine():
     model, flags = platform.processor(), ""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -148,7 +178,11 @@ def machine():
 
 def render(folder):
     """RESULTS.md from all that was measured."""
-    found = [json.loads(path.read_text()) for name in COMPARISONS if (path := folder / f"{name}.json").exists()]
+
+    def measured(names):
+        return [json.loads(path.read_text()) for name in names if (path := folder / f"{name}.json").exists()]
+
+    found = measured(COMPARISONS)
     lines = [
         "# Measured",
         "",
@@ -167,28 +201,66 @@ def render(folder):
     versions = {}
     for it in found:
         versions |= it["versions"]
+    lines += ["", "| ours alone | measured | asked | when, where |", "| --- | --- | --- | --- |"]
+    for it in measured(ALONE):
+        lines.append(f"| {it['what']} | {it['figure']} | {it['asked']} | {it['date']}, {it['machine']} |")
+    lines += accuracies(folder / "accuracy.jsonl")
     lines += ["", "Peers: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "."]
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
+
+
+def accuracies(path):
+    """The table of bench/accuracy.py's runs: the mean of the seeds, and each seed's accuracy."""
+    runs = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        run = json.loads(line)
+        runs.setdefault((run["preset"], run["method"]), {}).setdefault(run["side"], []).append(run)
+    if not runs:
+        return []
+
+    def cells(runs):
+        runs = sorted(runs, key=lambda run: run["seed"])
+        each = ", ".join(f"{run['accuracy']:.1%}" for run in runs)
+        middle = [statistics.mean(run[key] for run in runs) for key in ("accuracy", "macro_f1")]
+        seconds = " / ".join(f"{run['seconds']:.0f} s on {run.get('machine', 'an unnamed machine')}" for run in runs)
+        return f"**{middle[0]:.2%}** ({each})", f"{middle[1]:.2%}", seconds
+
+    lines = [
+        "",
+        "FER2013's public test after training from scratch on its training faces, 100 labels for each class, the EMA model of the",
+        "last step (`bench/accuracy.py`); one figure a seed.",
+        "",
+        "| preset, method | side | accuracy | macro-F1 | training |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for (preset, method), sides in sorted(runs.items()):
+        for side, runs in sorted(sides.items()):
+            lines.append(f"| {preset}, {method} | {side} | " + " | ".join(cells(runs)) + " |")
+    return lines
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("marginalia")
     parser.add_argument("faces", type=Path)
-    parser.add_argument("--only", default=",".join(COMPARISONS))
+    parser.add_argument("--only", default=",".join([*COMPARISONS, *ALONE]))
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/marginalia-compare"))
     run = parser.parse_args()
-    unknown = set(run.only.split(",")) - set(COMPARISONS)
+    unknown = set(run.only.split(",")) - {*COMPARISONS, *ALONE}
     if unknown:
-        parser.error(f"no comparison {', '.join(sorted(unknown))}; there are {', '.join(COMPARISONS)}")
+        parser.error(f"no comparison {', '.join(sorted(unknown))}; there are {', '.join([*COMPARISONS, *ALONE])}")
     run.scratch.mkdir(parents=True, exist_ok=True)
     measured = HERE / "measured"
     measured.mkdir(exist_ok=True)
     for name in run.only.split(","):
         print(f"{name} …", file=sys.stderr)
-        result = compare(COMPARISONS[name], run)
-        print(f"{name}: {result['medians']}, ratio {result['ratio']}", file=sys.stderr)
+        if name in ALONE:
+            result = alone(ALONE[name], run)
+            print(f"{name}: {result['figure']}", file=sys.stderr)
+        else:
+            result = compare(COMPARISONS[name], run)
+            print(f"{name}: {result['medians']}, ratio {result['ratio']}", file=sys.stderr)
         (measured / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     shutil.rmtree(run.scratch)
     render(measured)

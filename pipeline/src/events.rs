@@ -185,6 +185,8 @@ pub enum Event {
         validation_macro_f1: Option<f64>,
         /// Margins by class.
         margins: Vec<ClassMargin>,
+        /// Share of the steps' time that they waited for their batches.
+        waiting_share: f64,
         /// Duration.
         seconds: f64,
     },

@@ -23,6 +23,12 @@ use crate::report::Reporter;
 /// Stack of the training thread: backward and the drop of a graph recurse.
 const STACK_BYTES: usize = 256 << 20;
 
+/// Share of the steps' time that they may wait for images before it is worth a warning ...
+const WAITING_ALLOWED: f64 = 0.05;
+
+/// ... in epochs of this many seconds: in shorter ones the first batch, which nothing hides, is most of it.
+const LONG_ENOUGH: f64 = 10.0;
+
 /// What training left.
 pub(super) struct Trained {
     pub reports: Vec<EpochReport>,
@@ -173,6 +179,15 @@ impl Job {
         for face_id in &report.undecodable {
             tracing::warn!("face {face_id} does not decode any more; run `marginalia verify`");
         }
+        let waiting = report.waiting_share();
+        if waiting > WAITING_ALLOWED && report.training_seconds > LONG_ENOUGH {
+            tracing::warn!(
+                "in epoch {} the steps waited {:.0} % of their time for images: give decoding more threads \
+                 (`loader_threads` under [train] in marginalia.toml), or the corpus a faster disk",
+                report.epoch,
+                waiting * 100.0
+            );
+        }
         let losses = report.losses.iter().map(|(name, value)| LossTerm { name: name.clone(), value: *value });
         let margins = report.classes.iter().map(|class| ClassMargin {
             expression: class.class.clone(),
@@ -190,6 +205,7 @@ impl Job {
             validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy),
             validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1),
             margins: margins.collect(),
+            waiting_share: report.waiting_share(),
             seconds: report.seconds,
         });
     }

@@ -126,6 +126,7 @@ fn a_day() -> Vec<Event> {
             validation_accuracy: Some(0.35),
             validation_macro_f1: None,
             margins: vec![margin("fear", 0.5), margin("anger", 0.85)],
+            waiting_share: 0.002,
             seconds: 61.0,
         },
         Event::GateChecked {

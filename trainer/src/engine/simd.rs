@@ -41,13 +41,13 @@ macro_rules! by_vectors {
     ($channels:expr, |$first:ident, $width:ident, $full:ident| $body:block) => {{
         let channels: usize = $channels;
         for $first in (0..channels - channels % LANES).step_by(LANES) {
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "a body that treats both alike does not ask")]
             const $full: bool = true;
             let $width = LANES;
             $body
         }
         if channels % LANES > 0 {
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "a body that treats both alike does not ask")]
             const $full: bool = false;
             let $first = channels - channels % LANES;
             let $width = channels % LANES;

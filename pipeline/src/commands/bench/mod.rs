@@ -70,7 +70,16 @@ fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
 
 /// Largest resident memory of this process so far, bytes; none where the system does not say.
 fn peak_memory() -> Option<u64> {
+    memory("VmHWM:")
+}
+
+/// Resident memory of this process now, bytes; none where the system does not say.
+fn resident_memory() -> Option<u64> {
+    memory("VmRSS:")
+}
+
+fn memory(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(name))?;
     line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }

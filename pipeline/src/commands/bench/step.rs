@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use marginalia_datasets::{Classes, SyntheticFaces};
 use marginalia_trainer::{
-    Control, FaceSource, LabelledFace, RoundData, Start, TrainerConfig, Training, UnlabelledFace,
+    Control, FaceSource, LabelledFace, RoundData, Start, StepReport, TrainerConfig, Training, UnlabelledFace,
 };
 use serde_json::json;
 
-use super::median;
+use super::{median, resident_memory};
 use crate::console::Console;
 use crate::error::Result;
 use crate::round::on_training_thread;
+
+/// The step from which memory should not grow any more.
+const SETTLED: u32 = 200;
 
 /// Faces of either kind: several batches of any size in use.
 const FACES: u64 = 256;
@@ -69,8 +72,8 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
         ..TrainerConfig::streaming()
     };
     let side = args.image_size as u32;
-    let seconds = on_training_thread(move || time_steps(config, side)).await??;
-    let middle = median(seconds.iter().skip(3).copied().collect());
+    let timed = on_training_thread(move || time_steps(config, side)).await??;
+    let middle = median(timed.seconds.iter().skip(3).copied().collect());
     let value = json!({
         "method": args.method,
         "backbone": args.backbone,
@@ -78,16 +81,31 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
         "batch": args.batch,
         "steps": args.steps,
         "seconds_per_step": middle,
+        "waiting_share": timed.waiting_share,
+        "resident_bytes": timed.resident.iter().map(|(step, bytes)| (step.to_string(), json!(bytes))).collect::<serde_json::Map<_, _>>(),
     });
     console.print(&value, |_| {
         format!(
-            "{} on {} at {}²: {middle:.4} s a step (median of {})",
-            args.method, args.backbone, args.image_size, args.steps
+            "{} on {} at {}²: {middle:.4} s a step (median of {}), {:.1} % of it waiting for images",
+            args.method,
+            args.backbone,
+            args.image_size,
+            args.steps,
+            timed.waiting_share * 100.0
         )
     })
 }
 
-fn time_steps(config: TrainerConfig, side: u32) -> Result<Vec<f64>> {
+/// What the steps took.
+struct Timed {
+    seconds: Vec<f64>,
+    /// Share of their time that they waited for their batches.
+    waiting_share: f64,
+    /// Resident memory, bytes, at step [`SETTLED`] and at the last.
+    resident: Vec<(u32, u64)>,
+}
+
+fn time_steps(config: TrainerConfig, side: u32) -> Result<Timed> {
     let classes = Classes::standard();
     let source = Arc::new(Faces::new(2 * FACES, side, &classes));
     let face_id = |index: u64| format!("{index:064x}");
@@ -107,7 +125,13 @@ fn time_steps(config: TrainerConfig, side: u32) -> Result<Vec<f64>> {
         source,
     };
     let mut training = Training::new(config, classes, 1, Start::Scratch)?;
-    let mut seconds = Vec::new();
-    training.run_epoch(&data, &Control::default(), &mut |step| seconds.push(step.seconds))?;
-    Ok(seconds)
+    let (mut seconds, mut resident) = (Vec::new(), Vec::new());
+    let mut observe = |step: StepReport| {
+        seconds.push(step.seconds);
+        if step.step == SETTLED || step.step == step.steps {
+            resident.extend(resident_memory().map(|bytes| (step.step, bytes)));
+        }
+    };
+    let report = training.run_epoch(&data, &Control::default(), &mut observe)?;
+    Ok(Timed { seconds, waiting_share: report.waiting_share(), resident })
 }
