@@ -205,6 +205,7 @@ def render(folder):
     for it in measured(ALONE):
         lines.append(f"| {it['what']} | {it['figure']} | {it['asked']} | {it['date']}, {it['machine']} |")
     lines += accuracies(folder / "accuracy.jsonl")
+    lines += walls(folder / "wall.jsonl")
     lines += ["", "Peers: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "."]
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
 
@@ -237,6 +238,28 @@ def accuracies(path):
         for side, runs in sorted(sides.items()):
             lines.append(f"| {preset}, {method} | {side} | " + " | ".join(cells(runs)) + " |")
     return lines
+
+
+def walls(path):
+    """The same training's time on both sides, measured beside each other."""
+    runs = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        run = json.loads(line)
+        runs.setdefault((run["preset"], run["method"], run["machine"]), {})[run["side"]] = run["seconds"]
+    lines = []
+    for (preset, method, where), sides in sorted(runs.items()):
+        if len(sides) == 2:
+            ratio = sides["pytorch"] / sides["ours"]
+            seconds = f"{sides['ours']:.0f} s | {sides['pytorch']:.0f} s"
+            lines.append(f"| {preset}, {method} | {seconds} | {ratio:.2f} | {where} |")
+    head = [
+        "",
+        "Time of that training, the first 600 steps of it, both sides at the same time on two cores each of one machine.",
+        "",
+        "| preset, method | ours | PyTorch | ratio | where |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    return head + lines if lines else []
 
 
 def main():

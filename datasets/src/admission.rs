@@ -32,14 +32,11 @@ pub struct Face {
 /// The reason for the `rejects` table.
 pub fn admit(image: Vec<u8>, limits: &Limits) -> Result<Face, Reason> {
     let (format, pixels) = decode_upright(&image, limits)?;
-    Ok(Face {
-        face_id: face_id(&image),
-        format,
-        width: pixels.width(),
-        height: pixels.height(),
-        perceptual_hash: perceptual_hash(&pixels),
-        image,
-    })
+    let (width, height, limit) = (pixels.width(), pixels.height(), limits.min_side);
+    if width.min(height) < limit {
+        return Err(Reason::TooSmall { width, height, limit });
+    }
+    Ok(Face { face_id: face_id(&image), format, width, height, perceptual_hash: perceptual_hash(&pixels), image })
 }
 
 /// The id that an image has or would have: BLAKE3 of its bytes in hexadecimal.

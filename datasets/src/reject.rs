@@ -43,6 +43,8 @@ pub enum Reason {
     Corrupt { format: Format, detail: String },
     #[error("the image is {width}×{height} pixels, more than {limit} on a side")]
     TooLarge { width: u32, height: u32, limit: u32 },
+    #[error("the image is {width}×{height} pixels; a face has at least {limit} on each side")]
+    TooSmall { width: u32, height: u32, limit: u32 },
     #[error("the image needs {bytes} bytes when decoded, more than the limit of {limit}")]
     TooManyDecodedBytes { bytes: u64, limit: u64 },
     #[error("the {format} decoder failed on this image")]
@@ -76,6 +78,7 @@ impl Reason {
             Self::Truncated { .. } => "truncated",
             Self::Corrupt { .. } => "corrupt",
             Self::TooLarge { .. } => "too_large",
+            Self::TooSmall { .. } => "too_small",
             Self::TooManyDecodedBytes { .. } => "too_many_decoded_bytes",
             Self::DecoderFailed { .. } => "decoder_failed",
             Self::Unreadable { .. } => "unreadable",

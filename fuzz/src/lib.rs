@@ -9,7 +9,7 @@ use std::path::Path;
 use marginalia_datasets::{ClassMap, Classes, Item, Limits, ReadRequest, admit, reader};
 
 /// Small enough that no input is slow: what is tried is whether the limits hold.
-pub const LIMITS: Limits = Limits { max_file_bytes: 1 << 20, max_side: 1024, max_decoded_bytes: 4 << 20 };
+pub const LIMITS: Limits = Limits { max_file_bytes: 1 << 20, min_side: 1, max_side: 1024, max_decoded_bytes: 4 << 20 };
 
 /// Panics inside a decoder are caught where it is called, and are a reason of refusal; only those that get out are findings.
 pub fn only_what_gets_out() {

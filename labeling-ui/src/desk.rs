@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::leases::{Leases, Taken};
+use crate::pictures::Pictures;
 use crate::queue::{Place, Task, places, waiting};
 use crate::reading::{Reading, first};
 
@@ -34,6 +35,7 @@ const READ_EVERY: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Desk {
     reading: Reading,
+    pictures: Pictures,
     term: Duration,
     leases: Arc<Mutex<Leases>>,
     top: Arc<Mutex<Option<Top>>>,
@@ -127,9 +129,9 @@ struct Count {
 
 impl Desk {
     /// A desk that hands faces out for `term`.
-    pub fn new(reading: &Reading, term: Duration) -> Self {
+    pub(crate) fn new(reading: &Reading, pictures: &Pictures, term: Duration) -> Self {
         let (leases, top, reading_top, came_back) = Default::default();
-        Self { reading: reading.clone(), term, leases, top, reading_top, came_back }
+        Self { reading: reading.clone(), pictures: pictures.clone(), term, leases, top, reading_top, came_back }
     }
 
     /// The first `limit` faces for `annotator`, theirs until the term is over.
@@ -254,7 +256,19 @@ impl Desk {
         if self.came_back.load(Ordering::SeqCst) == came_back {
             *stored = Some(top.clone());
         }
+        drop(stored);
+        self.fetch(&top);
         Ok(top)
+    }
+
+    /// Has the pictures of the top ready before anybody looks at them.
+    fn fetch(&self, top: &Top) {
+        let (pictures, places) = (self.pictures.clone(), top.places.clone());
+        tokio::spawn(async move {
+            if let Err(error) = pictures.fetch(places.iter().map(|place| place.task.face_id.as_str())).await {
+                tracing::debug!("the pictures of the queue's top cannot be read ahead: {error}");
+            }
+        });
     }
 
     async fn served(&self, top: &Top, taken: Taken, now: Instant) -> Result<Served> {

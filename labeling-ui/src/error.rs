@@ -34,6 +34,30 @@ pub enum Error {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// A flag without a note that can be kept.
+    #[error("note: {problem}")]
+    InvalidFlag {
+        /// What would be right.
+        problem: String,
+    },
+    /// A flag that is not set.
+    #[error("no flag {flag_id} is set; the view flagged has those that are")]
+    NoSuchFlag {
+        /// As given.
+        flag_id: String,
+    },
+    /// A query that cannot be kept.
+    #[error("{problem}")]
+    InvalidQuery {
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A query that nobody keeps.
+    #[error("no query is kept under the name {name}; GET /api/queries lists those that are")]
+    NoSuchQuery {
+        /// As given.
+        name: String,
+    },
     /// An idempotency key that came before, with something else.
     #[error("the key {key} came before with another request; give every new request a key of its own")]
     ReusedKey {

@@ -3,6 +3,7 @@
 //! In: a [`Judgement`] about a stored face. Out: the row of `labels` that it became. Nothing is ever changed or removed:
 //! taking a label back appends a row that says so.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use marginalia_store::tables::labels::Label;
@@ -102,6 +103,11 @@ impl Lane {
             Self::Cli => "cli",
             Self::Import => "import",
         }
+    }
+
+    /// Whether faces that the queue shows in this lane come without the model's suggestion.
+    pub fn is_blind(self) -> bool {
+        matches!(self, Self::Audit | Self::Review)
     }
 }
 
@@ -224,23 +230,36 @@ impl Judge {
     /// The store's [`NoSuchLabel`](marginalia_store::Error::NoSuchLabel) for any other.
     pub async fn label(&self, label_id: &str) -> Result<Label> {
         let missing = || marginalia_store::Error::NoSuchLabel { label_id: label_id.to_owned() };
-        let id = uuid::Uuid::parse_str(label_id).map_err(|_| missing())?.to_string();
-        let snapshot = self.corpus.snapshot().await?;
-        let filter = format!("label_id = '{id}' OR retracts = '{id}'");
-        let mut rows = snapshot.rows::<Label>(Some(&filter)).await?;
-        match (rows.pop(), rows.is_empty()) {
-            (Some(label), true) if label.retracts.is_none() => Ok(label),
-            _ => Err(missing().into()),
-        }
+        self.labels(&[label_id.to_owned()]).await?.pop().ok_or_else(|| missing().into())
     }
 
-    /// Takes a label back and returns the row that does it.
+    /// Labels that stand, in the order of their ids here.
     ///
     /// # Errors
-    /// A label that is not there, or was taken back before.
-    pub async fn retract(&self, label_id: &str, annotator: &str) -> Result<Label> {
-        let label = self.label(label_id).await?;
-        let row = Label {
+    /// As [`Judge::label`], for the first that does not.
+    pub async fn labels(&self, label_ids: &[String]) -> Result<Vec<Label>> {
+        let missing = |id: &String| marginalia_store::Error::NoSuchLabel { label_id: id.clone() };
+        let parsed = |id: &String| uuid::Uuid::parse_str(id).map(|id| id.to_string()).map_err(|_| missing(id));
+        let ids = label_ids.iter().map(parsed).collect::<std::result::Result<Vec<_>, _>>()?;
+        let list = ids.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+        let filter = format!("label_id IN ({list}) OR retracts IN ({list})");
+        let mut known = HashMap::new();
+        let mut taken_back = HashSet::new();
+        for row in self.corpus.snapshot().await?.rows::<Label>(Some(&filter)).await? {
+            match &row.retracts {
+                Some(retracted) => _ = taken_back.insert(retracted.clone()),
+                None => _ = known.insert(row.label_id.clone(), row),
+            }
+        }
+        let standing =
+            |id: &String| known.remove(id).filter(|_| !taken_back.contains(id)).ok_or_else(|| missing(id).into());
+        ids.iter().map(standing).collect()
+    }
+
+    /// Takes labels back, all in one commit, and returns the rows that do it.
+    pub async fn retract(&self, labels: Vec<Label>, annotator: &str) -> Result<Vec<Label>> {
+        let now = self.corpus.log().now();
+        let row = |label: Label| Label {
             label_id: new_id(),
             expression: None,
             verdict: None,
@@ -250,12 +269,13 @@ impl Judge {
             request_hash: None,
             seconds: None,
             note: None,
-            created_at: self.corpus.log().now(),
+            created_at: now,
             retracts: Some(label.label_id.clone()),
             ..label
         };
-        self.corpus.writer::<Label>().append(vec![row.clone()]).await?;
-        Ok(row)
+        let rows: Vec<Label> = labels.into_iter().map(row).collect();
+        self.corpus.writer::<Label>().append(rows.clone()).await?;
+        Ok(rows)
     }
 
     fn row(&self, judgement: Judgement, now: Timestamp) -> Result<Label> {

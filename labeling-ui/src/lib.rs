@@ -9,13 +9,16 @@ mod error;
 
 // Judging.
 mod desk;
+mod flags;
 mod judgement;
 mod leases;
 mod once;
 mod queue;
 
 // What is known, for whoever asks.
+mod pictures;
 mod reading;
+mod saved_queries;
 mod status;
 mod story;
 
@@ -41,6 +44,6 @@ pub use once::{RequestKey, Submission};
 pub use queue::{Place, Task, queue};
 pub use reading::Reading;
 pub use rounds::Rounds;
-pub use server::{listen, serve};
+pub use server::{Bounds, Connection, Secure, listen, serve};
 pub use status::{ClassCount, Status};
 pub use story::{CorpusEntry, GivenLabel, Prediction, QueuePlace, Seen, Story};

@@ -14,11 +14,11 @@ pub struct Task {
     pub rank: u64,
     /// The face.
     pub face_id: String,
-    /// `queue` or `audit`.
+    /// `queue`, `audit` or `review`.
     pub lane: String,
     /// Why it stands there.
     pub reason: String,
-    /// The model's suggestion; not to be shown in lane `audit`.
+    /// The model's suggestion; not to be shown in lane `audit`, and none in lane `review`.
     pub expression: Option<String>,
     /// Its confidence.
     pub confidence: Option<f32>,
@@ -29,12 +29,17 @@ pub struct Task {
 }
 
 impl Task {
-    /// As an annotator may see it: without anything of the model's where the audit wants an answer of one's own.
+    /// As an annotator may see it: without anything of the model's where an answer of one's own is wanted.
     pub fn shown(self) -> Self {
-        if self.lane != Lane::Audit.as_str() {
+        if !self.lane().is_blind() {
             return self;
         }
         Self { expression: None, confidence: None, margin: None, ..self }
+    }
+
+    /// Where a judgement of it is made, unless somebody says otherwise.
+    pub fn lane(&self) -> Lane {
+        [Lane::Audit, Lane::Review].into_iter().find(|lane| lane.as_str() == self.lane).unwrap_or(Lane::Queue)
     }
 }
 
@@ -73,7 +78,8 @@ pub(crate) async fn places(session: &Session, limit: usize) -> Result<Vec<Place>
 pub(crate) async fn waiting(session: &Session) -> Result<u64> {
     let round = session.snapshot().current_round().unwrap_or(0);
     let sql = format!(
-        "select count(*) as n from unlabelled u \
+        "select count(*) + (select count(*) from second_opinions) + (select count(*) from unfinished) as n from unlabelled u \
+         left anti join unfinished w on u.face_id = w.face_id \
          left join (select distinct face_id from queue_entries where round = {round}) e on u.face_id = e.face_id \
          where e.face_id is not null or u.subset = 'II' or u.round is null"
     );

@@ -64,6 +64,8 @@ pub struct IngestConfig {
     pub batch_faces: usize,
     /// Largest file, in MB.
     pub max_file_mb: u64,
+    /// Shortest side of a face, pixels.
+    pub min_side: u32,
     /// Longest side of an image, in pixels.
     pub max_side: u32,
     /// Most memory a decoded image may need, in MB.
@@ -115,10 +117,16 @@ pub struct RoundConfig {
     pub audit_target: f64,
     /// Faces of a class that an audit must have judged before it decides.
     pub audit_min_faces: u32,
+    /// People who judge a face before it leaves the queue.
+    pub judgements_per_face: u32,
+    /// Labelled faces that are shown once more for every face of the queue; 0 = none.
+    pub relabel_share: f64,
     /// Faces of the queue that are written down with a round.
     pub queue_top: usize,
     /// Faces up to which all features are kept.
     pub embeddings_limit: u64,
+    /// Faces on a round's map; a sample where there are more; 0 = no map.
+    pub map_faces: u64,
     /// Faces scored together.
     pub score_batch: usize,
     /// Whether TensorBoard event files are written.
@@ -222,6 +230,7 @@ impl IngestConfig {
     pub fn limits(&self) -> Limits {
         Limits {
             max_file_bytes: self.max_file_mb << 20,
+            min_side: self.min_side,
             max_side: self.max_side,
             max_decoded_bytes: self.max_decoded_mb << 20,
         }
@@ -257,6 +266,7 @@ impl Default for IngestConfig {
             batch_window_ms: 100,
             batch_faces: 4096,
             max_file_mb: 32,
+            min_side: 8,
             max_side: 8192,
             max_decoded_mb: 256,
             ignore: [".*", "*.tmp", "*.part", "*.crdownload"].map(str::to_owned).to_vec(),
@@ -280,6 +290,9 @@ impl Default for RoundConfig {
             audit_share: 0.05,
             audit_target: 0.5,
             audit_min_faces: 10,
+            judgements_per_face: 1,
+            relabel_share: 0.1,
+            map_faces: 10_000,
             queue_top: 1000,
             embeddings_limit: 200_000,
             score_batch: 256,

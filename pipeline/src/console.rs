@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use marginalia_store::{Audit, Corpus, Home, Moment, Options, Session, SqlLimits, SqlRuntime};
+use marginalia_store::{Actor, Audit, Corpus, Home, Moment, Options, Role, Session, SqlLimits, SqlRuntime};
 use serde::Serialize;
 
 use crate::config::{Config, Durability, SqlConfig, find_corpus};
@@ -79,6 +79,13 @@ impl Opened {
         Ok(Self { corpus, config, sql: SqlRuntime::new()? })
     }
 
+    /// Notes in the audit log what a command changed. Its user is whoever the system says; nobody could make them prove it.
+    pub async fn note(&self, action: &str, target: Option<String>, detail: Option<String>) -> Result<()> {
+        let name = std::env::var("USER").unwrap_or_else(|_| "cli".to_owned());
+        let actor = Actor { name, role: Role::Admin, door: "cli" };
+        Ok(self.corpus.note_change(&actor, action, target, detail).await?)
+    }
+
     /// A session over everything committed so far, with the console's limits.
     pub async fn session(&self) -> Result<Session> {
         self.session_at(Moment::Now).await
@@ -99,6 +106,7 @@ pub fn store_options(config: &Config) -> Options {
         sync: config.store.durability == Durability::Commit,
         reserve_bytes: config.store.reserve_mb << 20,
         keep_rounds: config.round.keep_rounds as usize,
+        judgements_per_face: config.round.judgements_per_face,
         audit: Audit { target: config.round.audit_target, min_faces: config.round.audit_min_faces },
         ..Options::default()
     }

@@ -5,13 +5,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use marginalia_datasets::{Limits, Reason, Record, thumbnail};
 use marginalia_labeling_ui::api::{self, Parts};
 use marginalia_labeling_ui::{
-    Access, Admission, Admitted as Outcome, Events, Gate, Metrics, Rounds, Upload, listen, serve as serve_on, watch,
+    Access, Admission, Admitted as Outcome, Bounds, Events, Gate, Metrics, Rounds, Secure, Upload, listen,
+    serve as serve_on, watch,
 };
 use marginalia_store::locks::{Lock, Purpose};
 use marginalia_store::tables::faces::Face;
@@ -29,9 +29,7 @@ use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::import::sighting_row;
 use crate::report::EventReader;
-
-/// How long requests under way may take once the end was asked for.
-const GRACE: Duration = Duration::from_secs(10);
+use crate::tls::Tls;
 
 /// What the server works with.
 #[derive(Clone)]
@@ -53,17 +51,18 @@ pub struct HttpServer {
     listener: TcpListener,
     gate: Gate,
     lock: Lock,
+    secure: Option<Arc<dyn Secure>>,
     /// Where it listens.
     pub address: SocketAddr,
 }
 
 impl HttpServer {
-    /// Opens the port; port 0 takes any that is free.
+    /// Opens the port; port 0 takes any that is free. With a certificate it is spoken to by TLS only.
     ///
     /// # Errors
     /// An address beyond loopback while no token is good, one that cannot be listened on, or another process that serves
     /// this corpus.
-    pub async fn bind(opened: &Opened, address: SocketAddr) -> Result<Self> {
+    pub async fn bind(opened: &Opened, address: SocketAddr, tls: Option<&Tls>) -> Result<Self> {
         let has_tokens = opened.corpus.grants().await?.iter().any(|grant| grant.revoked_at.is_none());
         if !address.ip().is_loopback() && !has_tokens {
             return Err(Error::OpenDoor { address });
@@ -73,17 +72,18 @@ impl HttpServer {
         let lock = Lock::take(opened.corpus.home(), Purpose::Queue).await?;
         let listener = listen(address).await?;
         let address = listener.local_addr().map_err(Error::io(address.to_string()))?;
-        Ok(Self { listener, gate, lock, address })
+        let secure = tls.map(|tls| Arc::new(tls.for_http()) as Arc<dyn Secure>);
+        Ok(Self { listener, gate, lock, secure, address })
     }
 
     /// Answers until the token is cancelled.
     pub async fn serve(self, context: &HttpContext, cancel: &CancellationToken) -> Result<()> {
         let router = api::router(parts(context, self.gate, cancel));
         let looking = tokio::spawn(watch(context.opened.corpus.clone(), context.events.clone(), cancel.clone()));
-        let served = serve_on(self.listener, router, GRACE, cancel.clone()).await;
+        serve_on(self.listener, self.secure, router, Bounds::default(), cancel.clone()).await;
         looking.abort();
         self.lock.release().await;
-        Ok(served?)
+        Ok(())
     }
 }
 

@@ -39,3 +39,4 @@ pub mod round;
 pub mod serving;
 pub mod supervisor;
 pub mod teacher;
+pub mod tls;

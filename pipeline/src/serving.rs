@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Opened;
 use crate::error::Result;
 use crate::http::{HttpContext, HttpServer};
-use crate::postgres::{Door, Listener, Tls};
+use crate::postgres::{Door, Listener};
+use crate::tls::Tls;
 
 /// Where to answer.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub struct Addresses {
     /// Answer SQL of PostgreSQL's clients (psql, drivers, BI tools) there
     #[arg(long, value_name = "HOST:PORT")]
     pub postgres: Option<String>,
-    /// Speak TLS only to PostgreSQL's clients, with this certificate (PEM)
+    /// Speak TLS only, on both ports, with this certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate (PEM)
@@ -40,7 +41,7 @@ pub struct Served {
     pub postgres: Option<SocketAddr>,
     /// Whom SQL is answered; none where it is not.
     pub admits: Option<Door>,
-    /// Whether PostgreSQL's clients have to speak TLS.
+    /// Whether clients have to speak TLS.
     pub tls: bool,
 }
 
@@ -63,7 +64,7 @@ impl Listening {
             _ => None,
         };
         let speaks_tls = tls.is_some();
-        let http = HttpServer::bind(opened, addresses.addr).await?;
+        let http = HttpServer::bind(opened, addresses.addr, tls.as_ref()).await?;
         let postgres = match &addresses.postgres {
             Some(address) => Some(Listener::bind(opened, address, tls).await?),
             None => None,
@@ -101,7 +102,8 @@ impl Listening {
 impl Served {
     /// In words, for people.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("HTTP on http://{}/api/status; docs/http.md says what there is", self.http)];
+        let scheme = if self.tls { "https" } else { "http" };
+        let mut lines = vec![format!("HTTP on {scheme}://{}/api/status; docs/http.md says what there is", self.http)];
         if let Some(address) = self.postgres {
             lines.push(format!(
                 "SQL for PostgreSQL's clients on {address}: psql \"host={} port={} user=NAME{}\"",
@@ -119,11 +121,9 @@ impl Served {
             });
         }
         let is_open = |address: &SocketAddr| !address.ip().is_loopback();
-        if is_open(&self.http) || (!self.tls && self.postgres.as_ref().is_some_and(is_open)) {
+        if !self.tls && (is_open(&self.http) || self.postgres.as_ref().is_some_and(is_open)) {
             lines.push(
-                "without TLS whoever listens on the way reads the answers; pass --tls-cert and --tls-key for SQL, put a \
-                 proxy before HTTP"
-                    .to_owned(),
+                "without TLS whoever listens on the way reads the answers; pass --tls-cert and --tls-key".to_owned(),
             );
         }
         lines

@@ -64,6 +64,8 @@ pub struct Options {
     pub keep_rounds: usize,
     /// When audited pseudo-labels are withheld.
     pub audit: Audit,
+    /// People who judge a face before it leaves the queue.
+    pub judgements_per_face: u32,
     /// Places where tests make a round die.
     pub fail_points: FailPoints,
 }
@@ -78,6 +80,7 @@ impl Default for Options {
             reserve_bytes: 64 << 20,
             keep_rounds: 20,
             audit: Audit::default(),
+            judgements_per_face: 1,
             fail_points: FailPoints::default(),
         }
     }
@@ -269,7 +272,16 @@ fn session(home: &Home, options: &Options) -> Arc<Session> {
 /// Makes the tables that a corpus of an older schema version does not have yet.
 async fn add_tables(home: &Home, log: &LanceLog) -> Result<()> {
     // Whatever else is missing was not made by a version of ours, and opening it says so.
-    for table in [TableId::Erasures, TableId::Tombstones, TableId::Tokens] {
+    const LATER: [TableId; 7] = [
+        TableId::Erasures,
+        TableId::Tombstones,
+        TableId::Tokens,
+        TableId::Projections,
+        TableId::Flags,
+        TableId::SavedQueries,
+        TableId::AuditLog,
+    ];
+    for table in LATER {
         if home.has_table(table).await? {
             continue;
         }

@@ -20,6 +20,8 @@ pub enum FailPoint {
     AfterEmbeddings,
     /// The queue's top is written.
     AfterQueue,
+    /// The map is written.
+    AfterProjections,
     /// Everything is written but the marker.
     BeforeMarker,
     /// The marker stands, the written versions are not pinned yet.
@@ -37,6 +39,7 @@ impl FailPoint {
         FailPoint::AfterPredictions,
         FailPoint::AfterEmbeddings,
         FailPoint::AfterQueue,
+        FailPoint::AfterProjections,
         FailPoint::BeforeMarker,
         FailPoint::AfterMarker,
     ];

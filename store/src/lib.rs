@@ -5,6 +5,7 @@
 //! answers go out through a [`Snapshot`] and the read-only SQL [`Session`] over it. Modules in the order data flows:
 //! what a table is, how rows get in, how rounds commit, how readers look, how the whole is kept in order.
 
+mod audit_log;
 mod backup;
 mod clock;
 pub mod columns;
@@ -43,6 +44,7 @@ mod version_files;
 mod views;
 mod writer;
 
+pub use audit_log::Actor;
 pub use backup::{BackupReport, restore};
 pub use columns::{FEATURE_LENGTH, Feature, Timestamp};
 pub use corpus::{Audit, Corpus, Options};
@@ -68,5 +70,6 @@ pub use writer::{Acknowledged, Writer};
 /// Version of the schemas that this build writes; it reads every one from 1 up to it. A table of an older version gets the
 /// columns that it lacks, all null, before its first row is written.
 ///
-/// 2: `queue_entries.expression`, tables `erasures` and `tombstones`. 3: table `tokens`.
-pub const SCHEMA_VERSION: u32 = 3;
+/// 2: `queue_entries.expression`, tables `erasures` and `tombstones`. 3: table `tokens`. 4: tables `projections`,
+/// `flags`, `saved_queries` and `audit_log`.
+pub const SCHEMA_VERSION: u32 = 4;

@@ -49,6 +49,7 @@ pub const INDICES: &[(TableId, &str, IndexKind)] = &[
     (TableId::Labels, "face_id", IndexKind::BTree),
     (TableId::Predictions, "face_id", IndexKind::BTree),
     (TableId::Predictions, "round", IndexKind::Bitmap),
+    (TableId::Projections, "round", IndexKind::Bitmap),
 ];
 
 /// Rows of a fragment: about 1 GB of images, a million of anything else.

@@ -25,6 +25,7 @@ use crate::tables::embeddings::Embedding;
 use crate::tables::epochs::Epoch;
 use crate::tables::margins::Margin;
 use crate::tables::predictions::Prediction;
+use crate::tables::projections::Projection;
 use crate::tables::queue_entries::QueueEntry;
 use crate::tables::rounds::Round;
 
@@ -178,6 +179,12 @@ impl RoundWriter {
         self.pass(FailPoint::AfterQueue)
     }
 
+    /// Writes where faces stand on the round's map; what a killed run may have written before is replaced.
+    pub async fn write_projections(&self, projections: Vec<Projection>) -> Result<()> {
+        self.replace(projections).await?;
+        self.pass(FailPoint::AfterProjections)
+    }
+
     /// Commits the round: its marker is the last thing written, and the round is visible from then on.
     pub async fn commit(self, mut marker: Round) -> Result<Round> {
         self.pass(FailPoint::BeforeMarker)?;
@@ -206,9 +213,12 @@ impl RoundWriter {
         self.pass(FailPoint::AfterMarker)?;
         Self::finish_pins(&self.corpus, &marker).await?;
         if marker.accepted {
-            // Only the latest accepted round's features are kept.
+            // Features are kept of the latest accepted round only, maps as long as rounds can be looked back at.
             let older = format!("round < {}", marker.round);
             self.delete(TableId::Embeddings, &older).await?;
+            let keep = u32::try_from(self.corpus.options().keep_rounds.max(1)).unwrap_or(u32::MAX);
+            let older = format!("round <= {}", marker.round.saturating_sub(keep));
+            self.delete(TableId::Projections, &older).await?;
         }
         self.lock.release().await;
         Ok(marker)

@@ -9,6 +9,7 @@ mod answer;
 mod cooperative;
 pub(crate) mod functions;
 mod growth;
+mod names;
 mod plans;
 mod prepared;
 pub(crate) mod queue;
@@ -29,7 +30,6 @@ use lance::io::exec::count_pushdown::CountPushdown;
 use crate::error::Result;
 use crate::guard;
 use crate::snapshot::Snapshot;
-use crate::views;
 
 pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
@@ -40,6 +40,9 @@ pub use prepared::Prepared;
 pub use runtime::SqlRuntime;
 use runtime::{Origin, Running, tracked};
 
+/// Where the names stand.
+const CATALOG: &str = "marginalia";
+const SCHEMA: &str = "public";
 /// Partitions a plan is split into. Tables come as one stream each, and the machine has other work.
 const PARTITIONS: usize = 2;
 /// Rows of a batch. Fewer than the engine's default: a row may hold an image of 100 kB.
@@ -92,7 +95,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Opens the tables of `snapshot` and builds the views on them.
+    /// Opens the tables of `snapshot`, with the views on them.
     pub async fn open(runtime: &SqlRuntime, snapshot: Arc<Snapshot>, limits: SqlLimits) -> Result<Self> {
         Self::open_with(runtime, snapshot, limits, |_| Ok(())).await
     }
@@ -111,8 +114,8 @@ impl Session {
         let context = SessionContext::new_with_state(state(runtime, &limits)?);
         let session = Self { runtime: runtime.clone(), context, limits, snapshot, plans: Arc::default() };
         let building = session.clone();
-        answer::run(session.runtime.handle(Origin::Program), "building the views", async move {
-            views::create(&building.context, &building.snapshot).await?;
+        answer::run(session.runtime.handle(Origin::Program), "naming tables and views", async move {
+            names::register(&building.context, &building.snapshot)?;
             extend(&building.context).map_err(guard::failed)
         })
         .await?;
@@ -181,18 +184,26 @@ impl Session {
             let plan = self.plan(&state, sql).await?.with_param_values(parameters).map_err(guard::failed)?;
             return Self::stream(&state, Self::optimised(&state, &plan)?, running).await;
         }
-        let plan = match self.plans.of(sql) {
-            Some(plan) => plan,
-            None => {
-                let plan = self.plan(&state, sql).await?;
-                let optimised = Self::optimised(&state, &plan)?;
-                if is_constant(&plan).map_err(guard::failed)? {
-                    self.plans.keep(sql, optimised.clone());
-                }
-                optimised
-            }
-        };
+        let plan = self.remembered(&state, sql, self.plan(&state, sql)).await?;
         Self::stream(&state, plan, running).await
+    }
+
+    /// The optimised plan that `key` stands for; made from `plan` where nobody asked for it lately.
+    async fn remembered(
+        &self,
+        state: &SessionState,
+        key: &str,
+        plan: impl Future<Output = Result<LogicalPlan>>,
+    ) -> Result<LogicalPlan> {
+        if let Some(known) = self.plans.of(key) {
+            return Ok(known);
+        }
+        let plan = plan.await?;
+        let optimised = Self::optimised(state, &plan)?;
+        if is_constant(&plan).map_err(guard::failed)? {
+            self.plans.keep(key, optimised.clone());
+        }
+        Ok(optimised)
     }
 
     /// The last walls, then the optimiser.
@@ -221,7 +232,7 @@ fn owned(parameters: Vec<(&str, ScalarValue)>) -> Vec<(String, ScalarValue)> {
 fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
     let mut config = SessionConfig::new()
         .with_information_schema(true)
-        .with_default_catalog_and_schema("marginalia", "public")
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
         .with_target_partitions(PARTITIONS)
         .with_batch_size(BATCH_ROWS);
     let options = config.options_mut();

@@ -30,6 +30,7 @@ pub struct Snapshot {
     rounds: Vec<Round>,
     classes: Vec<String>,
     audit: Audit,
+    judgements_per_face: u32,
     /// A round whose predictions the view `candidates` shows before its marker stands.
     candidates: Option<u32>,
 }
@@ -123,8 +124,9 @@ impl Snapshot {
             rounds.sort_by_key(|round| round.round);
             rounds.dedup_by_key(|round| round.round);
         }
-        let (classes, audit) = (corpus.classes().to_vec(), corpus.options().audit);
-        Ok(Arc::new(Self { datasets, rounds, classes, audit, candidates: None }))
+        let (classes, options) = (corpus.classes().to_vec(), corpus.options());
+        let (audit, judgements_per_face) = (options.audit, options.judgements_per_face);
+        Ok(Arc::new(Self { datasets, rounds, classes, audit, judgements_per_face, candidates: None }))
     }
 
     /// The table at this snapshot's version; none for the hidden ones, which only [`Snapshot::truth`] reads.
@@ -182,6 +184,11 @@ impl Snapshot {
     /// When the views withhold pseudo-labels.
     pub fn audit(&self) -> Audit {
         self.audit
+    }
+
+    /// People who judge a face before it leaves the queue.
+    pub fn judgements_per_face(&self) -> u32 {
+        self.judgements_per_face
     }
 
     /// Rows of a table, without their order; `filter` is a Lance predicate.

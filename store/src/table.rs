@@ -52,7 +52,7 @@ pub(crate) fn schema_of(columns: &[ColumnInfo]) -> SchemaRef {
 /// costs time at every commit and saves nothing.
 pub(crate) fn encoding(column: &str) -> HashMap<String, String> {
     match column {
-        "face_id" | "label_id" | "source_hash" => {
+        "face_id" | "label_id" | "flag_id" | "source_hash" => {
             HashMap::from([("lance-encoding:compression".to_owned(), "none".to_owned())])
         }
         _ => HashMap::new(),
@@ -179,6 +179,14 @@ table_ids! {
     Truth = "truth", row crate::tables::truth::Truth;
     /// One token made, or taken back.
     Tokens = "tokens", row crate::tables::tokens::Token;
+    /// One face's place on the map of one round.
+    Projections = "projections", row crate::tables::projections::Projection;
+    /// One flag set on a face, or taken off.
+    Flags = "flags", row crate::tables::flags::Flag;
+    /// One query saved, changed, or removed.
+    SavedQueries = "saved_queries", row crate::tables::saved_queries::SavedQuery;
+    /// One change that somebody asked for.
+    AuditLog = "audit_log", row crate::tables::audit_log::AuditEntry;
 }
 
 impl TableId {
@@ -191,7 +199,12 @@ impl TableId {
     pub fn is_round_scoped(self) -> bool {
         matches!(
             self,
-            TableId::Predictions | TableId::QueueEntries | TableId::Embeddings | TableId::Margins | TableId::Epochs
+            TableId::Predictions
+                | TableId::QueueEntries
+                | TableId::Embeddings
+                | TableId::Projections
+                | TableId::Margins
+                | TableId::Epochs
         )
     }
 }

@@ -6,16 +6,18 @@
 //!
 //! A file starts with comment lines: what one row is, then `-- column: text` for each column. Then follows one SELECT; in
 //! it `$current_round` is the last accepted round, 0 before the first, `$previous_round` the accepted one before it, and
-//! `$candidate_round` the current one or, to a round that orders its own queue, itself; `$audit_target` and
-//! `$audit_min_faces` are settings. They are literals by the time the view is planned, so that Lance's index can serve
+//! `$candidate_round` the current one or, to a round that orders its own queue, itself; `$audit_target`,
+//! `$audit_min_faces` and `$judgements_per_face` are settings. They are literals by the time the view is planned, so that Lance's index can serve
 //! them.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{Expr, SessionContext, cast, ident, lit};
 use datafusion::scalar::ScalarValue;
@@ -24,8 +26,8 @@ use lance::datafusion::LanceTableProvider;
 use crate::error::Result;
 use crate::guard;
 use crate::lance_log::missing_columns;
+use crate::session;
 use crate::session::queue::Queue;
-use crate::session::{self, functions};
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
 
@@ -49,6 +51,7 @@ views![
     "predictions",
     "queue_entries",
     "embeddings",
+    "projections",
     "margins",
     "epochs",
     "face_splits",
@@ -56,6 +59,7 @@ views![
     "ingest_rate",
     "current_labels",
     "label_votes",
+    "unfinished",
     "label_conflicts",
     "label_throughput",
     "annotations",
@@ -69,7 +73,10 @@ views![
     "pseudo_labels",
     "corpus",
     "provenance",
+    "flagged",
+    "changes",
     "unlabelled",
+    "second_opinions",
     "queue",
     "label_quality",
     "consensus",
@@ -118,12 +125,24 @@ fn column_doc(line: &'static str) -> Option<(&'static str, &'static str)> {
 /// Rows of one read of a wide table: few, because images are up to 100 kB each.
 const WIDE_BATCH_BYTES: u64 = 16 << 20;
 
-/// Registers the tables of `snapshot` and builds the views on them.
-pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Result<()> {
+/// What a session's names stand for, before anything is planned: the tables of `snapshot`, and the values of the views'
+/// parameters.
+pub(crate) struct Ground {
+    /// By the names that views know them by.
+    pub tables: HashMap<String, Arc<dyn TableProvider>>,
+    /// Names that only views may use.
+    pub hidden: HashSet<String>,
+    /// Values of `$current_round` and the like.
+    pub parameters: Vec<(&'static str, ScalarValue)>,
+}
+
+/// The ground of a snapshot; `context` only reads tables that lack columns.
+pub(crate) fn ground(context: &SessionContext, snapshot: &Snapshot) -> Result<Ground> {
+    let mut tables = HashMap::new();
     for table in TableId::ALL.iter().filter(|table| !table.is_hidden()) {
-        context.register_table(base_name(*table), provider(context, snapshot, *table)?).map_err(guard::failed)?;
+        tables.insert(base_name(*table), provider(context, snapshot, *table)?);
     }
-    context.register_table("classes", classes(snapshot.classes())?).map_err(guard::failed)?;
+    tables.insert("classes".to_owned(), classes(snapshot.classes())?);
     let round = |round: Option<u32>| ScalarValue::Int64(Some(round.map_or(0, i64::from)));
     let parameters = vec![
         ("current_round", round(snapshot.current_round())),
@@ -131,39 +150,42 @@ pub(crate) async fn create(context: &SessionContext, snapshot: &Snapshot) -> Res
         ("candidate_round", round(snapshot.candidate_round())),
         ("audit_target", ScalarValue::Float64(Some(snapshot.audit().target))),
         ("audit_min_faces", ScalarValue::Int64(Some(i64::from(snapshot.audit().min_faces)))),
+        ("judgements_per_face", ScalarValue::Int64(Some(i64::from(snapshot.judgements_per_face())))),
     ];
-    for view in VIEWS {
-        let plan = context.state().create_logical_plan(view.sql()).await.map_err(guard::failed)?;
-        let plan = plan.with_param_values(parameters.clone()).map_err(guard::failed)?;
-        let table: Arc<dyn TableProvider> = match view.name {
-            "queue" => Arc::new(queue(context, plan, &parameters).await?),
-            _ => Arc::new(ViewTable::new(plan, Some(view.sql().to_owned()))),
-        };
-        context.register_table(view.name, table).map_err(guard::failed)?;
-    }
-    functions::register_tables(context, snapshot, &parameters).await?;
-    for table in TableId::ALL.iter().filter(|table| table.is_round_scoped()) {
-        context.deregister_table(base_name(*table)).map_err(guard::failed)?;
-    }
-    Ok(())
+    let hidden = TableId::ALL.iter().filter(|table| table.is_round_scoped()).map(|table| base_name(*table)).collect();
+    Ok(Ground { tables, hidden, parameters })
+}
+
+/// A view over the names that `state` knows.
+pub(crate) async fn plan(
+    view: &View,
+    state: &SessionState,
+    parameters: &[(&'static str, ScalarValue)],
+) -> datafusion::error::Result<Arc<dyn TableProvider>> {
+    let plan = state.create_logical_plan(view.sql()).await?.with_param_values(parameters.to_vec())?;
+    Ok(match view.name {
+        "queue" => Arc::new(queue(state, plan, parameters).await?),
+        _ => Arc::new(ViewTable::new(plan, Some(view.sql().to_owned()))),
+    })
 }
 
 /// The one view whose first rows must not cost as much as all.
 async fn queue(
-    context: &SessionContext,
+    state: &SessionState,
     rest: LogicalPlan,
     parameters: &[(&'static str, ScalarValue)],
-) -> Result<Queue> {
+) -> datafusion::error::Result<Queue> {
     let plan = |sql: &'static str| async move {
-        let plan = context.state().create_logical_plan(sql).await?;
+        let plan = state.create_logical_plan(sql).await?;
         match plan.get_parameter_names()?.is_empty() {
             true => Ok(plan),
             false => plan.with_param_values(parameters.to_vec()),
         }
     };
-    let entries = plan(session::queue::ENTRIES).await.map_err(guard::failed)?;
-    let unlabelled = plan(session::queue::UNLABELLED).await.map_err(guard::failed)?;
-    Ok(Queue { entries, unlabelled, rest })
+    let (entries, unlabelled) = (plan(session::queue::ENTRIES).await?, plan(session::queue::UNLABELLED).await?);
+    let unfinished = plan(session::queue::UNFINISHED).await?;
+    let second_opinions = plan(session::queue::SECOND_OPINIONS).await?;
+    Ok(Queue { unfinished, entries, unlabelled, second_opinions, rest })
 }
 
 /// What views call a table: the name itself, or `…_all` where a view of that name stands in front of it.

@@ -43,6 +43,8 @@ pub mod weights;
 
 pub mod scoring;
 
+pub mod projection;
+
 pub use calibration::Calibration;
 pub use checkpoint::CheckpointInfo;
 pub use config::{ChannelOrder, MarginConfig, Preset, Schedule, TrainerConfig, UnlabelledOver, Weights};

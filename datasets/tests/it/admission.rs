@@ -147,6 +147,8 @@ fn limits_hold_for_every_format() {
         let image = encode(&picture(7, 65, 20), format);
         let side = Limits { max_side: 64, ..Limits::default() };
         assert_eq!(admit(image.clone(), &side), Err(Reason::TooLarge { width: 65, height: 20, limit: 64 }));
+        let small = encode(&picture(7, 20, 7), format);
+        assert_eq!(admit(small, &Limits::default()), Err(Reason::TooSmall { width: 20, height: 7, limit: 8 }));
         let bytes = Limits { max_file_bytes: 10, ..Limits::default() };
         assert_eq!(decode(&image, &bytes), Err(Reason::TooManyBytes { bytes: image.len() as u64, limit: 10 }));
     }

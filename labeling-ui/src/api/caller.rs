@@ -1,6 +1,7 @@
 //! Who a request is from, and what they may do.
 
 use axum::http::StatusCode;
+use marginalia_store::Actor;
 
 use super::problem::Problem;
 use crate::access::{Identity, Role};
@@ -32,6 +33,12 @@ impl Caller {
     /// What they may do.
     pub fn role(&self) -> Role {
         self.identity.as_ref().map_or(Role::Admin, |identity| identity.role)
+    }
+
+    /// They as the audit log names them.
+    pub fn actor(&self) -> Actor {
+        let name = self.name().unwrap_or("this machine").to_owned();
+        Actor { name, role: self.role(), door: "http" }
     }
 
     /// Goes on only for those who have this role.

@@ -4,9 +4,9 @@
 //! and pages of other sites in the user's own browser, seen in `Origin` and `Sec-Fetch-Site`. Beyond loopback a token says
 //! who asks; pages of other sites are kept out there too.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -40,10 +40,21 @@ pub async fn pass(State(api): State<Api>, mut request: Request, next: Next) -> R
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail));
         }
         // Whoever comes to log in brings the token in the body, and needs the page for it.
-        Gate::Tokens(_) if is_login(&request) || is_of_the_page(request.uri().path()) => {
+        Gate::Tokens(_) if is_login(&request) => {
+            api.pace.stranger(peer(&request))?;
             return Ok(next.run(request).await);
         }
-        Gate::Tokens(access) => bearer(request.headers(), access.as_ref()).await?,
+        Gate::Tokens(_) if is_of_the_page(request.uri().path()) => return Ok(next.run(request).await),
+        Gate::Tokens(access) => match bearer(request.headers(), access.as_ref()).await? {
+            Some(caller) => {
+                api.pace.bearer(caller.name().unwrap_or_default())?;
+                caller
+            }
+            None => {
+                api.pace.stranger(peer(&request))?;
+                return Err(no_token());
+            }
+        },
     };
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
@@ -99,12 +110,18 @@ fn is_login(request: &Request) -> bool {
     request.method() == Method::POST && request.uri().path() == "/api/session"
 }
 
-async fn bearer(headers: &HeaderMap, access: &dyn Access) -> Result<Caller, Problem> {
+/// Where a request comes from; without a port, as in tests, from nowhere in particular.
+fn peer(request: &Request) -> IpAddr {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(peer)| peer.ip().to_canonical())
+}
+
+async fn bearer(headers: &HeaderMap, access: &dyn Access) -> Result<Option<Caller>, Problem> {
     let known = match token(headers) {
         Some(token) => access.bearer(token).await?,
         None => None,
     };
-    known.map(Caller::known).ok_or_else(no_token)
+    Ok(known.map(Caller::known))
 }
 
 /// The token of the header, or of a browser's cookie where there is no such header.

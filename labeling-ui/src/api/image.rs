@@ -34,7 +34,7 @@ pub(super) async fn show(
         return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_width", detail));
     }
     // Read even where the client has it: a face that was forgotten is not vouched for.
-    let face = api.parts.corpus.face(&face_id).await?;
+    let face = api.pictures.face(&face_id).await?;
     let tag = match size.w {
         Some(width) => format!("\"{face_id}-{width}\""),
         None => format!("\"{face_id}\""),
@@ -54,7 +54,7 @@ pub(super) async fn show(
         "bmp" => "image/bmp",
         _ => "application/octet-stream",
     };
-    Ok(kept(([(header::CONTENT_TYPE, content_type)], face.image).into_response(), &tag))
+    Ok(kept(([(header::CONTENT_TYPE, content_type)], face.image.clone()).into_response(), &tag))
 }
 
 async fn thumbnail(api: &Api, face: &Face, width: u32) -> Result<Option<Vec<u8>>, Problem> {

@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -20,6 +20,7 @@ use crate::access::Role;
 use crate::error::Error;
 use crate::judgement::{Answer, Judgement, Lane, Origin};
 use crate::once::{RequestKey, Submission};
+use crate::queue::Task;
 
 /// Judgements in one request.
 const MOST: usize = 1000;
@@ -90,35 +91,6 @@ pub(super) async fn submit(
     .await
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TakenBack {
-    annotator: Option<String>,
-}
-
-/// Takes a label back: the undo.
-pub(super) async fn retract(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    Path(label_id): Path<String>,
-    Query(taken_back): Query<TakenBack>,
-) -> Result<Json<Value>, Problem> {
-    caller.require(Role::Annotator)?;
-    let label = api.judge.label(&label_id).await?;
-    // On this machine nobody has to say who takes back: the label's own annotator does.
-    let given = taken_back.annotator.or_else(|| caller.name().is_none().then(|| label.annotator.clone()));
-    let annotator = caller.annotator(given.as_deref())?;
-    if caller.name().is_some_and(|name| name != label.annotator) && caller.require(Role::Admin).is_err() {
-        let detail = format!("This label is by {}; only they or an admin can take it back.", label.annotator);
-        return Err(Problem::new(StatusCode::FORBIDDEN, "other_annotator", detail));
-    }
-    let row = api.judge.retract(&label_id, &annotator).await?;
-    api.desk.taken_back();
-    let answer = json!({ "label_id": row.label_id, "retracts": row.retracts, "face_id": row.face_id });
-    api.parts.events.tell("label_taken_back", &answer);
-    Ok(Json(answer))
-}
-
 fn request_key(headers: &HeaderMap, caller: &Caller, body: &Bytes) -> Result<Option<RequestKey>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let name = caller.name().unwrap_or_default();
@@ -130,9 +102,7 @@ async fn check_faces(api: &Api, sent: &[Sent]) -> Result<(), Problem> {
     let mut ids: Vec<&str> = sent.iter().map(|sent| sent.face_id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let asked: Vec<&str> = ids.iter().copied().filter(|id| marginalia_store::is_face_id(id)).collect();
-    let stored = api.parts.corpus.stored_faces(&asked).await?;
-    let faces: Vec<String> = ids.into_iter().filter(|id| !stored.contains(*id)).map(str::to_owned).collect();
+    let faces = api.pictures.missing(&ids).await?;
     if faces.is_empty() { Ok(()) } else { Err(Error::UnknownFaces { faces }.into()) }
 }
 
@@ -149,14 +119,12 @@ fn judgement(api: &Api, caller: &Caller, sent: Sent) -> Result<Judgement, Proble
         }
     };
     let handed = api.desk.handed(&annotator, &sent.face_id);
-    let audit = Lane::Audit.as_str();
     let lane = match sent.lane {
         Some(SentLane::Queue) => Lane::Queue,
         Some(SentLane::Audit) => Lane::Audit,
         Some(SentLane::Grid) => Lane::Grid,
         Some(SentLane::Review) => Lane::Review,
-        None if handed.as_ref().is_some_and(|task| task.lane == audit) => Lane::Audit,
-        None => Lane::Queue,
+        None => handed.as_ref().map_or(Lane::Queue, Task::lane),
     };
     let classes = api.parts.corpus.classes();
     if let Some(suggestion) = sent.suggestion.as_ref().filter(|suggestion| !classes.contains(suggestion)) {
@@ -165,9 +133,10 @@ fn judgement(api: &Api, caller: &Caller, sent: Sent) -> Result<Judgement, Proble
     }
     let mut judgement = Judgement::new(sent.face_id, answer, annotator, Origin::Human, lane);
     judgement.round = sent.round.or(handed.as_ref().and_then(|task| task.round));
-    // An audit shows no suggestion, so none was taken.
+    // A blind lane shows no suggestion, so none was taken.
+    let is_blind = lane == Lane::Audit || handed.as_ref().is_some_and(|task| task.lane().is_blind());
     let shown = sent.suggestion.or(handed.and_then(|task| task.expression));
-    judgement.suggestion = shown.filter(|_| lane != Lane::Audit);
+    judgement.suggestion = shown.filter(|_| !is_blind);
     judgement.seconds = sent.seconds;
     judgement.note = sent.note.filter(|note| !note.is_empty());
     Ok(judgement)

@@ -11,16 +11,21 @@ mod body;
 mod caller;
 mod events;
 mod faces;
+mod flags;
 mod gate;
 mod health;
 mod image;
 mod labels;
 mod leases;
+mod map;
 mod metrics;
 mod openapi;
+mod pace;
 mod panics;
 mod problem;
+mod queries;
 mod queue;
+mod retractions;
 mod rounds;
 mod session;
 mod similar;
@@ -38,7 +43,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use marginalia_store::{Corpus, SqlLimits, SqlRuntime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -54,11 +59,14 @@ use crate::events::Events;
 use crate::judgement::Judge;
 use crate::metrics::Metrics;
 use crate::page;
+use crate::pictures::Pictures;
 use crate::reading::Reading;
 use crate::rounds::Rounds;
+use pace::Pace;
 use problem::Problem;
 
 pub use openapi::DOCUMENT as OPENAPI;
+pub use pace::Rate;
 
 /// Bytes of a body that is no image.
 const JSON_BYTES: usize = 1 << 20;
@@ -80,6 +88,10 @@ pub struct Limits {
     pub listeners: usize,
     /// Time that an answer may take to begin; SQL has its own.
     pub answer: Duration,
+    /// How often the bearer of a token may ask.
+    pub bearers: Rate,
+    /// How often an address may ask without a good token.
+    pub strangers: Rate,
 }
 
 impl Default for Limits {
@@ -92,6 +104,8 @@ impl Default for Limits {
             thumbnails: 4,
             listeners: 256,
             answer: Duration::from_secs(60),
+            bearers: Rate::new(200, 1000),
+            strangers: Rate::new(1, 20),
         }
     }
 }
@@ -131,10 +145,12 @@ pub(crate) struct Inner {
     pub reading: Reading,
     pub desk: Desk,
     pub judge: Judge,
+    pub pictures: Pictures,
     pub uploads: Arc<Semaphore>,
     pub thumbnails: Semaphore,
     pub queries: Arc<Semaphore>,
     pub listeners: Arc<Semaphore>,
+    pub pace: Pace,
 }
 
 impl std::ops::Deref for Api {
@@ -154,13 +170,16 @@ impl fmt::Debug for Api {
 impl Api {
     fn new(parts: Parts) -> Self {
         let reading = Reading::new(&parts.corpus, &parts.sql, parts.sql_limits.clone());
+        let pictures = Pictures::new(&parts.corpus);
         let inner = Inner {
-            desk: Desk::new(&reading, parts.limits.lease),
+            desk: Desk::new(&reading, &pictures, parts.limits.lease),
+            pictures,
             judge: Judge::new(&parts.corpus),
             uploads: Arc::new(Semaphore::new(parts.limits.uploads)),
             thumbnails: Semaphore::new(parts.limits.thumbnails),
             queries: Arc::new(Semaphore::new(reading.threads())),
             listeners: Arc::new(Semaphore::new(parts.limits.listeners)),
+            pace: Pace::new(parts.limits.bearers, parts.limits.strangers),
             reading,
             parts,
         };
@@ -182,10 +201,16 @@ fn routes(limits: &Limits) -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/api/queue", quick(get(queue::take))),
         ("/api/leases", quick(post(leases::extend).delete(leases::release))),
         ("/api/labels", quick(post(labels::submit))),
-        ("/api/labels/{id}", quick(delete(labels::retract))),
+        ("/api/labels/{id}", quick(delete(retractions::one))),
+        ("/api/retractions", quick(post(retractions::several))),
+        ("/api/flags", quick(get(flags::list).post(flags::set))),
+        ("/api/flags/{id}", quick(delete(flags::take_off))),
+        ("/api/queries", quick(get(queries::list))),
+        ("/api/queries/{name}", quick(put(queries::save).delete(queries::remove))),
         ("/api/rounds", quick(get(rounds::list).post(rounds::start))),
         ("/api/rounds/current", quick(delete(rounds::stop))),
         ("/api/rounds/{round}", quick(get(rounds::one))),
+        ("/api/map", quick(get(map::show))),
         ("/api/status", quick(get(status::show))),
         ("/api/session", quick(get(session::show).post(session::begin).delete(session::end))),
         ("/api/sql", post(sql::answer)),

@@ -133,6 +133,14 @@ impl From<Error> for Problem {
                 let detail = "Name the annotator: a judgement has a name under it.";
                 return Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no_annotator", detail);
             }
+            Error::NoSuchFlag { .. } => {
+                return Self::new(StatusCode::NOT_FOUND, "no_such_flag", error.to_string());
+            }
+            Error::NoSuchQuery { .. } => {
+                return Self::new(StatusCode::NOT_FOUND, "no_such_query", error.to_string());
+            }
+            Error::InvalidFlag { .. } => "invalid_flag",
+            Error::InvalidQuery { .. } => "invalid_query",
             Error::UnknownExpression { .. } => "unknown_expression",
             Error::UnknownFaces { .. } => "unknown_face",
             Error::InvalidJudgement { .. } => "invalid_judgement",

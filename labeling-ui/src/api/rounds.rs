@@ -54,6 +54,7 @@ pub(super) async fn start(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.require(Role::Admin)?;
     if trainer(&api)?.start() {
+        api.parts.corpus.note_change(&caller.actor(), "round_asked", None, None).await?;
         return Ok((StatusCode::ACCEPTED, Json(json!({ "asked": true }))));
     }
     let detail = "A round is under way. Wait for its end, or stop it with DELETE /api/rounds/current.";
@@ -67,6 +68,7 @@ pub(super) async fn stop(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     caller.require(Role::Admin)?;
     if trainer(&api)?.stop() {
+        api.parts.corpus.note_change(&caller.actor(), "round_given_up", None, None).await?;
         return Ok((StatusCode::ACCEPTED, Json(json!({ "asked": true }))));
     }
     Err(Problem::new(StatusCode::CONFLICT, "no_round", "No round is under way in this process."))

@@ -12,7 +12,9 @@ use axum::response::Response;
 use marginalia_labeling_ui::api::{Limits, Parts, router};
 use marginalia_labeling_ui::{Admission, Admitted, Error, Events, Gate, Metrics, Result, Upload};
 use marginalia_store::tables::faces::Face;
+use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::predictions::Prediction;
+use marginalia_store::tables::projections::Projection;
 use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::{Corpus, Options, Session, SqlLimits, SqlRuntime, Timestamp};
@@ -40,9 +42,19 @@ impl Bench {
     }
 
     pub async fn with(limits: Limits, gate: Gate) -> Self {
+        Self::made(Options::default(), limits, gate).await
+    }
+
+    /// A corpus that wants so many people to judge each face.
+    pub async fn of_several(judgements_per_face: u32) -> Self {
+        let options = Options { judgements_per_face, ..Options::default() };
+        Self::made(options, Limits::default(), Gate::Loopback).await
+    }
+
+    async fn made(options: Options, limits: Limits, gate: Gate) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let classes = CLASSES.map(str::to_owned);
-        let corpus = Corpus::init(&folder.path().join("corpus"), &classes, Options::default()).await.unwrap();
+        let corpus = Corpus::init(&folder.path().join("corpus"), &classes, options).await.unwrap();
         Self::over(folder, corpus, limits, gate)
     }
 
@@ -139,6 +151,37 @@ impl Bench {
             self.corpus.writer::<QueueEntry>().append(entries).await.unwrap();
         }
         self.corpus.writer::<Round>().append(vec![marker()]).await.unwrap();
+    }
+
+    /// A label that was there before round 1 ended.
+    pub async fn labelled_before(&self, face_id: &str, expression: &str, annotator: &str) {
+        let row = Label {
+            label_id: format!("0192f0c1-0000-7000-8000-{:012}", 1),
+            face_id: face_id.into(),
+            expression: Some(expression.into()),
+            verdict: None,
+            votes: None,
+            annotator: annotator.into(),
+            origin: "human".into(),
+            lane: "queue".into(),
+            round: None,
+            suggestion: None,
+            source: None,
+            note: None,
+            request_key: None,
+            request_hash: None,
+            seconds: None,
+            created_at: Timestamp(5),
+            retracts: None,
+        };
+        self.corpus.writer::<Label>().append(vec![row]).await.unwrap();
+    }
+
+    /// The map of round 1.
+    pub async fn places(&self, places: &[(&str, f32, f32)]) {
+        let row =
+            |(face_id, x, y): &(&str, f32, f32)| Projection { round: 1, face_id: (*face_id).into(), x: *x, y: *y };
+        self.corpus.writer::<Projection>().append(places.iter().map(row).collect()).await.unwrap();
     }
 }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{Method, Request, header};
-use marginalia_labeling_ui::api::Limits;
+use marginalia_labeling_ui::api::{Limits, Rate};
 use marginalia_labeling_ui::{Access, Error, Gate, Identity, Result, Role};
 use serde_json::json;
 
@@ -213,4 +213,29 @@ fn an_address_others_can_reach_needs_tokens() {
         let access: Arc<dyn Access> = Arc::new(Tokens);
         assert!(matches!(gate(address, Some(access)), Ok(Gate::Tokens(_))));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_too_often_is_told_when_to_go_on() {
+    let limits = Limits { bearers: Rate::new(1, 5), strangers: Rate::new(1, 3), ..Limits::default() };
+    let bench = Bench::with(limits, tokens()).await;
+    let asked = async |token: &str| {
+        bench.send(with_token(Method::GET, "/api/session", token).body(Body::empty()).unwrap()).await
+    };
+    for _ in 0..5 {
+        asked("a").await.json();
+    }
+    let refused = asked("a").await;
+    assert!(refused.header(header::RETRY_AFTER).parse::<u64>().unwrap() >= 1);
+    refused.problem(429, "too_many_requests");
+    // Each bearer has a pace of their own, and so has who shows no good token.
+    asked("b").await.json();
+    for _ in 0..3 {
+        asked("guess").await.problem(401, "no_token");
+    }
+    asked("guess").await.problem(429, "too_many_requests");
+    let login = json(to(Method::POST, "/api/session"), &json!({ "token": "guess" }));
+    bench.send(login).await.problem(429, "too_many_requests");
+    asked("b").await.json();
+    assert_eq!(bench.get("/healthz").await.status, 200);
 }

@@ -128,6 +128,29 @@ async fn a_label_is_taken_back_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_in_one_step_is_taken_back_in_one() {
+    let bench = Bench::new().await;
+    let faces = bench.faces(20).await;
+    let all: Vec<Value> = faces.iter().map(|face| label(face)).collect();
+    let stored = bench.post("/api/labels", json!(all)).await.json();
+    let mut ids: Vec<Value> =
+        stored["labels"].as_array().unwrap().iter().map(|label| label["label_id"].clone()).collect();
+    let before = labels_version(&bench).await;
+    let unknown = json!("0192f0c1-0000-7000-8000-000000000000");
+    let with_another = [&ids[..], &[unknown]].concat();
+    bench.post("/api/retractions", json!({ "label_ids": with_another })).await.problem(404, "no_such_label");
+    bench.post("/api/retractions", json!({ "label_ids": [] })).await.problem(422, "too_many");
+    assert_eq!(labels_version(&bench).await, before, "all or none");
+    ids.push(ids[0].clone());
+    let taken = bench.post("/api/retractions", json!({ "label_ids": ids })).await.json();
+    assert_eq!(taken["retractions"].as_array().unwrap().len(), 20);
+    assert_eq!(labels_version(&bench).await, before + 1);
+    assert_eq!(bench.count("select count(*) from current_labels").await, 0);
+    assert_eq!(bench.queue().await.len(), 20);
+    bench.post("/api/retractions", json!({ "label_ids": ids })).await.problem(404, "no_such_label");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn judgements_that_mean_nothing_are_refused_and_say_why() {
     let bench = Bench::new().await;
     let face = &bench.faces(1).await[0];

@@ -20,7 +20,7 @@ async fn the_document_names_what_the_router_answers() {
     for (path, item) in described {
         let methods: BTreeSet<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
         // Ids that read: what is asked here is the route and not the row.
-        let path = path.replace("{id}", &"0".repeat(64)).replace("{round}", "1");
+        let path = path.replace("{id}", &"0".repeat(64)).replace("{round}", "1").replace("{name}", "q");
         for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
             let answer = bench.begin(to(method.clone(), &path).body(Body::empty()).unwrap()).await;
             let is_described = methods.contains(method.as_str().to_lowercase().as_str());

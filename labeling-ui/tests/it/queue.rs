@@ -124,6 +124,31 @@ async fn where_every_face_reached_its_margin_that_is_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_opinion_is_asked_of_others_blindly_and_once() {
+    let bench = Bench::new().await;
+    let queue = bench.faces(2).await;
+    bench.labelled_before(&queue[0], "fear", "bob").await;
+    bench.round(&[(&queue[1], "happiness", 0.5, Some("queue")), (&queue[0], "fear", 0.9, Some("review"))]).await;
+    let served = bench.get("/api/queue?annotator=ada&limit=5").await.json();
+    assert_eq!(served["waiting"], 2);
+    let again = &served["tasks"][1];
+    assert_eq!((&again["face_id"], &again["lane"]), (&json!(queue[0]), &json!("review")), "{served}");
+    assert_eq!((&again["expression"], &again["confidence"]), (&Value::Null, &Value::Null));
+    bench.delete("/api/leases?annotator=ada").await.json();
+    let own = bench.get("/api/queue?annotator=bob&limit=5").await.json();
+    assert_eq!(own["tasks"].as_array().unwrap().len(), 1, "whoever said it is not asked again: {own}");
+    bench.delete("/api/leases?annotator=bob").await.json();
+    bench.get("/api/queue?annotator=ada&limit=5").await.json();
+    let stored = bench
+        .post("/api/labels", json!({ "face_id": queue[0], "expression": "neutral", "annotator": "ada" }))
+        .await
+        .json();
+    let stored = &stored["labels"][0];
+    assert_eq!((&stored["lane"], &stored["round"], &stored["suggestion"]), (&json!("review"), &json!(1), &Value::Null));
+    assert_eq!(bench.count("select count(*) from second_opinions").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_audited_face_is_shown_without_the_models_word() {
     let bench = Bench::new().await;
     let queue = bench.faces(2).await;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use marginalia_labeling_ui::{Error, listen, serve};
+use marginalia_labeling_ui::{Bounds, listen, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -12,10 +12,10 @@ use crate::bench::Bench;
 
 const LONG: Duration = Duration::from_secs(600);
 
-async fn start(bench: &Bench, grace: Duration) -> (SocketAddr, JoinHandle<Result<(), Error>>) {
+async fn start(bench: &Bench, bounds: Bounds) -> (SocketAddr, JoinHandle<()>) {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let address = listener.local_addr().unwrap();
-    (address, tokio::spawn(serve(listener, bench.router.clone(), grace, bench.cancel.clone())))
+    (address, tokio::spawn(serve(listener, None, bench.router.clone(), bounds, bench.cancel.clone())))
 }
 
 async fn send(address: SocketAddr, request: &str, body: &[u8]) -> TcpStream {
@@ -41,7 +41,7 @@ async fn read(mut connection: TcpStream) -> String {
 async fn what_is_under_way_is_finished_and_streams_end() {
     let bench = Bench::new().await;
     bench.door.open.forget_permits(1000);
-    let (address, serving) = start(&bench, LONG).await;
+    let (address, serving) = start(&bench, Bounds { grace: LONG, ..Bounds::default() }).await;
     let upload = send(address, "POST /api/faces", b"\x89PNG 1").await;
     bench.door.has_begun(1).await;
     let mut stream = send(address, "GET /api/events", b"").await;
@@ -53,7 +53,7 @@ async fn what_is_under_way_is_finished_and_streams_end() {
     assert!(!serving.is_finished());
     bench.door.open.add_permits(1);
     assert!(read(upload).await.starts_with("HTTP/1.1 201"));
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
     assert!(TcpStream::connect(address).await.is_err());
     assert_eq!(bench.count("select count(*) from faces").await, 1);
 }
@@ -62,11 +62,11 @@ async fn what_is_under_way_is_finished_and_streams_end() {
 async fn what_takes_longer_than_the_grace_does_not_hold_the_end_up() {
     let bench = Bench::new().await;
     bench.door.open.forget_permits(1000);
-    let (address, serving) = start(&bench, Duration::from_millis(50)).await;
+    let (address, serving) = start(&bench, Bounds { grace: Duration::from_millis(50), ..Bounds::default() }).await;
     let _upload = send(address, "POST /api/faces", b"\x89PNG 1").await;
     bench.door.has_begun(1).await;
     bench.cancel.cancel();
-    serving.await.unwrap().unwrap();
+    serving.await.unwrap();
     assert_eq!(bench.count("select count(*) from faces").await, 0, "nothing was acknowledged");
 }
 
@@ -76,4 +76,25 @@ async fn an_address_that_is_taken_is_named() {
     let address = taken.local_addr().unwrap();
     let refused = listen(address).await.unwrap_err();
     assert!(refused.to_string().contains(&address.to_string()), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_only_holds_connections_open_loses_them_and_others_are_answered() {
+    let bench = Bench::new().await;
+    let bounds = Bounds { connections: 4, head: Duration::from_millis(200), grace: LONG };
+    let (address, _serving) = start(&bench, bounds).await;
+    let mut idle = Vec::new();
+    for n in 0..40 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        // Some say nothing, some begin and never end.
+        let begun: &[u8] = if n % 2 == 0 { b"" } else { b"GET /healthz HTTP/1.1\r\nX-Slow: " };
+        connection.write_all(begun).await.unwrap();
+        idle.push(connection);
+    }
+    let asked = send(address, "GET /healthz", b"").await;
+    let answer = read(asked).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for connection in idle {
+        read(connection).await;
+    }
 }

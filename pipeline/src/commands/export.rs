@@ -53,7 +53,10 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let token = shutdown::on_signals()?;
     let outcome = export(&opened.corpus, &opened.sql, &request, &token, &mut progress).await;
     bar.finish_and_clear();
-    console.print(&outcome?, |export| people(export, &request))
+    let export = outcome?;
+    let detail = format!("{} faces as {}", export.faces.iter().sum::<u64>(), args.format);
+    opened.note("exported", Some(request.folder.display().to_string()), Some(detail)).await?;
+    console.print(&export, |export| people(export, &request))
 }
 
 /// One condition out of the three ways to say one.

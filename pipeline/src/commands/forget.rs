@@ -42,6 +42,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         return Err(Error::Interrupted { what: "forgetting" });
     }
     let cost = opened.corpus.forget(&faces, args.reason).await?;
+    opened.note("faces_forgotten", None, Some(faces_of(&cost))).await?;
     console.print(&cost, |cost| {
         format!(
             "{} forgotten: no row, version, index or file of the corpus holds them, and the same bytes are refused from now on",

@@ -1,10 +1,14 @@
-//! `serve`: answers others over the network until it is stopped.
+//! `serve`: answers others over the network until it is stopped, and keeps the tables in order meanwhile: every label is a
+//! commit, and a thousand small files would slow down every answer.
 
 use marginalia_labeling_ui::{Events, Metrics};
 
 use crate::console::Console;
-use crate::error::Result;
-use crate::http::HttpContext;
+use crate::error::{Error, Result};
+use crate::http::{Forwarder, HttpContext};
+use crate::maintenance;
+use crate::meter::Meter;
+use crate::report::{EventReader, Mode, Reporter};
 use crate::serving::{Addresses, Listening};
 use crate::shutdown;
 
@@ -22,7 +26,18 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let token = shutdown::on_signals()?;
     let listening = Listening::bind(&opened, &args.addresses).await?;
     console.print(listening.served(), |served| served.lines().join("\n"))?;
-    let context =
-        HttpContext { opened, events: Events::default(), metrics: Metrics::default(), arrivals: None, rounds: None };
-    listening.serve(context, &token).await
+    let (events, metrics) = (Events::default(), Metrics::default());
+    let readers: Vec<Box<dyn EventReader>> =
+        vec![Box::new(Forwarder(events.clone())), Box::new(Meter::new(metrics.clone()))];
+    // Where programs read, there is one document: what is served where.
+    let mode = if console.json { Mode::Silent } else { Mode::choose(false) };
+    let (reporter, handle) = Reporter::start_beside(mode, readers);
+    let (corpus, store) = (opened.corpus.clone(), opened.config.store.clone());
+    let care = tokio::spawn(maintenance::run(corpus, store, reporter, token.clone()));
+    let context = HttpContext { opened, events, metrics, arrivals: None, rounds: None };
+    let outcome = listening.serve(context, &token).await;
+    token.cancel();
+    care.await.map_err(Error::task)?;
+    handle.finish();
+    outcome
 }

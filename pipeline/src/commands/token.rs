@@ -50,6 +50,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
 async fn create(opened: &Opened, console: &Console, name: &str, role: Role) -> Result<()> {
     let salted = |token: &str, salt: &[u8], iterations: u32| gen_salted_password(token, salt, iterations as usize);
     let (grant, token) = opened.corpus.create_token(name, role, salted).await?;
+    opened.note("token_created", Some(name.to_owned()), Some(format!("{role}, {}", grant.token_id))).await?;
     let value = json!({ "token": token, "token_id": grant.token_id, "name": grant.name, "role": grant.role });
     console.print(&value, |_| {
         eprintln!("the {role} token of {name}, id {}; it is not stored and cannot be shown again:", grant.token_id);
@@ -74,6 +75,9 @@ async fn list(opened: &Opened, console: &Console) -> Result<()> {
 
 async fn revoke(opened: &Opened, console: &Console, token: &str) -> Result<()> {
     let revoked = opened.corpus.revoke_token(token).await?;
+    for grant in &revoked {
+        opened.note("token_revoked", Some(grant.name.clone()), Some(grant.token_id.clone())).await?;
+    }
     console.print(&revoked, |revoked: &Vec<Grant>| {
         let lines = revoked.iter().map(|grant| format!("token {} of {} is revoked", grant.token_id, grant.name));
         lines.collect::<Vec<_>>().join("\n")

@@ -19,7 +19,10 @@ pub struct Args {
 /// Runs `unlabel`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     let opened = console.open().await?;
-    let row = Judge::new(&opened.corpus).retract(&args.label_id, &args.annotator).await?;
-    let value = json!({ "retracts": row.retracts, "face_id": row.face_id });
-    console.print(&value, |_| format!("label {} of face {} is taken back", args.label_id, row.face_id))
+    let judge = Judge::new(&opened.corpus);
+    let label = judge.label(&args.label_id).await?;
+    let value = json!({ "retracts": label.label_id, "face_id": label.face_id });
+    let done = format!("label {} of face {} is taken back", label.label_id, label.face_id);
+    judge.retract(vec![label], &args.annotator).await?;
+    console.print(&value, |_| done)
 }

@@ -64,6 +64,7 @@ fn ingest(ingest: &IngestConfig) -> Checked {
     within("ingest.batch_window_ms", ingest.batch_window_ms, 1, 60_000, "milliseconds")?;
     within("ingest.batch_faces", ingest.batch_faces as u64, 1, 65_536, "faces")?;
     within("ingest.max_file_mb", ingest.max_file_mb, 1, 1024, "MB")?;
+    within("ingest.min_side", ingest.min_side.into(), 1, 1024, "pixels")?;
     within("ingest.max_side", ingest.max_side.into(), 16, 65_535, "pixels")?;
     within("ingest.max_decoded_mb", ingest.max_decoded_mb, 1, 4096, "MB")?;
     match ingest.ignore.iter().find(|pattern| pattern.is_empty() || pattern.contains('/')) {
@@ -99,6 +100,9 @@ fn round(round: &RoundConfig) -> Checked {
     within("round.max_scored", round.max_scored, 0, COUNT, "faces, 0 = the whole pool")?;
     share("round.audit_share", round.audit_share)?;
     share("round.audit_target", round.audit_target)?;
+    within("round.judgements_per_face", round.judgements_per_face.into(), 1, 20, "people")?;
+    share("round.relabel_share", round.relabel_share)?;
+    within("round.map_faces", round.map_faces, 0, 200_000, "faces")?;
     within("round.audit_min_faces", round.audit_min_faces.into(), 1, 1_000_000, "faces")?;
     within("round.queue_top", round.queue_top as u64, 1, 1_000_000, "faces")?;
     within("round.embeddings_limit", round.embeddings_limit, 0, 100_000_000, "faces")?;

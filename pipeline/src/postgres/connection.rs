@@ -52,7 +52,7 @@ pub struct Connection {
 
 /// Talks with a client until one of the two ends it.
 pub(super) async fn converse(stream: TcpStream, server: Arc<Server>) -> io::Result<()> {
-    let acceptor = server.tls.as_ref().map(|tls| tls.acceptor());
+    let acceptor = server.tls.as_ref().map(|tls| tls.for_postgres());
     let negotiated = tokio::time::timeout(HANDSHAKE, negotiate_tls(stream, acceptor)).await;
     // Too slow, or TLS where there is none.
     let Ok(Some(mut socket)) = negotiated.unwrap_or(Ok(None)) else { return Ok(()) };

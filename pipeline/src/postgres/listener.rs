@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection;
 use super::sessions::Sessions;
-use super::tls::Tls;
 use crate::console::{Opened, sql_limits};
 use crate::error::{Error, Result};
+use crate::tls::Tls;
 
 /// Connections at a time.
 const MAX_CONNECTIONS: usize = 100;

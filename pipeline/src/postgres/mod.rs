@@ -21,8 +21,6 @@ mod sessions;
 mod settings;
 mod simple;
 mod statement;
-mod tls;
 mod transaction;
 
 pub use listener::{Door, Listener};
-pub use tls::Tls;

@@ -4,6 +4,7 @@
 //! from its last epoch, and in the middle of its scoring, with the same numbers as if it had not been.
 
 mod gate;
+mod map;
 mod prepare;
 mod progress;
 mod queue;
@@ -199,7 +200,8 @@ impl Run<'_> {
         if verdict.accepted {
             let Some(scored) = self.score(&prepared, &trained).await? else { return Ok(None) };
             counts = scored;
-            self.write_queue(&counts).await?;
+            self.write_queue().await?;
+            self.write_map().await?;
         }
         Ok(Some(self.marker(&prepared, &trained, &verdict, &counts)))
     }

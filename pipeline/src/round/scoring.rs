@@ -4,14 +4,12 @@
 //! so equal ranges hold about equally many, and every table has an index that answers a range. Out: predictions and
 //! embeddings, range by range; the last id that has a prediction is the progress. Memory holds one range, whatever the pool.
 
-use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::{Session, SqlLimits, TableId, id_ranges};
 use marginalia_trainer::device::Backend;
 use serde::Deserialize;
 
-use super::queue::{Audited, audit_size, mix};
 use super::training::Trained;
-use super::{Prepared, Run, parameters};
+use super::{Prepared, Run, parameters, queue};
 use crate::error::Result;
 use crate::events::Event;
 use crate::teacher::Teacher;
@@ -115,21 +113,12 @@ impl Run<'_> {
     }
 
     /// Materialises the top of the queue.
-    pub(super) async fn write_queue(&self, counts: &Counts) -> Result<()> {
+    pub(super) async fn write_queue(&self) -> Result<()> {
         // The round's predictions are not visible yet; `candidates` shows them to this session alone.
         let snapshot = self.context.corpus.snapshot().await?.with_candidates(self.round());
         let session = Session::open(&self.context.sql, snapshot, SqlLimits::default()).await?;
-        let parameters = parameters(&self.planned, self.seed());
-        let rows = self.curriculum.queue(&session, parameters).await?;
-        let settings = &self.planned.round;
-        let audit = audit_size(settings.audit_share, settings.queue_top, counts.subset_one);
-        let sql = format!(
-            "select face_id, expression from candidates where subset = 'I' \
-             order by sha256(concat('audit', {}, face_id)) limit {audit}",
-            self.seed() ^ u64::from(self.round())
-        );
-        let audit: Vec<Audited> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
-        let entries: Vec<QueueEntry> = mix(self.round(), rows, audit, settings.audit_share, settings.queue_top);
+        let rows = self.curriculum.queue(&session, parameters(&self.planned, self.seed())).await?;
+        let entries = queue::top(&session, self.round(), self.seed(), &self.planned.round, rows).await?;
         Ok(self.writer.write_queue(entries).await?)
     }
 }

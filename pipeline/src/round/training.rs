@@ -10,7 +10,7 @@ use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
 use marginalia_trainer::tensorboard::EventFile;
-use marginalia_trainer::{Control, EpochReport, RoundData, Scorer, Start, StepReport, Training, shortages};
+use marginalia_trainer::{Control, EpochReport, RoundData, Scorer, Start, StepReport, Training};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -115,9 +115,6 @@ impl Job {
     pub fn run(self) -> Result<Trained> {
         let config = &self.planned.train;
         let mut training = self.start()?;
-        for shortage in shortages(&self.data, self.classes.names()) {
-            tracing::warn!("{shortage}");
-        }
         let mut reports = progress::load(&self.folder, training.epochs_done())?;
         let epochs = config.epochs_per_round;
         let mut hash = None;

@@ -176,7 +176,7 @@ async fn one_process_hands_the_queue_out_and_ends_when_it_is_told() {
     let context = context(&bench).await;
     let cancel = CancellationToken::new();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let server = HttpServer::bind(&context.opened, any).await.unwrap();
+    let server = HttpServer::bind(&context.opened, any, None).await.unwrap();
     let address = server.address;
     let serving = tokio::spawn({
         let (context, cancel) = (context.clone(), cancel.clone());
@@ -189,9 +189,9 @@ async fn one_process_hands_the_queue_out_and_ends_when_it_is_told() {
     connection.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"waiting\":3"), "{answer}");
     // Another one would hand the same faces out.
-    let second = HttpServer::bind(&context.opened, any).await.err().unwrap();
+    let second = HttpServer::bind(&context.opened, any, None).await.err().unwrap();
     assert!(second.to_string().contains("the queue is held by another process"), "{second}");
-    let open = HttpServer::bind(&context.opened, SocketAddr::from(([0, 0, 0, 0], 0))).await.err().unwrap();
+    let open = HttpServer::bind(&context.opened, SocketAddr::from(([0, 0, 0, 0], 0)), None).await.err().unwrap();
     assert_eq!(marginalia::error::exit_code(&open), 2, "{open}");
     cancel.cancel();
     serving.await.unwrap().unwrap();

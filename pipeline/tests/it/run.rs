@@ -27,6 +27,16 @@ impl Running {
         Self { child, events: Box::new(events), address }
     }
 
+    /// `serve` alone, which tells no events.
+    fn serve(bench: &Bench) -> Self {
+        let mut child = bench.start(&["serve", "--addr", "127.0.0.1:0", "--json"]);
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let serving: Value = serde_json::from_str(&line).unwrap();
+        let address = serving["http"].as_str().unwrap().to_owned();
+        Self { child, events: Box::new(std::iter::empty()), address }
+    }
+
     /// The next event of a kind. A round that fails ends the wait, too: there may never be another event.
     fn wait_for(&mut self, kind: &str) -> Value {
         let ends = |event: &Value| event["event"] == kind || event["event"] == "round_aborted";
@@ -36,13 +46,25 @@ impl Running {
     }
 
     fn ask(&self, method: &str, path: &str) -> (u16, Value) {
+        self.send(method, path, "", "")
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, Value) {
         let mut connection = TcpStream::connect(&self.address).unwrap();
-        write!(connection, "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
+        let address = &self.address;
+        write!(connection, "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n{body}")
+            .unwrap();
         let mut answer = String::new();
         connection.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, serde_json::from_str(body).unwrap())
+    }
+
+    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        self.send("POST", path, &headers, &body)
     }
 
     fn end(mut self) {
@@ -114,12 +136,7 @@ fn a_round_that_is_stopped_leaves_nothing_and_is_not_begun_again() {
 #[test]
 fn only_who_trains_is_asked_for_rounds() {
     let bench = Bench::new();
-    let mut child = bench.start(&["serve", "--addr", "127.0.0.1:0", "--json"]);
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let serving: Value = serde_json::from_str(&line).unwrap();
-    let address = serving["http"].as_str().unwrap().to_owned();
-    let running = Running { child, events: Box::new(std::iter::empty()), address };
+    let running = Running::serve(&bench);
     for (method, path) in [("POST", "/api/rounds"), ("DELETE", "/api/rounds/current")] {
         let (status, problem) = running.ask(method, path);
         assert_eq!((status, &problem["code"]), (409, &json!("no_trainer")));
@@ -127,4 +144,32 @@ fn only_who_trains_is_asked_for_rounds() {
     let taken = bench.run(&["serve", "--addr", &running.address]);
     assert!(String::from_utf8(taken.stderr).unwrap().contains("the queue is held by another process"));
     running.end();
+}
+
+#[test]
+fn labels_do_not_pile_up_in_small_files_while_only_serve_runs() {
+    let bench = Bench::new();
+    let config = bench.corpus().join("marginalia.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("maintenance_every_seconds = 60", "maintenance_every_seconds = 1")).unwrap();
+    write_faces(&bench.path("pool"), 5, 0..1);
+    bench.ok(&["ingest", bench.path("pool").to_str().unwrap()]);
+    let face = bench.sql("select face_id from faces")[0]["face_id"].as_str().unwrap().to_owned();
+    let running = Running::serve(&bench);
+    for _ in 0..20 {
+        let label = json!({ "face_id": face, "verdict": "unsure", "annotator": "ada" });
+        assert_eq!(running.post("/api/labels", &label).0, 201);
+    }
+    let data = bench.corpus().join("tables/labels.lance/data");
+    // Old files go later; a compaction adds one that holds all rows.
+    let compacted = || std::fs::read_dir(&data).unwrap().count() > 20;
+    for _ in 0..600 {
+        if compacted() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(compacted(), "nobody put the files together");
+    running.end();
+    assert_eq!(bench.count("select count(*) from labels"), 20);
 }

@@ -32,7 +32,7 @@ use datafusion::logical_expr::{AggregateUDF, DocSection, Documentation, ScalarUD
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 
-use crate::error::Result;
+use crate::session::names::Planner;
 use crate::snapshot::Snapshot;
 use template::Template;
 
@@ -129,18 +129,18 @@ pub(super) fn aggregate_functions() -> impl Iterator<Item = Arc<AggregateUDF>> {
 }
 
 /// Gives a session its table functions. `parameters` are those of the views; tables and views have their names already.
-pub(crate) async fn register_tables(
+pub(super) fn register_tables(
     context: &SessionContext,
     snapshot: &Snapshot,
+    planner: &Planner,
     parameters: &[(&'static str, ScalarValue)],
-) -> Result<()> {
+) {
     for function in FUNCTIONS {
         let table = match function.make {
             Make::Table(make) => make(snapshot),
-            Make::Query { sql, make } => make(Template::plan(context, sql, parameters).await?, snapshot),
+            Make::Query { sql, make } => make(Template::new(planner, sql, parameters), snapshot),
             Make::Scalar(_) | Make::Aggregate(_) => continue,
         };
         context.register_udtf(function.name, table);
     }
-    Ok(())
 }

@@ -33,6 +33,8 @@ pub struct Prepared {
     session: Session,
     plan: LogicalPlan,
     sql: Arc<str>,
+    /// What its optimised plan is remembered as: another dialect may mean something else by the same text.
+    key: Arc<str>,
     /// Columns of its answer.
     pub schema: SchemaRef,
     /// Types of `$1`, `$2`, …
@@ -81,7 +83,8 @@ impl Session {
         let deadline = Deadline::new(pace, self.runtime.track());
         let (session, text) = (self.clone(), sql.clone());
         answer::plan(&self.runtime, &text, deadline, async move {
-            let word = statement.to_string().split_whitespace().next().map(str::to_uppercase);
+            let words = statement.to_string();
+            let word = words.split_whitespace().next().map(str::to_uppercase);
             let statement = Statement::Statement(Box::new(statement));
             guard::question(&statement, word)?;
             let plan = session.context.state().statement_to_plan(statement).await.map_err(guard::failed)?;
@@ -89,7 +92,7 @@ impl Session {
             let parameters = parameters(&plan, &hints)?;
             let plan = with_types(plan, &parameters).map_err(guard::failed)?;
             let schema = plan.schema().inner().clone();
-            Ok(Prepared { session, plan, sql, schema, parameters })
+            Ok(Prepared { session, plan, sql, key: format!("prepared: {words}").into(), schema, parameters })
         })
         .await
     }
@@ -105,16 +108,17 @@ impl Prepared {
         let deadline = Deadline::new(pace, session.runtime.track());
         let max_rows = session.limits.max_rows;
         let work = Work { sql: self.sql.to_string(), max_rows, deadline: Some(deadline.clone()) };
-        let (plan, state) = (self.plan.clone(), session.context.state());
+        let (plan, key, state) = (self.plan.clone(), self.key.clone(), session.context.state());
         let has_parameters = !self.parameters.is_empty();
+        let runtime = session.runtime.clone();
         let run = async move {
             let plan = match has_parameters {
-                true => plan.with_param_values(values).map_err(guard::failed)?,
-                false => plan,
+                true => Session::optimised(&state, &plan.with_param_values(values).map_err(guard::failed)?)?,
+                false => session.remembered(&state, &key, async { Ok(plan) }).await?,
             };
-            Session::stream(&state, Session::optimised(&state, &plan)?, deadline.running).await
+            Session::stream(&state, plan, deadline.running).await
         };
-        Answer::start(&session.runtime, Origin::People, work, run).await
+        Answer::start(&runtime, Origin::People, work, run).await
     }
 
     /// What it looks at.

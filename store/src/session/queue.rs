@@ -1,17 +1,17 @@
 //! The view `queue`, computed from its front: whoever asks for the first hundred faces of a million pays for a hundred.
 //!
-//! In: the entries that the round wrote, the view `unlabelled`, and the text of `views/queue.sql` for all that stands behind
+//! In: the entries that the round wrote, the views `unlabelled` and `second_opinions`, and the text of `views/queue.sql` for all that stands behind
 //! the entries. Out: rows in the order of `rank`, which the engine is told, so that `order by rank limit 100` sorts nothing
 //! and stops reading where it has enough. Entries are looked up a few at a time, by the index on `face_id`; the rest, which
 //! has to see all faces before its first row, is begun only when the entries are used up.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::kernels::numeric::add;
 use arrow::compute::{cast, concat_batches, take};
-use arrow::datatypes::{DataType, SchemaRef, UInt64Type};
+use arrow::datatypes::{DataType, Field, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{Session, TableProvider};
@@ -40,14 +40,27 @@ from (
 where place = 1
 order by rank, face_id";
 
+/// Faces that want more judgements, those that wait the longest first: what was begun is finished before anything else.
+pub(crate) const UNFINISHED: &str = "\
+select u.face_id, 'queue' as lane, concat('judged by ', cast(u.judgements as varchar), ' of ', cast($judgements_per_face as varchar)) as reason, \
+p.expression, p.confidence, p.margin, p.round \
+from unfinished u left join current_predictions p on u.face_id = p.face_id order by u.since, u.face_id";
+
 /// What the entries are looked up in.
 pub(crate) const UNLABELLED: &str = "select face_id, expression, confidence, margin, round from unlabelled";
+
+/// What those of lane `review` are looked up in besides.
+pub(crate) const SECOND_OPINIONS: &str = "\
+select face_id, cast(null as varchar) as expression, cast(null as float) as confidence, cast(null as float) as margin, \
+cast($current_round as int unsigned) as round from second_opinions";
 
 /// The table behind the name `queue`.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
+    pub unfinished: LogicalPlan,
     pub entries: LogicalPlan,
     pub unlabelled: LogicalPlan,
+    pub second_opinions: LogicalPlan,
     /// All behind the entries, `rank` from 1.
     pub rest: LogicalPlan,
 }
@@ -93,7 +106,7 @@ impl PartitionStream for Rows {
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let schema = self.schema.clone();
-        let begin = Front { rows: self.clone(), context, entries: None, at: 0, shown: 0 };
+        let begin = Front { rows: self.clone(), context, unfinished: None, entries: None, at: 0, shown: 0 };
         let stream = futures::stream::try_unfold(Some(begin), |front| async move {
             let Some(mut front) = front else { return Ok::<_, datafusion::error::DataFusionError>(None) };
             match front.next().await? {
@@ -109,6 +122,8 @@ impl PartitionStream for Rows {
 struct Front {
     rows: Rows,
     context: Arc<TaskContext>,
+    /// Faces that came before the entries, once they were shown.
+    unfinished: Option<HashSet<String>>,
     /// Face, lane and reason of each.
     entries: Option<RecordBatch>,
     at: usize,
@@ -117,8 +132,17 @@ struct Front {
 }
 
 impl Front {
-    /// The next entries that still wait; none when all are used up.
+    /// The next rows: faces that want more judgements, then the entries that still wait; none when all are used up.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        if self.unfinished.is_none() {
+            let begun = self.collect(&self.rows.queue.unfinished).await?;
+            self.unfinished = Some(text(&begun, "face_id")?.iter().flatten().map(str::to_owned).collect());
+            if begun.num_rows() > 0 {
+                let rows = self.ranked(&begun)?;
+                self.shown += rows.num_rows() as u64;
+                return Ok(Some(rows));
+            }
+        }
         if self.entries.is_none() {
             self.entries = Some(self.collect(&self.rows.queue.entries).await?);
         }
@@ -135,19 +159,22 @@ impl Front {
         Ok(None)
     }
 
-    /// Those of some entries whose faces nobody decided about, with what the model says of them.
+    /// Those of some entries that still wait, with what the model says of them: faces that nobody decided about, and decided
+    /// ones whose label is in doubt.
     async fn waiting(&self, entries: &RecordBatch) -> Result<RecordBatch> {
-        let ids = text(entries, "face_id")?;
-        let wanted = ids.iter().flatten().map(lit).collect();
-        let plan = LogicalPlanBuilder::from(self.rows.queue.unlabelled.clone())
-            .filter(col("face_id").in_list(wanted, false))?
-            .build()?;
-        let found = self.collect(&plan).await?;
+        let (ids, lanes) = (text(entries, "face_id")?, text(entries, "lane")?);
+        let in_doubt = ids.iter().zip(lanes).filter(|(_, lane)| *lane == Some("review")).filter_map(|(id, _)| id);
+        let mut found = self.look_up(&self.rows.queue.unlabelled, ids.iter().flatten()).await?;
+        let others = self.look_up(&self.rows.queue.second_opinions, in_doubt).await?;
+        if others.num_rows() > 0 {
+            found = concat_batches(&found.schema(), &[found, others])?;
+        }
         let found_ids = text(&found, "face_id")?;
         let places: HashMap<&str, u64> =
             found_ids.iter().zip(0..).filter_map(|(id, place)| Some((id?, place))).collect();
+        let is_new = |id: &&str| !self.unfinished.as_ref().is_some_and(|begun| begun.contains(*id));
         let still: Vec<(u64, u64)> =
-            (0..).zip(ids).filter_map(|(entry, id)| Some((entry, *places.get(id?)?))).collect();
+            (0..).zip(ids).filter_map(|(entry, id)| Some((entry, *places.get(id.filter(is_new)?)?))).collect();
         let from_entries = UInt64Array::from_iter_values(still.iter().map(|(entry, _)| *entry));
         let from_found = UInt64Array::from_iter_values(still.iter().map(|(_, place)| *place));
         let ranks = UInt64Array::from_iter_values((self.shown + 1..).take(still.len()));
@@ -169,6 +196,30 @@ impl Front {
             })
             .collect();
         Ok(RecordBatch::try_new(self.rows.schema.clone(), columns?)?)
+    }
+
+    /// These rows with the next ranks.
+    fn ranked(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+        let ranks: ArrayRef = Arc::new(UInt64Array::from_iter_values((self.shown + 1..).take(rows.num_rows())));
+        let column = |field: &Arc<Field>| match field.name().as_str() {
+            "rank" => Ok(cast(&ranks, field.data_type())?),
+            name => match rows.column_by_name(name) {
+                Some(column) => Ok(cast(column, field.data_type())?),
+                None => exec_err!("faces that want more judgements have no column {name}"),
+            },
+        };
+        let columns: Result<Vec<ArrayRef>> = self.rows.schema.fields().iter().map(column).collect();
+        Ok(RecordBatch::try_new(self.rows.schema.clone(), columns?)?)
+    }
+
+    /// The rows of a plan about these faces.
+    async fn look_up<'a>(&self, plan: &LogicalPlan, faces: impl Iterator<Item = &'a str>) -> Result<RecordBatch> {
+        let wanted: Vec<Expr> = faces.map(lit).collect();
+        if wanted.is_empty() {
+            return Ok(RecordBatch::new_empty(plan.schema().inner().clone()));
+        }
+        let few = LogicalPlanBuilder::from(plan.clone()).filter(col("face_id").in_list(wanted, false))?.build()?;
+        self.collect(&few).await
     }
 
     /// What stands behind the entries.

@@ -11,9 +11,10 @@ table! {
         face_id: String,
         /// Place, from 1.
         rank: u32,
-        /// `queue`, or `audit` for the random sample of subset I that is shown without a suggestion.
+        /// `queue`, `audit` for the random sample of subset I, or `review` for labelled faces that want another judgement; the
+        /// last two are shown without a suggestion.
         lane: String,
-        /// Class of the pseudo-label that an audit checks; null in lane `queue`.
+        /// Class of the pseudo-label that an audit checks, or of the label that is in doubt; null in lane `queue`.
         expression: Option<String>,
         /// Why it stands there, for people.
         reason: String,

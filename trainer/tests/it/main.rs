@@ -13,6 +13,7 @@ mod methods;
 mod metrics;
 mod operators;
 mod optimiser;
+mod projection;
 mod reference;
 mod round;
 mod scoring;

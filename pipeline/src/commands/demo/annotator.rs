@@ -1,6 +1,6 @@
 //! The simulated annotator: answers the queue from the hidden truth, in the queue's order.
 
-use marginalia_labeling_ui::{Answer, Judge, Judgement, Lane, Origin, queue};
+use marginalia_labeling_ui::{Answer, Judge, Judgement, Origin, queue};
 
 use crate::console::Opened;
 use crate::error::Result;
@@ -24,13 +24,12 @@ impl<'a> Annotator<'a> {
         let mut judgements = Vec::new();
         for task in queue(&session, count).await? {
             let Some(class) = truth.get(&task.face_id) else { continue };
-            let audit = task.lane == Lane::Audit.as_str();
-            let lane = if audit { Lane::Audit } else { Lane::Queue };
+            let lane = task.lane();
             let answer = Answer::Expression(class.clone());
             let mut judgement = Judgement::new(task.face_id, answer, "simulated", Origin::Simulated, lane);
             judgement.round = task.round;
-            // An audit shows no suggestion, so none was taken.
-            judgement.suggestion = task.expression.filter(|_| !audit);
+            // A blind lane shows no suggestion, so none was taken.
+            judgement.suggestion = task.expression.filter(|_| !lane.is_blind());
             judgements.push(judgement);
         }
         Ok(Judge::new(&self.opened.corpus).submit(judgements).await?.len())

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::server::{ANYBODY, Server, User, bad, good};
@@ -114,6 +114,25 @@ fn tls_is_all_or_nothing() {
     assert_eq!(good(&with(&bound).expect("psql")).trim(), "30");
     let said = bad(&with(&[("PGSSLMODE", "disable")]).expect("psql"));
     assert!(said.contains("TLS only"), "{said}");
+    let secure = ["-connect", &server.http, "-CAfile", &certificate, "-verify_return_error", "-quiet", "-ign_eof"];
+    let mut asking = Command::new("openssl")
+        .arg("s_client")
+        .args(secure)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl runs");
+    let request = format!("GET /api/status HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", server.http);
+    asking.stdin.take().expect("its stdin").write_all(request.as_bytes()).expect("a request is sent");
+    let answer = String::from_utf8(asking.wait_with_output().expect("an answer").stdout).expect("UTF-8");
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("\"faces\""), "{answer}");
+    // Whoever speaks plain HTTP to the port hears nothing.
+    let mut plain = TcpStream::connect(&server.http).expect("a connection");
+    plain.write_all(request.as_bytes()).expect("a request is sent");
+    let mut heard = Vec::new();
+    let _ = plain.read_to_end(&mut heard);
+    assert!(!heard.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&heard));
 }
 
 /// The startup message of a user.

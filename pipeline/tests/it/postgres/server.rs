@@ -13,6 +13,8 @@ pub struct Server {
     pub bench: Bench,
     child: Child,
     pub port: u16,
+    /// Where it answers HTTP.
+    pub http: String,
 }
 
 /// What a client is let in with.
@@ -43,7 +45,8 @@ impl Server {
         let serving: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         let address = serving["postgres"].as_str().expect("an address");
         let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
-        Self { bench, child, port }
+        let http = serving["http"].as_str().expect("an address").to_owned();
+        Self { bench, child, port, http }
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,25 +1,31 @@
-//! TLS: a certificate and its key, read before anything listens. What cannot be read stops the start.
+//! TLS: a certificate and its key, read before anything listens, for both ports. What cannot be read stops the start.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion_postgres::pgwire::api::auth::sasl::scram::ScramServerAuth;
 use datafusion_postgres::pgwire::tokio::TlsAcceptor;
 use datafusion_postgres::pgwire::tokio::tokio_rustls::rustls;
+use marginalia_labeling_ui::{Connection, Secure};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
 
 use crate::error::{Error, Result};
 
-/// Protocol name for clients that begin with TLS (`sslnegotiation=direct`).
-const ALPN: &[u8] = b"postgresql";
+/// Protocol name of PostgreSQL's clients that begin with TLS (`sslnegotiation=direct`).
+const POSTGRESQL: &[u8] = b"postgresql";
+/// Protocol name of HTTP.
+const HTTP: &[u8] = b"http/1.1";
 
 /// A certificate that is ready to be shown.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    config: ServerConfig,
     /// The certificate's PEM text, where SCRAM can be bound to it.
     bindable: Option<Arc<Vec<u8>>>,
 }
@@ -40,22 +46,43 @@ impl Tls {
         }
         let key_pem = std::fs::read(key).map_err(Error::io(key))?;
         let secret = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| bad(key, error.to_string()))?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, secret))
             .map_err(|error| bad(key, format!("it does not go with {}: {error}", certificate.display())))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
         // Some kinds of signature cannot be bound to; clients then log in without.
         let bindable = ScramServerAuth::new().configure_certificate(&pem).is_ok();
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), bindable: bindable.then(|| Arc::new(pem)) })
+        Ok(Self { config, bindable: bindable.then(|| Arc::new(pem)) })
     }
 
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.clone()
+    /// For PostgreSQL's clients.
+    pub fn for_postgres(&self) -> TlsAcceptor {
+        self.accepting(POSTGRESQL)
+    }
+
+    /// For HTTP.
+    pub fn for_http(&self) -> HttpsAcceptor {
+        HttpsAcceptor(self.accepting(HTTP))
+    }
+
+    fn accepting(&self, protocol: &[u8]) -> TlsAcceptor {
+        let mut config = self.config.clone();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// The certificate that a login can be bound to (SCRAM-SHA-256-PLUS).
-    pub(super) fn bindable(&self) -> Option<&[u8]> {
+    pub fn bindable(&self) -> Option<&[u8]> {
         self.bindable.as_ref().map(|pem| pem.as_slice())
+    }
+}
+
+/// Secures connections of HTTP.
+pub struct HttpsAcceptor(TlsAcceptor);
+
+#[async_trait]
+impl Secure for HttpsAcceptor {
+    async fn secure(&self, connection: TcpStream) -> io::Result<Box<dyn Connection>> {
+        Ok(Box::new(self.0.accept(connection).await?))
     }
 }

@@ -1,0 +1,79 @@
+//! `GET /api/map`: where the faces of a round stand on its map, with what the round said of them.
+//!
+//! Columns instead of rows: a hundred thousand points are a few megabytes, and the page draws them as they come.
+
+use axum::Json;
+use axum::extract::{Query, State};
+use serde::{Deserialize, Serialize};
+
+use super::Api;
+use super::problem::Problem;
+use crate::reading::rows;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// The round; the current one where it is left out.
+    round: Option<u32>,
+}
+
+/// One face of the map.
+#[derive(Deserialize)]
+struct Point {
+    face_id: String,
+    x: f32,
+    y: f32,
+    predicted: Option<String>,
+    subset: Option<String>,
+    confidence: Option<f32>,
+    label: Option<String>,
+    origin: Option<String>,
+}
+
+/// The map, a list for each column; the n-th of each is about the same face.
+#[derive(Default, Serialize)]
+pub(super) struct Map {
+    /// The round whose teacher's features these are; none before the first.
+    round: Option<u32>,
+    face_id: Vec<String>,
+    x: Vec<f32>,
+    y: Vec<f32>,
+    /// The round's most probable class.
+    predicted: Vec<Option<String>>,
+    /// I or II.
+    subset: Vec<Option<String>>,
+    confidence: Vec<Option<f32>>,
+    /// The face's label in `corpus` now.
+    label: Vec<Option<String>>,
+    /// Where that comes from: human, import, simulated or pseudo.
+    origin: Vec<Option<String>>,
+}
+
+/// Shows it.
+pub(super) async fn show(State(api): State<Api>, Query(wanted): Query<Wanted>) -> Result<Json<Map>, Problem> {
+    let session = api.reading.newest().await?;
+    if let Some(round) = wanted.round {
+        session.snapshot().round(round)?;
+    }
+    let Some(round) = wanted.round.or(session.snapshot().current_round()) else { return Ok(Json(Map::default())) };
+    let sql = format!(
+        "select m.face_id, m.x, m.y, p.expression as predicted, p.subset, p.confidence, c.expression as label, c.origin \
+         from projections m \
+         left join (select face_id, expression, subset, confidence from predictions where round = {round}) p \
+         on m.face_id = p.face_id \
+         left join corpus c on m.face_id = c.face_id where m.round = {round} order by m.face_id"
+    );
+    let points: Vec<Point> = rows(&session, &sql).await?;
+    let mut map = Map { round: Some(round), ..Map::default() };
+    for point in points {
+        map.face_id.push(point.face_id);
+        map.x.push(point.x);
+        map.y.push(point.y);
+        map.predicted.push(point.predicted);
+        map.subset.push(point.subset);
+        map.confidence.push(point.confidence);
+        map.label.push(point.label);
+        map.origin.push(point.origin);
+    }
+    Ok(Json(map))
+}

@@ -1,0 +1,98 @@
+//! Faces that were read lately, by id: those that people are about to look at.
+//!
+//! In: ids. Out: faces with their images, from memory where they are there. A face never changes, but it may be forgotten:
+//! whatever is remembered is thrown away when anything was forgotten since, so that what is gone from the corpus is gone from
+//! here. Reading one face from the tables takes as long as reading hundreds together, where many of them are not in the index
+//! yet; so the desk asks for the top of the queue at once, before anybody does.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use marginalia_store::tables::faces::Face;
+use marginalia_store::{Corpus, TableId, is_face_id};
+use moka::sync::Cache;
+
+use crate::error::Result;
+
+/// Bytes of images that are remembered.
+const BYTES: u64 = 64 << 20;
+/// Faces that are read together: enough for what people have before them, and few enough for memory where they are large.
+const TOGETHER: usize = 64;
+/// Bytes that a face takes beside its image, about.
+const AROUND: usize = 400;
+
+/// The faces; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Pictures {
+    corpus: Corpus,
+    kept: Cache<String, Arc<Face>>,
+    /// Version of the tombstones for which they are kept.
+    forgotten: Arc<AtomicU64>,
+}
+
+impl Pictures {
+    /// None yet.
+    pub fn new(corpus: &Corpus) -> Self {
+        let weigh = |_: &String, face: &Arc<Face>| u32::try_from(face.image.len() + AROUND).unwrap_or(u32::MAX);
+        let kept = Cache::builder().max_capacity(BYTES).weigher(weigh).build();
+        Self { corpus: corpus.clone(), kept, forgotten: Arc::default() }
+    }
+
+    /// The face with its image.
+    ///
+    /// # Errors
+    /// As [`Corpus::face`].
+    pub async fn face(&self, face_id: &str) -> Result<Arc<Face>> {
+        let version = self.check().await?;
+        if let Some(face) = self.kept.get(face_id) {
+            return Ok(face);
+        }
+        let face = Arc::new(self.corpus.face(face_id).await?);
+        self.keep(version, face.clone());
+        Ok(face)
+    }
+
+    /// Those of these ids that the corpus does not have.
+    pub async fn missing(&self, face_ids: &[&str]) -> Result<Vec<String>> {
+        self.check().await?;
+        let unknown: Vec<&str> = face_ids.iter().copied().filter(|id| !self.kept.contains_key(*id)).collect();
+        let asked: Vec<&str> = unknown.iter().copied().filter(|id| is_face_id(id)).collect();
+        let stored: HashSet<String> = match asked.is_empty() {
+            true => HashSet::new(),
+            false => self.corpus.stored_faces(&asked).await?,
+        };
+        Ok(unknown.into_iter().filter(|id| !stored.contains(*id)).map(str::to_owned).collect())
+    }
+
+    /// Reads the first of these faces together, those of them that are not here yet.
+    pub async fn fetch(&self, face_ids: impl Iterator<Item = &str>) -> Result<()> {
+        let version = self.check().await?;
+        let unknown: Vec<&str> =
+            face_ids.take(TOGETHER).filter(|id| is_face_id(id) && !self.kept.contains_key(*id)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let ids = unknown.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+        for face in self.corpus.snapshot().await?.rows::<Face>(Some(&format!("face_id IN ({ids})"))).await? {
+            self.keep(version, Arc::new(face));
+        }
+        Ok(())
+    }
+
+    /// Throws everything away if anything was forgotten since it was read; the version that holds for what is read now.
+    async fn check(&self) -> Result<u64> {
+        let version = self.corpus.log().latest(TableId::Tombstones).await?.version().version;
+        if self.forgotten.swap(version, Ordering::SeqCst) != version {
+            self.kept.invalidate_all();
+        }
+        Ok(version)
+    }
+
+    /// Remembers a face that was read while this version of the tombstones held.
+    fn keep(&self, version: u64, face: Arc<Face>) {
+        if self.forgotten.load(Ordering::SeqCst) == version {
+            self.kept.insert(face.face_id.clone(), face);
+        }
+    }
+}
