@@ -3,11 +3,11 @@
 export type Verdict = "not_a_face" | "unsure" | "skip";
 export type Lane = "queue" | "audit" | "grid" | "review";
 
-/** A face to judge; in lane `audit` the model's word is left out. */
+/** A face to judge; only in lane `queue` the model's word comes with it. */
 export interface Task {
   rank: number;
   face_id: string;
-  lane: "queue" | "audit";
+  lane: "queue" | "audit" | "review";
   reason: string;
   expression: string | null;
   confidence: number | null;
@@ -82,7 +82,7 @@ export interface Story {
   predictions: Prediction[];
   labels: GivenLabel[];
   corpus: { expression: string; origin: string; confidence: number | null; split: string } | null;
-  queue: { rank: number; lane: string; reason: string } | null;
+  queue: { rank: number; lane: Task["lane"]; reason: string } | null;
   verdict: string;
 }
 

@@ -22,15 +22,15 @@ export class Judging {
   done = $derived(outbox.acts.filter((act) => counts(act) && act.tasks.length === 1).reverse());
   earlier: Act | undefined = $derived(this.back > 0 ? this.done[this.back - 1] : undefined);
   task: Task | undefined = $derived(this.earlier ? this.earlier.tasks[0] : feed.current);
-  isAudit = $derived(this.task?.lane === "audit" && !this.earlier);
+  isBlind = $derived(this.task !== undefined && this.task.lane !== "queue" && !this.earlier);
   /** The class that Enter takes. */
-  suggestion = $derived(this.earlier || this.isAudit ? null : (this.task?.expression ?? null));
+  suggestion = $derived(this.earlier || this.isBlind ? null : (this.task?.expression ?? null));
   picture = $derived(this.task ? feed.picture(this.task.face_id) : undefined);
   isBroken = $derived(this.picture?.state === "failed" && !this.earlier);
   /** What stands beside the face follows one frame after it: the face is what the hand waits for. */
-  settled = $state.raw<{ task: Task | undefined; isAudit: boolean; back: number; acts: Act[] }>({
+  settled = $state.raw<{ task: Task | undefined; isBlind: boolean; back: number; acts: Act[] }>({
     task: undefined,
-    isAudit: false,
+    isBlind: false,
     back: 0,
     acts: [],
   });
@@ -48,7 +48,7 @@ export class Judging {
   }
 
   settle(): void {
-    this.settled = { task: this.task, isAudit: this.isAudit, back: this.back, acts: outbox.acts };
+    this.settled = { task: this.task, isBlind: this.isBlind, back: this.back, acts: outbox.acts };
   }
 
   class(name: string, pressed: number | null): void {
@@ -65,7 +65,7 @@ export class Judging {
 
   accept(pressed: number | null): void {
     if (this.suggestion) this.class(this.suggestion, pressed);
-    else if (this.task) toasts.say("No suggestion here: this face checks the model. Judge it by its class.");
+    else if (this.task) toasts.say("No suggestion here: this face is judged without one. Judge it by its class.");
   }
 
   look(step: number): void {
