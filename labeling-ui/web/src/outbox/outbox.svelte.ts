@@ -1,6 +1,6 @@
 // What was said here: kept first, shown next, sent last; and taken back again.
 
-import { storeLabels, takeBack } from "../api/calls.ts";
+import { storeLabels, takeAllBack, takeBack } from "../api/calls.ts";
 import { Problem, Unreachable } from "../api/http.ts";
 import type { Judgement, Task } from "../api/types.ts";
 import { counts, isPending, newAct, undone, type Act } from "./act.ts";
@@ -12,6 +12,32 @@ export type Connection = "online" | "offline" | "login";
 const LOCK = "marginalia-outbox";
 const SHORTEST = 1000;
 const LONGEST = 20_000;
+
+/** Labels that one request takes back. */
+const MOST = 1000;
+
+/** Takes labels back in one step; where one of them is gone already, each by itself. */
+async function takeTogether(labelIds: readonly string[], annotator: string): Promise<void> {
+  if (labelIds.length > 1) {
+    try {
+      await takeAllBack([...labelIds], annotator);
+      return;
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+  for (const labelId of labelIds) {
+    try {
+      await takeBack(labelId, annotator);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Problem && error.status === 404;
+}
 
 class Outbox {
   /** Acts in their order, the newest last. */
@@ -190,11 +216,10 @@ class Outbox {
       this.online();
       return labels;
     },
-    takeBack: async (labelId, act) => {
-      try {
-        await takeBack(labelId, act.judgements[0]?.annotator ?? "");
-      } catch (error) {
-        if (!(error instanceof Problem && error.status === 404)) throw error;
+    takeBack: async (labelIds, act) => {
+      const annotator = act.judgements[0]?.annotator ?? "";
+      for (let from = 0; from < labelIds.length; from += MOST) {
+        await takeTogether(labelIds.slice(from, from + MOST), annotator);
       }
       this.online();
     },
