@@ -46,6 +46,10 @@ class Outbox {
   /** Whether this browser cannot keep anything: then an act counts only once it is stored there. */
   isStorageBroken = $state(false);
   waiting = $derived(this.acts.filter(isPending).length);
+  /** Whether this login may send what somebody said; what it may not waits for theirs. */
+  speaksFor = $state.raw<(annotator: string) => boolean>(() => true);
+  /** Answers by others that wait here for a login of theirs. */
+  held = $derived(this.acts.filter((act) => isPending(act) && !this.isMine(act)).length);
   /** Whether something waits for longer than a request takes: only then is it worth a word. */
   isSlow = $state(false);
   /** Told when an act was refused. */
@@ -156,7 +160,11 @@ class Outbox {
   }
 
   private pendingIds(): string[] {
-    return this.acts.filter(isPending).map((act) => act.id);
+    return this.acts.filter((act) => isPending(act) && this.isMine(act)).map((act) => act.id);
+  }
+
+  private isMine(act: Act): boolean {
+    return this.speaksFor(act.judgements[0]?.annotator ?? "");
   }
 
   private async withLock<T>(work: () => Promise<T>): Promise<T> {
