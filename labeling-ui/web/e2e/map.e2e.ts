@@ -81,7 +81,9 @@ it("lassoes faces, and leads exactly them to Grid and to SQL", async () => {
   await cell.focus();
   const few = Number((await cell.innerText()).replace(/\D/g, ""));
   await page.keyboard.press("Enter");
-  await expect.poll(() => chosen(page)).toMatch(new RegExp(`^${new Intl.NumberFormat("en-GB").format(few)} faces? chosen`));
+  await expect
+    .poll(() => chosen(page))
+    .toMatch(new RegExp(`^${new Intl.NumberFormat("en-GB").format(few)} faces? chosen`));
   await page.keyboard.press("Enter");
   await page.locator(".cell").first().waitFor({ timeout: 60_000 });
   await page.getByRole("heading", { name: "Chosen faces" }).waitFor();
@@ -156,7 +158,10 @@ it("pans 100,000 made-up faces at 30 frames a second or more, and says how many"
   }
   const frames = await page.evaluate(() => (window as unknown as { frames: number[] }).frames);
   await page.mouse.up();
-  const gaps = frames.slice(1).map((at, i) => at - (frames[i] ?? 0)).sort((a, b) => a - b);
+  const gaps = frames
+    .slice(1)
+    .map((at, i) => at - (frames[i] ?? 0))
+    .sort((a, b) => a - b);
   const all = gaps.reduce((sum, gap) => sum + gap, 0);
   const rate = (1000 * gaps.length) / all;
   const p95 = gaps[Math.floor(0.95 * gaps.length)] ?? 0;

@@ -31,7 +31,10 @@ async function people(): Promise<void> {
   const classes = (await world.sql<{ expression: string }>("select expression from classes order by position")).map(
     (row) => row.expression,
   );
-  for (const [annotator, step] of [["ada", 9], ["bela", 14]] as const) {
+  for (const [annotator, step] of [
+    ["ada", 9],
+    ["bela", 14],
+  ] as const) {
     const judged = faces.map(({ face_id, says }, n) => ({
       face_id,
       annotator,
@@ -41,18 +44,33 @@ async function people(): Promise<void> {
     }));
     await world.ask("POST", "/api/labels", judged);
   }
-  const notes = ["Two faces in one picture", "Cut off at the chin; is that fear or surprise?", "The same drawing came from two streams"];
+  const notes = [
+    "Two faces in one picture",
+    "Cut off at the chin; is that fear or surprise?",
+    "The same drawing came from two streams",
+  ];
   for (const [n, note] of notes.entries()) {
-    await world.ask("POST", "/api/flags", { face_id: faces[7 * n]?.face_id, annotator: n === 1 ? "bela" : "ada", note });
+    await world.ask("POST", "/api/flags", {
+      face_id: faces[7 * n]?.face_id,
+      annotator: n === 1 ? "bela" : "ada",
+      note,
+    });
   }
   const queries = {
     "audit by class": "select expression, audited, correct, precision\nfrom pseudo_label_audit\nwhere audited > 0",
-    "what flipped": "select from_expression, to_expression, count(*) as faces\nfrom flips\ngroup by 1, 2\norder by 3 desc",
+    "what flipped":
+      "select from_expression, to_expression, count(*) as faces\nfrom flips\ngroup by 1, 2\norder by 3 desc",
   };
-  for (const [name, sql] of Object.entries(queries)) await world.ask("PUT", `/api/queries/${encodeURIComponent(name)}`, { sql });
-  ids["face"] = (await world.sql<{ face_id: string }>(
-    "select face_id from (select face_id, count(*) as n from predictions group by face_id) where n > 2 and face_id in (select face_id from current_labels) order by n desc, face_id limit 1",
-  ))[0]?.face_id ?? faces[0]?.face_id ?? "";
+  for (const [name, sql] of Object.entries(queries))
+    await world.ask("PUT", `/api/queries/${encodeURIComponent(name)}`, { sql });
+  ids["face"] =
+    (
+      await world.sql<{ face_id: string }>(
+        "select face_id from (select face_id, count(*) as n from predictions group by face_id) where n > 2 and face_id in (select face_id from current_labels) order by n desc, face_id limit 1",
+      )
+    )[0]?.face_id ??
+    faces[0]?.face_id ??
+    "";
 }
 
 const PAGES: { name: string; route: () => string; ready: string; then?: (page: Page) => Promise<unknown> }[] = [
@@ -64,7 +82,8 @@ const PAGES: { name: string; route: () => string; ready: string; then?: (page: P
   { name: "corpus", route: () => "corpus", ready: "figure svg[role=img]" },
   {
     name: "sql",
-    route: () => `sql?${new URLSearchParams({ q: "select expression, human, simulated, pseudo, total\nfrom class_balance\norder by total desc" })}`,
+    route: () =>
+      `sql?${new URLSearchParams({ q: "select expression, human, simulated, pseudo, total\nfrom class_balance\norder by total desc" })}`,
     ready: "table",
   },
   { name: "face", route: () => `face/${ids["face"]}`, ready: ".right section" },

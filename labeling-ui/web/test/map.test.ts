@@ -185,7 +185,10 @@ const classes = ["fear", "anger", "disgust"];
 describe("groups", () => {
   const named = (by: Parameters<typeof grouped>[1], blind: string[] = []) => {
     const { groups, of, counts } = grouped(map, by, classes, new Set(blind));
-    return { of: [...of].map((place) => groups[place]?.key), counts: Object.fromEntries(groups.map((g, i) => [g.key, counts[i]])) };
+    return {
+      of: [...of].map((place) => groups[place]?.key),
+      counts: Object.fromEntries(groups.map((g, i) => [g.key, counts[i]])),
+    };
   };
 
   it("colours by class, with classes that have no face in the legend", () => {

@@ -28,5 +28,7 @@ export function tabled(map: FaceMap, classes: readonly string[], blind: Readonly
     const subset = map.subset[point];
     line(classOf(map, point)).points[subset === "I" || subset === "II" ? subset : "not scored"].push(point);
   }
-  return [...lines.values()].filter((line) => line.expression !== "" || COLUMNS.some((name) => line.points[name].length));
+  return [...lines.values()].filter(
+    (line) => line.expression !== "" || COLUMNS.some((name) => line.points[name].length),
+  );
 }
