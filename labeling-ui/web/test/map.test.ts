@@ -165,6 +165,7 @@ describe("paint", () => {
     expect(over(above, below, 256)).toBe(above);
     expect(over(above, below, 0)).toBe(below);
     expect(over(above, below, 128)).toBe(pixelOf("#7f607f"));
+    expect(pixelOf("#1af")).toBe(pixelOf("#11aaff"));
     expect(new Uint8Array(Uint32Array.from([pixelOf(" #0a141e")]).buffer)).toEqual(new Uint8Array([10, 20, 30, 255]));
   });
 });

@@ -98,7 +98,7 @@ export const ACTIONS: readonly Action[] = [
   { id: "map.down", title: "Move down", group: "map", keys: ["arrowdown"] },
   { id: "map.in", title: "Closer", group: "map", keys: ["+", "="] },
   { id: "map.out", title: "Farther", group: "map", keys: ["-"] },
-  { id: "map.all", title: "Show all of it", group: "map", keys: ["digit0", "home"] },
+  { id: "map.all", title: "Whole map", group: "map", keys: ["digit0", "home"] },
   { id: "map.by", title: "Colour by the next", group: "map", keys: ["c"] },
   { id: "map.grid", title: "Chosen faces to Grid", group: "map", keys: ["enter"] },
   { id: "map.sql", title: "Chosen faces to SQL", group: "map", keys: ["q"] },

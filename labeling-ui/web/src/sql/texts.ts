@@ -249,17 +249,19 @@ where r.accepted
 group by r.round
 order by r.round desc`;
 
-/** Faces that are to be judged without anybody's word. */
-export const WAIT_BLIND = "select face_id from queue where lane <> 'queue'";
+/** Faces that people judge in this round without anybody's word. */
+export const JUDGED_BLIND = `select face_id
+from queue_entries
+where lane <> 'queue' and round = (select max(round) from round_summary where accepted)`;
 
-/** Some faces, with what the model and people say of them now; without those that are to be judged blindly. */
+/** Some faces, with what the model and people say of them now; without those that are judged blindly. */
 export function facesOf(faceIds: readonly string[]): string {
   return `select f.face_id, p.confidence, p.margin, p.round, p.expression, c.expression as label, c.origin
 from faces f
 left join current_predictions p on f.face_id = p.face_id
 left join corpus c on f.face_id = c.face_id
 where f.face_id in (${faceIds.map(quoted).join(", ")})
-  and f.face_id not in (${WAIT_BLIND})`;
+  and f.face_id not in (${JUDGED_BLIND})`;
 }
 
 /** Flags of a face that stand, the newest first. */

@@ -4,11 +4,10 @@ import { map as ask, sql } from "../../api/calls.ts";
 import { isAbort, Problem } from "../../api/http.ts";
 import type { FaceMap } from "../../api/types.ts";
 import { session } from "../../shell/session.svelte.ts";
-import { MAPS, WAIT_BLIND } from "../../sql/texts.ts";
+import { MAPS, JUDGED_BLIND } from "../../sql/texts.ts";
 import { tabled } from "./count.ts";
 import { grouped, type By } from "./groups.ts";
 import { Nearest } from "./nearest.ts";
-import { lettersToTell } from "./query.ts";
 import { boxOf } from "./view.ts";
 
 const EMPTY: FaceMap = {
@@ -33,7 +32,7 @@ export class Atlas {
   hidden = $state.raw<ReadonlySet<string>>(new Set());
   /** Points that were chosen. */
   chosen = $state.raw<readonly number[]>([]);
-  /** Faces that are to be judged blindly. */
+  /** Faces that people judge blindly in this round. */
   blind = $state.raw<ReadonlySet<string>>(new Set());
 
   xs = $derived(Float32Array.from(this.map.x));
@@ -43,14 +42,13 @@ export class Atlas {
   grouping = $derived(grouped(this.map, this.by, session.classes, this.blind));
   lines = $derived(tabled(this.map, session.classes, this.blind));
   size = $derived(this.map.face_id.length);
-  private letters = $derived(lettersToTell(this.map.face_id));
 
   async load(round: number | null, signal: AbortSignal): Promise<void> {
     try {
       const [map, blind] = await Promise.all([
         ask(round, signal),
         // A server that does not know keeps nothing back either.
-        sql<{ face_id: string }>(WAIT_BLIND, {}, signal).catch(() => ({ rows: [] })),
+        sql<{ face_id: string }>(JUDGED_BLIND, {}, signal).catch(() => ({ rows: [] })),
       ]);
       this.blind = new Set(blind.rows.map((row) => row.face_id));
       this.map = map;
@@ -98,10 +96,5 @@ export class Atlas {
 
   isBlind(point: number): boolean {
     return this.blind.has(this.idOf(point));
-  }
-
-  /** Letters by which a query can name faces of this map. */
-  get lettersOfIds(): number {
-    return this.letters;
   }
 }

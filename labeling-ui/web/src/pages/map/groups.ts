@@ -27,8 +27,8 @@ export interface Grouping {
   counts: number[];
 }
 
-/** A face that is to be judged without the model's word shows nothing of it here either. */
-const BLIND: Group = { key: "blind", name: "waits to be judged blindly", token: "--edge" };
+/** A face that people judge without the model's word shows nothing of it here either. */
+const BLIND: Group = { key: "blind", name: "judged blindly", token: "--edge" };
 const NONE = "";
 
 const SUBSETS: Group[] = [

@@ -23,9 +23,11 @@ export function disc(radius: number): Disc {
   return { reach, cover };
 }
 
-/** `#rrggbb` as the pixel of an image; this machine's order of bytes, which is the same on all that run browsers. */
+/** `#rrggbb` or `#rgb` as the pixel of an image; in the order of bytes that all machines with browsers have. */
 export function pixelOf(colour: string): number {
-  const value = Number.parseInt(colour.trim().slice(1, 7), 16) || 0;
+  const digits = colour.trim().slice(1, 7);
+  // Style sheets are made small when they are built, colours too.
+  const value = Number.parseInt(digits.length === 3 ? digits.replace(/./g, "$&$&") : digits, 16) || 0;
   return ((255 << 24) | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
 }
 
