@@ -94,25 +94,16 @@ function known(map: FaceMap, by: By, classes: readonly string[]): Group[] {
   }
 }
 
-/** Puts every point into its group; groups without a point are left out, unless they are classes of the corpus. */
+/** Puts every point into its group. */
 export function grouped(map: FaceMap, by: By, classes: readonly string[], blind: ReadonlySet<string>): Grouping {
-  const all = [...known(map, by, classes), BLIND];
-  const places = new Map(all.map(({ key }, place) => [key, place]));
-  const other = places.get(NONE) ?? 0;
-  const of = new Uint8Array(map.face_id.length);
-  const counts = all.map(() => 0);
-  for (let point = 0; point < of.length; point += 1) {
-    const key = blind.has(map.face_id[point] ?? "") ? BLIND.key : keyOf(map, by, point);
-    const place = places.get(key) ?? other;
-    of[point] = place;
+  const groups = [...known(map, by, classes), BLIND];
+  const places = new Map(groups.map(({ key }, place) => [key, place]));
+  const counts = groups.map(() => 0);
+  const of = Uint8Array.from(map.face_id, (id, point) => {
+    const key = blind.has(id) ? BLIND.key : keyOf(map, by, point);
+    const place = places.get(key) ?? places.get(NONE) ?? 0;
     counts[place] = (counts[place] ?? 0) + 1;
-  }
-  const isShown = all.map(({ key }, place) => (counts[place] ?? 0) > 0 || (by === "class" && classes.includes(key)));
-  const groups = all.filter((_, place) => isShown[place]);
-  const moved = new Map(groups.map((group, place) => [all.indexOf(group), place]));
-  return {
-    groups,
-    of: of.map((place) => moved.get(place) ?? 0),
-    counts: counts.filter((_, place) => isShown[place]),
-  };
+    return place;
+  });
+  return { groups, of, counts };
 }
