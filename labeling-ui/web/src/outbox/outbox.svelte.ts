@@ -134,7 +134,7 @@ class Outbox {
   /** The server answered something else: what waits may go. */
   heard(): void {
     if (this.connection === "offline" || this.waiting > 0) void this.send();
-    if (this.connection === "offline" && this.waiting === 0) this.connection = "online";
+    if (this.connection !== "online" && this.pendingIds().length === 0) this.connection = "online";
   }
 
   /** Something else could not be asked. */
