@@ -54,6 +54,8 @@ class Outbox {
   isSlow = $state(false);
   /** Told when an act was refused. */
   onRefused: (act: Act) => void = () => undefined;
+  /** Told when the login is somebody else's than this page knows. */
+  onOther: () => void = () => undefined;
   /** Told when what waited while the server was away has gone out. */
   onBack: (sent: number) => void = () => undefined;
 
@@ -240,6 +242,11 @@ class Outbox {
     judge: (error) => {
       if (error instanceof Problem && error.status === 401) {
         this.connection = "login";
+        return { later: true };
+      }
+      // Another page of this browser logged in as somebody else: what was said here waits for its own.
+      if (error instanceof Problem && error.code === "other_annotator") {
+        this.onOther();
         return { later: true };
       }
       if (error instanceof Problem && !error.isPassing) return { later: false, reason: error.detail };
