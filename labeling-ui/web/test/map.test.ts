@@ -160,6 +160,22 @@ describe("paint", () => {
     expect(pixels[19]).toBe(white);
   });
 
+  it("draws a point at the rim as far as it is inside, sharp or soft", () => {
+    const scene = {
+      xs: Float32Array.from([0, 19]),
+      ys: Float32Array.from([-19, -5]),
+      order: Uint32Array.from([0, 1]),
+      colours: Uint32Array.from([1, 2]),
+    };
+    const count = (pixels: Uint32Array, colour: number) => pixels.filter((pixel) => pixel === colour).length;
+    const pixels = new Uint32Array(20 * 20);
+    paint(pixels, 20, 20, scene, { x0: 0, y0: 0, scale: 1 }, disc(1.2, true), 9);
+    // A square of nine, less its corners; in the corner of the window three of them, at its side four.
+    expect([count(pixels, 1), count(pixels, 2), count(pixels, 9)]).toEqual([3, 4, 393]);
+    expect(disc(3).parts.some((parts) => parts < 256)).toBe(true);
+    expect(disc(3, true).parts.every((parts) => parts === 256)).toBe(true);
+  });
+
   it("mixes colours by parts, and reads them", () => {
     const [above, below] = [pixelOf("#ff8000"), pixelOf("#0040ff")];
     expect(over(above, below, 256)).toBe(above);

@@ -6,21 +6,28 @@ import type { View } from "./view.ts";
 export interface Disc {
   /** Pixels to all sides of the middle. */
   reach: number;
-  /** How much of each pixel is covered, 0 to 256, row by row. */
-  cover: Uint16Array;
+  /** Pixels that are covered, as steps from the middle to the right and down, and by how many of 256 parts. */
+  dx: Int16Array;
+  dy: Int16Array;
+  parts: Uint16Array;
 }
 
-/** A disc of some radius, in pixels. */
-export function disc(radius: number): Disc {
+/** A disc of some radius, in pixels; a sharp one has no half covered pixels, and takes a third of the time to draw. */
+export function disc(radius: number, isSharp = false): Disc {
   const reach = Math.ceil(radius);
-  const side = 2 * reach + 1;
-  const cover = new Uint16Array(side * side);
+  const pixels: [number, number, number][] = [];
   for (let y = -reach; y <= reach; y += 1)
     for (let x = -reach; x <= reach; x += 1) {
-      const part = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(x, y)));
-      cover[(y + reach) * side + x + reach] = Math.round(256 * part);
+      const cover = Math.min(1, Math.max(0, radius + 0.5 - Math.hypot(x, y)));
+      const parts = isSharp ? 256 * Math.round(cover) : Math.round(256 * cover);
+      if (parts > 0) pixels.push([x, y, parts]);
     }
-  return { reach, cover };
+  return {
+    reach,
+    dx: Int16Array.from(pixels, ([x]) => x),
+    dy: Int16Array.from(pixels, ([, y]) => y),
+    parts: Uint16Array.from(pixels, ([, , parts]) => parts),
+  };
 }
 
 /** `#rrggbb` or `#rgb` as the pixel of an image; in the order of bytes that all machines with browsers have. */
@@ -55,34 +62,43 @@ export function paint(
   height: number,
   scene: Scene,
   view: View,
-  { reach, cover }: Disc,
+  { reach, dx, dy, parts }: Disc,
   background: number,
 ): void {
   pixels.fill(background);
   const { xs, ys, order, colours } = scene;
-  const side = 2 * reach + 1;
+  const { x0, y0, scale } = view;
+  const steps = Int32Array.from(dx, (right, n) => (dy[n] as number) * width + right);
+  const isSharp = parts.every((part) => part === 256);
   for (let n = 0; n < order.length; n += 1) {
     const point = order[n] as number;
-    const px = Math.floor(((xs[point] as number) - view.x0) * view.scale);
-    const py = Math.floor((view.y0 - (ys[point] as number)) * view.scale);
+    const px = Math.floor(((xs[point] as number) - x0) * scale);
+    const py = Math.floor((y0 - (ys[point] as number)) * scale);
     if (px < -reach || py < -reach || px >= width + reach || py >= height + reach) continue;
     const colour = colours[point] as number;
-    const [left, right] = [Math.max(-reach, -px), Math.min(reach, width - 1 - px)];
-    const [top, bottom] = [Math.max(-reach, -py), Math.min(reach, height - 1 - py)];
-    for (let dy = top; dy <= bottom; dy += 1) {
-      const row = (py + dy) * width + px;
-      const from = (dy + reach) * side + reach;
-      for (let dx = left; dx <= right; dx += 1) {
-        const parts = cover[from + dx] as number;
-        if (parts === 256) pixels[row + dx] = colour;
-        else if (parts > 0) pixels[row + dx] = over(colour, pixels[row + dx] as number, parts);
-      }
+    const middle = py * width + px;
+    const isInside = px >= reach && py >= reach && px < width - reach && py < height - reach;
+    if (isInside && isSharp) {
+      for (let k = 0; k < steps.length; k += 1) pixels[middle + (steps[k] as number)] = colour;
+      continue;
+    }
+    for (let k = 0; k < steps.length; k += 1) {
+      const [x, y] = [px + (dx[k] as number), py + (dy[k] as number)];
+      if (!isInside && (x < 0 || y < 0 || x >= width || y >= height)) continue;
+      const at = middle + (steps[k] as number);
+      const part = parts[k] as number;
+      pixels[at] = part === 256 ? colour : over(colour, pixels[at] as number, part);
     }
   }
 }
 
-/** The radius of a point, in pixels of a screen with so many of them to one of the page: the fewer points, the larger. */
-export function radiusFor(points: number, zoom: number, density: number): number {
+/** Beyond so many points a soft rim is not worth its time. */
+const SOFT = 20_000;
+
+/** What a point looks like among so many of them, in pixels of a screen that has `density` of them to one of the page: the
+ * fewer there are and the closer one looks, the larger. */
+export function discFor(points: number, zoom: number, density: number): Disc & { radius: number } {
   const base = points > 40_000 ? 1.2 : points > 10_000 ? 1.7 : points > 3000 ? 2.4 : 3.4;
-  return Math.min(base * Math.min(2.2, Math.max(1, zoom ** 0.35)), 7) * density;
+  const radius = Math.min(base * Math.min(2.2, Math.max(1, zoom ** 0.35)), 7) * density;
+  return { ...disc(radius, points > SOFT), radius };
 }
