@@ -36,7 +36,7 @@ const SUBSETS: Group[] = [
   { key: "II", name: "II, below it", token: "--two" },
   { key: NONE, name: "not scored", token: "--edge" },
 ];
-const ORIGINS: Group[] = [
+export const ORIGINS: Group[] = [
   { key: "human", name: "people", token: "--human" },
   { key: "import", name: "imports", token: "--import" },
   { key: "simulated", name: "simulated", token: "--import" },
