@@ -9,7 +9,7 @@ export const WAYS: readonly { by: By; title: string; more: string }[] = [
   { by: "class", title: "Class", more: "a face's label, or else what the model reads" },
   { by: "subset", title: "Subset", more: "I is over the margin of its class, II below" },
   { by: "origin", title: "Origin of the label", more: "whose word a face's label is" },
-  { by: "disagreement", title: "Model against label", more: "labels of people and imports, and what the model reads" },
+  { by: "disagreement", title: "Model against label", more: "what the model reads, and people and imports say" },
 ];
 
 export interface Group {
