@@ -20,7 +20,7 @@ it("Flags: set on Label, Grid and Face with a note, seen by others, looked at", 
   await page.keyboard.press("Enter");
   await page.keyboard.type("two faces in one");
   await page.keyboard.press("Enter");
-  await expect.poll(flags).toMatchObject([{ annotator: "fay", note: "two faces in one" }]);
+  await expect.poll(flags, { timeout: 15_000 }).toMatchObject([{ annotator: "fay", note: "two faces in one" }]);
   // It judges nothing: the same face is in view, and digits in a note are no classes.
   expect(await faceInView(page)).toBe(face);
   const id = (await flags())[0]?.face_id ?? "";
@@ -31,9 +31,10 @@ it("Flags: set on Label, Grid and Face with a note, seen by others, looked at", 
   await page.locator(".cell").first().waitFor({ timeout: 60_000 });
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("b");
+  await page.getByRole("textbox", { name: "What should somebody look at?" }).waitFor();
   await page.keyboard.type("3 mouths");
   await page.keyboard.press("Enter");
-  await expect.poll(async () => (await flags()).length).toBe(2);
+  await expect.poll(async () => (await flags()).length, { timeout: 15_000 }).toBe(2);
   expect(await world.sql("select 1 as one from current_labels where annotator = 'fay'")).toEqual([]);
 
   const other = await world.open("gil", `face/${id}`);
@@ -42,7 +43,7 @@ it("Flags: set on Label, Grid and Face with a note, seen by others, looked at", 
   await other.page.keyboard.press("r");
   await other.page.getByRole("heading", { name: "Flags, 2" }).waitFor({ timeout: 30_000 });
   await other.page.getByRole("button", { name: "Looked at: two faces in one" }).click();
-  await expect.poll(flags).toMatchObject([{ note: "3 mouths" }]);
+  await expect.poll(flags, { timeout: 15_000 }).toMatchObject([{ note: "3 mouths" }]);
   await other.page.getByRole("heading", { name: "Flags, 1" }).waitFor();
   expect([...bad, ...other.bad]).toEqual([]);
   await page.context().close();
