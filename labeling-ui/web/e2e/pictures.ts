@@ -124,6 +124,9 @@ it("takes them", async () => {
         await page.waitForTimeout(1200);
         await then?.(page);
         await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+        await page.waitForFunction(() => [...document.images].every((image) => image.complete), null, {
+          timeout: 20_000,
+        });
         await page.waitForTimeout(500);
         await picture(page, `${name}-${viewport.width}-${colorScheme}`);
         expect(bad).toEqual([]);
