@@ -6,17 +6,19 @@ import { shell } from "./build/shell.ts";
 const server = process.env["MARGINALIA_API"] ?? "http://127.0.0.1:7878";
 
 /** The server refuses pages of other origins, so behind this proxy a request must name the server's own. */
-const api: ProxyOptions = {
-  target: server,
-  changeOrigin: true,
-  configure(proxy) {
-    proxy.on("proxyReq", (request) => {
-      if (request.getHeader("origin")) request.setHeader("origin", server);
-    });
-    // An end of the server in the middle of an event stream is not an end of the proxy.
-    proxy.on("error", () => undefined);
-  },
-};
+export function apiOf(server: string): ProxyOptions {
+  return {
+    target: server,
+    changeOrigin: true,
+    configure(proxy) {
+      proxy.on("proxyReq", (request) => {
+        if (request.getHeader("origin")) request.setHeader("origin", server);
+      });
+      // An end of the server in the middle of an event stream is not an end of the proxy.
+      proxy.on("error", () => undefined);
+    },
+  };
+}
 
 /** What the server sends with the page; here too, so that a violation shows during development of the built page. */
 export const CONTENT_SECURITY_POLICY =
@@ -26,8 +28,8 @@ export const CONTENT_SECURITY_POLICY =
 
 export default defineConfig({
   plugins: [svelte(), shell()],
-  server: { proxy: { "/api": api } },
-  preview: { proxy: { "/api": api }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
+  server: { proxy: { "/api": apiOf(server) } },
+  preview: { proxy: { "/api": apiOf(server) }, headers: { "Content-Security-Policy": CONTENT_SECURITY_POLICY } },
   build: {
     target: "es2022",
     manifest: true,

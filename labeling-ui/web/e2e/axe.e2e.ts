@@ -5,7 +5,19 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { World } from "./world.ts";
 
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-const PAGES = ["label", "grid", "review", "rounds", "corpus", "sql", "face", "keys", "commands", "tour"] as const;
+const PAGES = [
+  "label",
+  "grid",
+  "review",
+  "rounds",
+  "corpus",
+  "sql",
+  "map",
+  "face",
+  "keys",
+  "commands",
+  "tour",
+] as const;
 
 let world: World;
 let face = "";

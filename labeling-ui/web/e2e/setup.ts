@@ -12,6 +12,7 @@ export default function setup(): void {
   const corpus = process.env["MARGINALIA_E2E_CORPUS"] ?? join(tmpdir(), "marginalia-e2e-corpus");
   process.env["MARGINALIA_E2E_CORPUS"] = corpus;
   if (existsSync(join(corpus, "marginalia.toml"))) return;
-  const args = ["--corpus", corpus, "demo", "--faces", "1500", "--rounds", "2", "--labels", "150"];
+  const size = process.env["MARGINALIA_E2E_DEMO"] ?? "--faces 1500 --rounds 2 --labels 150";
+  const args = ["--corpus", corpus, "demo", ...size.split(" ")];
   execFileSync(binary, args, { stdio: "inherit" });
 }

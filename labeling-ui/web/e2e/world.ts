@@ -6,6 +6,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
+import { preview, type PreviewServer } from "vite";
+import { apiOf, CONTENT_SECURITY_POLICY } from "../vite.config.ts";
 
 const FLAGS = [
   "--no-sandbox",
@@ -26,38 +28,80 @@ async function freePort(): Promise<number> {
   });
 }
 
+const program = process.env["MARGINALIA_BIN"] ?? "";
+
+export interface Setting {
+  /** The server's own command. */
+  command?: "serve" | "run";
+  /** Whether it listens beyond loopback, where everybody needs a token. */
+  isOpenToOthers?: boolean;
+}
+
 export class World {
   private constructor(
     readonly corpus: string,
     private readonly port: number,
     readonly browser: Browser,
-    private readonly command: "serve" | "run",
+    private readonly setting: Setting,
   ) {}
   private server: ChildProcess | null = null;
+  /** The page as it was just built, where that is looked at instead of the one in the program. */
+  private page: PreviewServer | null = null;
+  /** The check's own token. */
+  private bearer: string | null = null;
 
-  static async make(command: "serve" | "run" = "serve"): Promise<World> {
+  static async make(setting: Setting = {}): Promise<World> {
     const corpus = mkdtempSync(join(tmpdir(), "marginalia-e2e-"));
     cpSync(process.env["MARGINALIA_E2E_CORPUS"] ?? "", corpus, { recursive: true });
     const port = await freePort();
     const executablePath =
       process.env["CHROMIUM"] ?? execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim();
     const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS });
-    const world = new World(corpus, port, browser, command);
+    const world = new World(corpus, port, browser, setting);
+    if (setting.isOpenToOthers) world.bearer = world.token("check", "admin");
     await world.start();
+    if (process.env["MARGINALIA_E2E_PAGE"] === "dist") await world.serveDist();
     return world;
   }
 
+  private get api(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${this.port}/`;
+    return this.page?.resolvedUrls?.local[0] ?? `${this.api}/`;
+  }
+
+  private async serveDist(): Promise<void> {
+    const port = await freePort();
+    const headers = { "Content-Security-Policy": CONTENT_SECURITY_POLICY };
+    const proxy = { "/api": apiOf(this.api) };
+    const options = { port, strictPort: true, host: "127.0.0.1", headers, proxy };
+    this.page = await preview({ configFile: false, logLevel: "silent", preview: options });
+  }
+
+  /** Makes a token, and gives it. */
+  token(name: string, role: "reader" | "annotator" | "admin"): string {
+    return this.tokens("create", name, "--role", role).trim();
+  }
+
+  revoke(name: string): void {
+    this.tokens("revoke", name);
+  }
+
+  private tokens(...args: string[]): string {
+    const stdio = ["ignore", "pipe", "ignore"] as const;
+    return execFileSync(program, ["--corpus", this.corpus, "token", ...args], { encoding: "utf8", stdio: [...stdio] });
   }
 
   /** Starts the server, and waits until it answers. */
   async start(): Promise<void> {
-    const binary = process.env["MARGINALIA_BIN"] ?? "";
-    const args = ["--corpus", this.corpus, this.command, "--addr", `127.0.0.1:${this.port}`];
-    this.server = spawn(binary, args, { stdio: "ignore" });
+    const { command = "serve", isOpenToOthers = false } = this.setting;
+    const host = isOpenToOthers ? "0.0.0.0" : "127.0.0.1";
+    const args = ["--corpus", this.corpus, command, "--addr", `${host}:${this.port}`];
+    this.server = spawn(program, args, { stdio: "ignore" });
     for (let tries = 0; tries < 300; tries += 1) {
-      const answer = await fetch(`http://127.0.0.1:${this.port}/readyz`).catch(() => null);
+      const answer = await fetch(`${this.api}/readyz`).catch(() => null);
       if (answer?.ok) return;
       await new Promise((go) => setTimeout(go, 100));
     }
@@ -73,14 +117,18 @@ export class World {
     await gone;
   }
 
-  async sql<R>(query: string): Promise<R[]> {
-    const answer = await fetch(`http://127.0.0.1:${this.port}/api/sql`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ query }),
-    });
+  /** Asks the server past the page. */
+  async ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const headers: Record<string, string> = { "Content-Type": "application/json" };
+    if (this.bearer) headers["Authorization"] = `Bearer ${this.bearer}`;
+    const sent = body === undefined ? {} : { body: JSON.stringify(body) };
+    const answer = await fetch(`${this.api}${path}`, { method, headers, ...sent });
     if (!answer.ok) throw new Error(await answer.text());
-    return ((await answer.json()) as { rows: R[] }).rows;
+    return (answer.status === 204 ? undefined : await answer.json()) as T;
+  }
+
+  async sql<R>(query: string): Promise<R[]> {
+    return (await this.ask<{ rows: R[] }>("POST", "/api/sql", { query })).rows;
   }
 
   /** Opens a page as somebody who has been here before. Violations of the policy and errors are collected. */
@@ -109,6 +157,7 @@ export class World {
 
   async end(): Promise<void> {
     await this.browser.close();
+    await this.page?.close();
     await this.kill();
     rmSync(this.corpus, { recursive: true, force: true });
   }

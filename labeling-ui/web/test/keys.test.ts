@@ -70,6 +70,8 @@ describe("words for keys", () => {
   it("writes them as on the keyboard", () => {
     expect(written("digit3")).toBe("3");
     expect(written("g l")).toBe("G L");
+    expect(written("+")).toBe("+");
+    expect(written("mod++")).toMatch(/^(Ctrl|⌘) \+$/);
     expect(written("mod+shift+z")).toMatch(/^(Ctrl|⌘) Shift Z$/);
   });
 

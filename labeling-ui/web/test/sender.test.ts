@@ -37,11 +37,11 @@ class World {
         verdict: null,
       }));
     },
-    takeBack: async (labelId) => {
-      this.requests.push(`take back ${labelId}`);
+    takeBack: async (labelIds) => {
+      this.requests.push(`take back ${labelIds.join(" ")}`);
       const trouble = this.trouble.shift();
       if (trouble) throw trouble;
-      this.takenBack.push(labelId);
+      this.takenBack.push(...labelIds);
     },
     read: async (id) => this.acts.get(id),
     change: async (id, change) => {
@@ -107,6 +107,18 @@ describe("flush", () => {
     world.undo("a");
     await flush(["a"], world.wire);
     expect(world.takenBack).toEqual(["label-a"]);
+    expect(world.acts.get("a")).toMatchObject({ undo: "done" });
+  });
+
+  it("takes many labels of one act back in one request, and again where that was lost", async () => {
+    const world = new World();
+    const act = world.add("a", 1);
+    world.acts.set("a", { ...act, state: "stored", labelIds: ["one", "two", "three"], undo: "waiting" });
+    world.trouble = [new Away()];
+    expect(await flush(["a"], world.wire)).toBe("later");
+    expect(world.takenBack).toEqual([]);
+    expect(await flush(["a"], world.wire)).toBe("empty");
+    expect(world.requests).toEqual(["take back one two three", "take back one two three"]);
     expect(world.acts.get("a")).toMatchObject({ undo: "done" });
   });
 

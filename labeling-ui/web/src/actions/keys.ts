@@ -46,13 +46,15 @@ const WORDS: Record<string, string> = {
   arrowright: "→",
   arrowup: "↑",
   arrowdown: "↓",
+  "-": "−",
 };
 
 /** A key as it is written on its button. */
 export function written(name: string): string {
   const press = (one: string) =>
     one
-      .split("+")
+      // A plus itself has nothing on one of its sides.
+      .split(/(?<=.)\+(?=.)/)
       .map((part) => WORDS[part] ?? part.replace(/^digit/, ""))
       .map((part) => (part.length === 1 ? part.toUpperCase() : part))
       .join(" ");
@@ -63,7 +65,7 @@ export function written(name: string): string {
 export function spoken(name: string): string | undefined {
   if (name.includes(" ")) return undefined;
   return name
-    .split("+")
+    .split(/(?<=.)\+(?=.)/)
     .map((part) => (part === "mod" ? (isApple ? "Meta" : "Control") : part.replace(/^digit/, "")))
     .map((part) => (part.length > 1 ? part[0]?.toUpperCase() + part.slice(1) : part))
     .join("+");

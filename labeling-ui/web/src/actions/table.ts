@@ -1,7 +1,7 @@
 // Every act of the page, once: its name, its key, and where it belongs. Buttons, menus, the help and the keyboard read
 // this table; what an act does is said by the page that offers it (see offers.svelte.ts).
 
-export type Group = "everywhere" | "judging" | "label" | "grid" | "review" | "rounds" | "charts" | "sql";
+export type Group = "everywhere" | "judging" | "label" | "grid" | "review" | "rounds" | "charts" | "sql" | "map";
 
 export interface Action {
   id: string;
@@ -21,6 +21,7 @@ export const GROUPS: Record<Group, string> = {
   rounds: "Rounds",
   charts: "Charts",
   sql: "SQL",
+  map: "Map",
 };
 
 /** Classes that have a key of their own; others are found by name. */
@@ -44,6 +45,7 @@ export const ACTIONS: readonly Action[] = [
   { id: "go.rounds", title: "Go to Rounds", group: "everywhere", keys: ["g o"] },
   { id: "go.corpus", title: "Go to Corpus", group: "everywhere", keys: ["g c"] },
   { id: "go.sql", title: "Go to SQL", group: "everywhere", keys: ["g q"] },
+  { id: "go.map", title: "Go to Map", group: "everywhere", keys: ["g m"] },
   { id: "filter", title: "Filter", group: "everywhere", keys: ["/"] },
   { id: "panel", title: "Side panel", group: "everywhere", keys: ["["] },
   { id: "theme", title: "Light or dark", group: "everywhere", keys: [] },
@@ -59,6 +61,7 @@ export const ACTIONS: readonly Action[] = [
   { id: "unsure", title: "Unsure", group: "judging", keys: ["u"] },
   { id: "not_a_face", title: "Not a face", group: "judging", keys: ["n"] },
   { id: "note", title: "Add a note", group: "judging", keys: ["f"] },
+  { id: "flag", title: "Flag for others", group: "judging", keys: ["b"] },
   { id: "similar", title: "Similar faces", group: "judging", keys: ["v"] },
   { id: "explain", title: "Explain this face", group: "judging", keys: ["e"] },
 
@@ -87,6 +90,19 @@ export const ACTIONS: readonly Action[] = [
 
   { id: "sql.run", title: "Run", group: "sql", keys: ["mod+enter"] },
   { id: "sql.save", title: "Save the query", group: "sql", keys: ["mod+s"] },
+
+  { id: "map.lasso", title: "Lasso", group: "map", keys: ["l"] },
+  { id: "map.left", title: "Move left", group: "map", keys: ["arrowleft"] },
+  { id: "map.right", title: "Move right", group: "map", keys: ["arrowright"] },
+  { id: "map.up", title: "Move up", group: "map", keys: ["arrowup"] },
+  { id: "map.down", title: "Move down", group: "map", keys: ["arrowdown"] },
+  { id: "map.in", title: "Closer", group: "map", keys: ["+", "="] },
+  { id: "map.out", title: "Farther", group: "map", keys: ["-"] },
+  { id: "map.all", title: "Whole map", group: "map", keys: ["digit0", "home"] },
+  { id: "map.by", title: "Colour by the next", group: "map", keys: ["c"] },
+  { id: "map.grid", title: "Chosen faces to Grid", group: "map", keys: ["enter"] },
+  { id: "map.sql", title: "Chosen faces to SQL", group: "map", keys: ["q"] },
+  { id: "map.clear", title: "Choose none", group: "map", keys: ["escape"] },
 ];
 
 const byId = new Map(ACTIONS.map((action) => [action.id, action]));

@@ -2,7 +2,19 @@
 
 import { ask, askBytes } from "./http.ts";
 import { Turns } from "./turns.ts";
-import type { Caller, Judgement, Near, Rounds, Served, StoredLabel, Story, Table } from "./types.ts";
+import type {
+  Caller,
+  FaceMap,
+  Flag,
+  Judgement,
+  Near,
+  Rounds,
+  SavedQuery,
+  Served,
+  StoredLabel,
+  Story,
+  Table,
+} from "./types.ts";
 
 const ARROW = "application/vnd.apache.arrow.stream";
 
@@ -42,6 +54,39 @@ export function storeLabels(judgements: Judgement[], idempotencyKey: string): Pr
 
 export function takeBack(labelId: string, annotator: string): Promise<unknown> {
   return ask("DELETE", `/api/labels/${labelId}?${new URLSearchParams({ annotator })}`);
+}
+
+/** Takes labels back, all or none. */
+export function takeAllBack(labelIds: string[], annotator: string): Promise<unknown> {
+  return ask("POST", "/api/retractions", { body: { label_ids: labelIds, annotator } });
+}
+
+export async function flags(): Promise<Flag[]> {
+  return (await ask<{ flags: Flag[] }>("GET", "/api/flags")).flags;
+}
+
+export function setFlag(faceId: string, note: string, annotator: string): Promise<Flag> {
+  return ask("POST", "/api/flags", { body: { face_id: faceId, note, annotator } });
+}
+
+export function takeFlagOff(flagId: string, annotator: string): Promise<void> {
+  return ask("DELETE", `/api/flags/${flagId}?${new URLSearchParams({ annotator })}`);
+}
+
+export async function savedQueries(): Promise<SavedQuery[]> {
+  return (await ask<{ queries: SavedQuery[] }>("GET", "/api/queries")).queries;
+}
+
+export function saveQuery(name: string, query: string): Promise<SavedQuery> {
+  return ask("PUT", `/api/queries/${encodeURIComponent(name)}`, { body: { sql: query } });
+}
+
+export function removeQuery(name: string): Promise<void> {
+  return ask("DELETE", `/api/queries/${encodeURIComponent(name)}`);
+}
+
+export function map(round: number | null, signal?: AbortSignal): Promise<FaceMap> {
+  return ask("GET", round === null ? "/api/map" : `/api/map?round=${round}`, signal ? { signal } : {});
 }
 
 export function story(faceId: string, signal?: AbortSignal): Promise<Story> {

@@ -132,3 +132,38 @@ export interface Caller {
   name: string | null;
   role: "reader" | "annotator" | "admin";
 }
+
+/** A round's map, a list for each column; the n-th of each is about the same face. */
+export interface FaceMap {
+  /** None before the first round. */
+  round: number | null;
+  face_id: string[];
+  x: number[];
+  y: number[];
+  /** What the round's teacher reads; null where it did not score the face. */
+  predicted: (string | null)[];
+  subset: ("I" | "II" | null)[];
+  confidence: (number | null)[];
+  /** The face's label now, and whose word it is. */
+  label: (string | null)[];
+  origin: (string | null)[];
+}
+
+/** A face that somebody wants looked at. */
+export interface Flag {
+  flag_id: string;
+  face_id: string;
+  annotator: string;
+  note: string;
+  created_at: string;
+  expression?: string | null;
+  origin?: string | null;
+}
+
+/** A query that is kept under a name, for all who work on the corpus. */
+export interface SavedQuery {
+  name: string;
+  sql: string;
+  author: string;
+  saved_at: string;
+}

@@ -1,6 +1,6 @@
 // What was said here: kept first, shown next, sent last; and taken back again.
 
-import { storeLabels, takeBack } from "../api/calls.ts";
+import { storeLabels, takeAllBack, takeBack } from "../api/calls.ts";
 import { Problem, Unreachable } from "../api/http.ts";
 import type { Judgement, Task } from "../api/types.ts";
 import { counts, isPending, newAct, undone, type Act } from "./act.ts";
@@ -13,6 +13,32 @@ const LOCK = "marginalia-outbox";
 const SHORTEST = 1000;
 const LONGEST = 20_000;
 
+/** Labels that one request takes back. */
+const MOST = 1000;
+
+/** Takes labels back in one step; where one of them is gone already, each by itself. */
+async function takeTogether(labelIds: readonly string[], annotator: string): Promise<void> {
+  if (labelIds.length > 1) {
+    try {
+      await takeAllBack([...labelIds], annotator);
+      return;
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+  for (const labelId of labelIds) {
+    try {
+      await takeBack(labelId, annotator);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Problem && error.status === 404;
+}
+
 class Outbox {
   /** Acts in their order, the newest last. */
   acts = $state.raw<Act[]>([]);
@@ -20,10 +46,16 @@ class Outbox {
   /** Whether this browser cannot keep anything: then an act counts only once it is stored there. */
   isStorageBroken = $state(false);
   waiting = $derived(this.acts.filter(isPending).length);
+  /** Whether this login may send what somebody said; what it may not waits for theirs. */
+  speaksFor = $state.raw<(annotator: string) => boolean>(() => true);
+  /** Answers by others that wait here for a login of theirs. */
+  held = $derived(this.acts.filter((act) => isPending(act) && !this.isMine(act)).length);
   /** Whether something waits for longer than a request takes: only then is it worth a word. */
   isSlow = $state(false);
   /** Told when an act was refused. */
   onRefused: (act: Act) => void = () => undefined;
+  /** Told when the login is somebody else's than this page knows. */
+  onOther: () => void = () => undefined;
   /** Told when what waited while the server was away has gone out. */
   onBack: (sent: number) => void = () => undefined;
 
@@ -104,7 +136,7 @@ class Outbox {
   /** The server answered something else: what waits may go. */
   heard(): void {
     if (this.connection === "offline" || this.waiting > 0) void this.send();
-    if (this.connection === "offline" && this.waiting === 0) this.connection = "online";
+    if (this.connection !== "online" && this.pendingIds().length === 0) this.connection = "online";
   }
 
   /** Something else could not be asked. */
@@ -130,7 +162,11 @@ class Outbox {
   }
 
   private pendingIds(): string[] {
-    return this.acts.filter(isPending).map((act) => act.id);
+    return this.acts.filter((act) => isPending(act) && this.isMine(act)).map((act) => act.id);
+  }
+
+  private isMine(act: Act): boolean {
+    return this.speaksFor(act.judgements[0]?.annotator ?? "");
   }
 
   private async withLock<T>(work: () => Promise<T>): Promise<T> {
@@ -190,11 +226,10 @@ class Outbox {
       this.online();
       return labels;
     },
-    takeBack: async (labelId, act) => {
-      try {
-        await takeBack(labelId, act.judgements[0]?.annotator ?? "");
-      } catch (error) {
-        if (!(error instanceof Problem && error.status === 404)) throw error;
+    takeBack: async (labelIds, act) => {
+      const annotator = act.judgements[0]?.annotator ?? "";
+      for (let from = 0; from < labelIds.length; from += MOST) {
+        await takeTogether(labelIds.slice(from, from + MOST), annotator);
       }
       this.online();
     },
@@ -207,6 +242,11 @@ class Outbox {
     judge: (error) => {
       if (error instanceof Problem && error.status === 401) {
         this.connection = "login";
+        return { later: true };
+      }
+      // Another page of this browser logged in as somebody else: what was said here waits for its own.
+      if (error instanceof Problem && error.code === "other_annotator") {
+        this.onOther();
         return { later: true };
       }
       if (error instanceof Problem && !error.isPassing) return { later: false, reason: error.detail };

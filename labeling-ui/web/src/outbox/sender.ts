@@ -7,8 +7,8 @@ import { isPending, type Act } from "./act.ts";
 export interface Wire {
   /** Stores an act's judgements. */
   store(act: Act): Promise<StoredLabel[]>;
-  /** Takes one label back; one that is gone already counts as taken back. */
-  takeBack(labelId: string, act: Act): Promise<void>;
+  /** Takes an act's labels back, all or none; those that are gone already count as taken back. */
+  takeBack(labelIds: readonly string[], act: Act): Promise<void>;
   /** The newest state of an act, as it is kept. */
   read(id: string): Promise<Act | undefined>;
   /** Changes what is kept of an act, in one step: an undo may come at any time. Gives the act as it is then. */
@@ -48,6 +48,6 @@ async function step(act: Act, wire: Wire): Promise<void> {
     await wire.change(act.id, (act) => ({ ...act, state: "stored", labelIds }));
     return;
   }
-  for (const labelId of act.labelIds) await wire.takeBack(labelId, act);
+  if (act.labelIds.length > 0) await wire.takeBack(act.labelIds, act);
   await wire.change(act.id, (act) => ({ ...act, undo: "done" }));
 }

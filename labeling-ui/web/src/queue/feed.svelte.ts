@@ -30,6 +30,8 @@ class Feed {
   private images = new Images((picture) => {
     this.pictures = { ...this.pictures, [picture.faceId]: picture };
   });
+  /** Whose the faces in hand are. */
+  private of = session.annotator;
   private isAsking = false;
   private heart: ReturnType<typeof setInterval> | undefined;
   private holding: ReturnType<typeof setTimeout> | undefined;
@@ -72,6 +74,11 @@ class Feed {
     if (this.isAsking || !session.annotator) return null;
     this.isAsking = true;
     clearTimeout(this.later);
+    if (this.of !== session.annotator) {
+      // Somebody else sits here now: what was in hand is still the other's.
+      this.of = session.annotator;
+      this.set([]);
+    }
     try {
       const served = await takeFromQueue(session.annotator, IN_HAND);
       outbox.heard();

@@ -16,7 +16,7 @@ export interface Running {
   scored: { scored: number; faces: number } | null;
 }
 
-type Topic = "labels" | "rounds" | "faces";
+type Topic = "labels" | "rounds" | "faces" | "flags";
 
 class Live {
   running = $state.raw<Running | null>(null);
@@ -24,7 +24,7 @@ class Live {
   losses = $state.raw<{ round: number; at: number; loss: number }[]>([]);
   /** Epochs of the round under way, as they ended. */
   epochs = $state.raw<Record<string, unknown>[]>([]);
-  changes = $state<Record<Topic, number>>({ labels: 0, rounds: 0, faces: 0 });
+  changes = $state<Record<Topic, number>>({ labels: 0, rounds: 0, faces: 0, flags: 0 });
 
   open(): () => void {
     return listen(
@@ -36,7 +36,7 @@ class Live {
   private hear(name: string, data: Record<string, unknown>): void {
     switch (name) {
       case "resync":
-        for (const topic of ["labels", "rounds", "faces"] as const) this.changes[topic] += 1;
+        for (const topic of ["labels", "rounds", "faces", "flags"] as const) this.changes[topic] += 1;
         break;
       case "labelled":
       case "label_taken_back":
@@ -61,9 +61,8 @@ class Live {
   }
 
   private changed(tables: string[]): void {
-    if (tables.includes("labels")) this.changes.labels += 1;
-    if (tables.includes("rounds")) this.changes.rounds += 1;
-    if (tables.includes("faces")) this.changes.faces += 1;
+    for (const topic of ["labels", "rounds", "faces", "flags"] as const)
+      if (tables.includes(topic)) this.changes[topic] += 1;
   }
 
   private round(data: Record<string, unknown>): void {

@@ -11,6 +11,7 @@ const pages: Record<Exclude<PageName, "label">, Fetch> = {
   rounds: () => import("../pages/rounds/Rounds.svelte"),
   corpus: () => import("../pages/corpus/Corpus.svelte"),
   sql: () => import("../pages/sql/Sql.svelte"),
+  map: () => import("../pages/map/Map.svelte"),
   face: () => import("../pages/face/FacePage.svelte"),
 };
 

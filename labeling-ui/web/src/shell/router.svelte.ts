@@ -1,6 +1,6 @@
 // Where one is: the fragment of the address, so that the server has one page to give and a kept page can be any of them.
 
-export type PageName = "label" | "grid" | "review" | "rounds" | "corpus" | "sql" | "face";
+export type PageName = "label" | "grid" | "review" | "rounds" | "corpus" | "sql" | "map" | "face";
 
 export const PAGES: readonly { name: PageName; title: string; act: string }[] = [
   { name: "label", title: "Label", act: "go.label" },
@@ -9,6 +9,7 @@ export const PAGES: readonly { name: PageName; title: string; act: string }[] = 
   { name: "rounds", title: "Rounds", act: "go.rounds" },
   { name: "corpus", title: "Corpus", act: "go.corpus" },
   { name: "sql", title: "SQL", act: "go.sql" },
+  { name: "map", title: "Map", act: "go.map" },
 ];
 
 const NAMES = new Set<string>([...PAGES.map((page) => page.name), "face"]);

@@ -240,3 +240,34 @@ from labels
 where face_id = ${quoted(faceId)} and retracts is null
 order by created_at desc`;
 }
+
+/** Accepted rounds with the faces on their maps, the newest first. */
+export const MAPS = `select r.round, count(m.face_id) as faces
+from rounds r
+left join projections m on r.round = m.round
+where r.accepted
+group by r.round
+order by r.round desc`;
+
+/** Faces that people judge in this round without anybody's word. */
+export const JUDGED_BLIND = `select face_id
+from queue_entries
+where lane <> 'queue' and round = (select max(round) from round_summary where accepted)`;
+
+/** Some faces, with what the model and people say of them now; without those that are judged blindly. */
+export function facesOf(faceIds: readonly string[]): string {
+  return `select f.face_id, p.confidence, p.margin, p.round, p.expression, c.expression as label, c.origin
+from faces f
+left join current_predictions p on f.face_id = p.face_id
+left join corpus c on f.face_id = c.face_id
+where f.face_id in (${faceIds.map(quoted).join(", ")})
+  and f.face_id not in (${JUDGED_BLIND})`;
+}
+
+/** Flags of a face that stand, the newest first. */
+export function flagsOf(faceId: string): string {
+  return `select flag_id, face_id, annotator, note, cast(created_at as varchar) as created_at
+from flagged
+where face_id = ${quoted(faceId)}
+order by created_at desc`;
+}

@@ -159,7 +159,12 @@ export function drift(plot: Plot, width: number, height: number, rows: readonly 
     marginRight: 84,
     marginTop: 12,
     marginBottom: 24,
-    x: { label: null, tickSize: 0, ticks: last > 12 ? 8 : last, tickFormat: "d" },
+    x: {
+      label: null,
+      tickSize: 0,
+      ticks: last > 12 ? 8 : [...new Set(known.map((row) => row.round))],
+      tickFormat: "d",
+    },
     y: { label: null, ticks: 4, tickSize: 0, domain: [least - 0.02, Math.max(most + 0.02, ends.at(-1)?.y ?? 0)] },
     marks: [
       plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 4 }),

@@ -14,14 +14,19 @@ import {
   type Order,
   type Side,
 } from "../../sql/texts.ts";
+import { readFaces } from "./chosen.ts";
 import { fold, groups, type Folded } from "./fold.ts";
 
 export interface Face {
   face_id: string;
-  confidence: number;
-  margin: number;
-  round: number;
-  expression: string;
+  /** What the model reads and how sure it is; null where no round scored the face. */
+  expression: string | null;
+  confidence: number | null;
+  margin: number | null;
+  round: number | null;
+  /** Its label, of faces that were chosen elsewhere: others have none. */
+  label?: string | null;
+  origin?: string | null;
 }
 
 export type Cell = Folded<Face>;
@@ -36,6 +41,8 @@ export class Batch {
   side = $state<Side>("over");
   order = $state<Order>("margin");
   like = $state<string | null>(null);
+  /** Faces that another page chose, instead of those of a class. */
+  chosen = $state.raw<readonly string[] | null>(null);
   counts = $state.raw<Counts>({});
   isRead = $state(false);
   trouble = $state<string | null>(null);
@@ -50,9 +57,15 @@ export class Batch {
   left = $state.raw<ReadonlySet<string>>(new Set());
   /** Faces that were given another class. */
   moved = $state.raw<ReadonlyMap<string, string>>(new Map());
+  /** Judged here. A list that was chosen has labelled faces too: of that only what was said since it was read is done. */
   private judged = $derived(
-    new Set(outbox.acts.filter(counts).flatMap((act) => act.judgements.map((judgement) => judgement.face_id))),
+    new Set(
+      outbox.acts
+        .filter((act) => counts(act) && (this.chosen === null || act.at >= this.readAt))
+        .flatMap((act) => act.judgements.map((judgement) => judgement.face_id)),
+    ),
   );
+  private readAt = $state(0);
   private open = $derived(
     this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)),
   );
@@ -77,12 +90,13 @@ export class Batch {
 
   async load(): Promise<void> {
     const asked = ++this.asked;
+    const readAt = Date.now();
     this.trouble = null;
     try {
-      const text = this.like ? facesLike(this.like, LIKE) : facesOfClass(this.expression, this.side, this.order, READ);
-      const [{ rows }, group] = await Promise.all([sql<Face>(text), this.groups()]);
+      const [rows, group] = await Promise.all([this.faces(), this.groups()]);
       if (asked !== this.asked) return;
       this.read = fold(rows, group);
+      this.readAt = readAt;
     } catch (error) {
       if (asked !== this.asked) return;
       this.read = [];
@@ -96,6 +110,26 @@ export class Batch {
     this.focus = 0;
     this.anchor = null;
     this.isRead = true;
+  }
+
+  private async faces(): Promise<Face[]> {
+    if (this.chosen) {
+      const faces = await readFaces<Face>(this.chosen);
+      // The least sure first, and what nobody scored behind all others.
+      return faces.sort((a, b) => (a.confidence ?? 2) - (b.confidence ?? 2) || a.face_id.localeCompare(b.face_id));
+    }
+    const text = this.like ? facesLike(this.like, LIKE) : facesOfClass(this.expression, this.side, this.order, READ);
+    return (await sql<Face>(text)).rows;
+  }
+
+  /** The class that most of the faces read bear, by label or by the model. */
+  get commonest(): string | null {
+    const counts = new Map<string, number>();
+    for (const { face } of this.read) {
+      const name = face.label ?? face.expression;
+      if (name) counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+    return [...counts].sort(([, a], [, b]) => b - a)[0]?.[0] ?? null;
   }
 
   get ranged(): [number, number] {
@@ -160,8 +194,8 @@ export class Batch {
       annotator: session.annotator,
       expression,
       lane: "grid",
-      round,
-      suggestion,
+      ...(round === null ? {} : { round }),
+      ...(suggestion === null ? {} : { suggestion }),
     }));
   }
 
