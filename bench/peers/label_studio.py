@@ -1,6 +1,7 @@
 """An annotator's loop beside Label Studio's: submit a label, ask for the next face, fetch its image, while new faces come in.
 
-    python label_studio.py MARGINALIA FACES SCRATCH [--faces 5000] [--clients 1] [--labels N] [--turns 3] [--seconds 30] [--rate 100]
+    python label_studio.py MARGINALIA FACES SCRATCH [--faces 5000] [--clients 1] [--labels N]
+                           [--turns 3] [--seconds 30] [--rate 100]
 
 FACES is a folder of images by class. Label Studio is installed into SCRATCH/venv, and both stores are filled with the same
 images, once; later runs start from copies. More faces than FACES holds are made of its own by noise, each distinct.

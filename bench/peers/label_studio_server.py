@@ -27,11 +27,12 @@ class LabelStudio:
     feed_seconds = 1.0
 
     def __init__(self, scratch, faces, prepared, folder):
-        self.venv, self.faces, self.prepared, self.folder = scratch / "venv", faces, prepared / "label-studio", folder
+        self.venv, self.empty = scratch / "venv", scratch / "label-studio"
+        self.faces, self.prepared, self.folder = faces, prepared / "label-studio", folder
         self.servers = []
 
     def install(self):
-        """The packages, once."""
+        """The packages, and an empty store with its accounts; once."""
         ready = self.venv / "ready"
         wanted = f"{LABEL_STUDIO} {UWSGI}"
         if not (ready.exists() and ready.read_text() == wanted):
@@ -39,13 +40,20 @@ class LabelStudio:
                 sys.exit(f"{LABEL_STUDIO} needs Python 3.10 or newer; this is {sys.version.split()[0]}")
             checked([sys.executable, "-m", "venv", "--clear", self.venv], "making a virtual environment")
             checked([self.venv / "bin" / "pip", "install", "--quiet", LABEL_STUDIO, UWSGI], "installing Label Studio")
+            shutil.rmtree(self.empty, ignore_errors=True)
             ready.write_text(wanted)
         self.application = next(self.venv.glob("lib/python*/site-packages/label_studio"))
+        if not (self.empty / "people.json").exists():
+            shutil.rmtree(self.empty, ignore_errors=True)
+            self.empty.mkdir()
+            self.manage("migrate")
+            told = self.manage("shell", input=PEOPLE.format(people=MOST_ANNOTATORS + 1))
+            (self.empty / "people.json").write_text(re.search(r"^PEOPLE (.*)$", told, re.MULTILINE)[1])
 
     def versions(self):
         listed = json.loads(checked([self.venv / "bin" / "pip", "list", "--format", "json"], "pip list"))
         known = {package["name"].lower(): package["version"] for package in listed}
-        return {"label-studio": known["label-studio"], "django": known["django"], "pyuwsgi": known["pyuwsgi"], "sqlite": sqlite3.sqlite_version}
+        return {name: known[name] for name in ("label-studio", "django", "pyuwsgi")} | {"sqlite": sqlite3.sqlite_version}
 
     def environment(self, data):
         """Its settings: all as they come, but for serving local files, fixed tokens, and that it calls nobody outside."""
@@ -65,20 +73,20 @@ class LabelStudio:
         }
 
     def manage(self, *arguments, **options):
-        environment = self.environment(self.prepared)
-        return checked([self.venv / "bin" / "python", "manage.py", *arguments], f"manage.py {arguments[0]}", cwd=self.application, env=environment, **options)
+        command = [self.venv / "bin" / "python", "manage.py", *arguments]
+        environment = self.environment(self.empty)
+        return checked(command, f"manage.py {arguments[0]}", cwd=self.application, env=environment, **options)
 
     def prepare(self):
-        self.prepared.mkdir(parents=True)
-        self.manage("migrate")
-        told = self.manage("shell", input=PEOPLE.format(people=MOST_ANNOTATORS + 1))
-        people = json.loads(re.search(r"^PEOPLE (.*)$", told, re.MULTILINE)[1])
+        shutil.copytree(self.empty, self.prepared)
+        people = json.loads((self.prepared / "people.json").read_text())
         self.serve(self.prepared, people["tokens"])
         try:
             admin = self.connection(0)
             choices = "".join(f'<Choice value="{name}"/>' for name in CLASSES)
-            config = f'<View><Image name="image" value="$image"/><Choices name="expression" toName="image">{choices}</Choices></View>'
-            people["project"] = json.loads(admin.ask("POST", "/api/projects/", {"title": "faces", "label_config": config}))["id"]
+            choices = f'<Choices name="expression" toName="image">{choices}</Choices>'
+            project = {"title": "faces", "label_config": f'<View><Image name="image" value="$image"/>{choices}</View>'}
+            people["project"] = json.loads(admin.ask("POST", "/api/projects/", project))["id"]
             storage = {"project": people["project"], "title": "faces", "path": str(self.faces), "use_blob_urls": True}
             admin.ask("POST", "/api/storages/localfiles", storage)
             names = sorted(path.relative_to(self.faces.parent) for path in self.faces.rglob("*.*"))
@@ -96,11 +104,13 @@ class LabelStudio:
 
     def serve(self, data, tokens):
         self.data, self.tokens, self.port = data, tokens, free_port()
-        options = {"chdir": self.application, "virtualenv": self.venv, "module": "core.wsgi:application", "http": f"127.0.0.1:{self.port}"}
-        options |= {"processes": 2 * os.cpu_count(), "buffer-size": 65535, "post-buffering": 4096, "http-timeout": 300}
-        switches = ["master", "single-interpreter", "need-app", "lazy-apps", "thunder-lock", "enable-threads", "die-on-term"]
-        switches += ["http-keepalive", "disable-logging", "vacuum"]
-        command = [self.venv / "bin" / "uwsgi", *(f"--{name}={value}" for name, value in options.items()), *(f"--{name}" for name in switches)]
+        options = {"chdir": self.application, "virtualenv": self.venv, "module": "core.wsgi:application"}
+        options |= {"http": f"127.0.0.1:{self.port}", "http-timeout": 300, "buffer-size": 65535, "post-buffering": 4096}
+        options |= {"processes": 2 * os.cpu_count()}
+        switches = ["master", "single-interpreter", "need-app", "lazy-apps", "thunder-lock", "enable-threads"]
+        switches += ["http-keepalive", "disable-logging", "vacuum", "die-on-term"]
+        command = [self.venv / "bin" / "uwsgi", *(f"--{name}={value}" for name, value in options.items())]
+        command += [f"--{name}" for name in switches]
         self.servers = [Server(command, self.folder / "label-studio.log", self.environment(data))]
         self.servers[0].wait_for(self.port, "/api/projects/", self.headers(0))
 
@@ -142,7 +152,7 @@ class LabelStudio:
     def stored(self):
         """(label id, task, expression, annotator) of every annotation."""
         database = sqlite3.connect(self.data / "label_studio.sqlite3")
-        rows = database.execute("select id, task_id, result, completed_by_id from task_completion where not was_cancelled").fetchall()
+        rows = database.execute("select id, task_id, result, completed_by_id from task_completion").fetchall()
         database.close()
         return [(label, task, json.loads(result)[0]["value"]["choices"][0], who) for label, task, result, who in rows]
 
@@ -195,7 +205,7 @@ for number in range({people}):
 
 cursor = connection.cursor()
 journal, synchronous = (cursor.execute(f"pragma {{name}}").fetchone()[0] for name in ("journal_mode", "synchronous"))
-durable = f"SQLite as Label Studio sets it up: journal_mode {{journal}}, synchronous {{synchronous}} (2 = FULL: fsync in every commit)"
+durable = f"SQLite as Label Studio sets it up: journal_mode {{journal}}, synchronous {{synchronous}} (2: fsync in every commit)"
 print("PEOPLE", json.dumps({{"tokens": tokens, "durable": durable}}))
 
 """

@@ -76,10 +76,10 @@ class Server:
 
     def __init__(self, command, log, environment=None):
         self.log = log
-        out = open(log, "ab")
-        self.process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, start_new_session=True
-        )
+        command = [str(part) for part in command]
+        with open(log, "ab") as out:
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out}
+            self.process = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
 
     def wait_for(self, port, path, headers=None):
         deadline = time.monotonic() + PATIENCE
@@ -134,8 +134,10 @@ def checked(command, what, **options):
 
 
 class Marginalia:
-    """`serve` and, in a process of its own, `ingest --watch`. A round has scored every face, and the floor of the margins is 1, so
-    that all of them wait in the queue, in the order of what that round was least sure about.
+    """`serve` and, in a process of its own, `ingest --watch`.
+
+    A round has scored every face, and the floor of the margins is 1, so that all of them wait in the queue, the one that the
+    round was least sure about first.
     """
 
     name = "marginalia"
@@ -155,12 +157,12 @@ class Marginalia:
         checked([self.program, "init", self.prepared], "marginalia init")
         settings = self.prepared / "marginalia.toml"
         text = settings.read_text()
-        for key, value in {"backbone": '"resnet-tiny"', "floor": "1.0", "empty_class": "1.0", "map_faces": "0"}.items():
+        for key, value in {"backbone": '"resnet-tiny"', "floor": "1.0", "empty_class": "1.0"}.items():
             text, found = re.subn(rf"^#?{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
             if found != 1:
                 sys.exit(f"{settings} has `{key}` {found} times")
         settings.write_text(text)
-        checked([*command, "import", "imagefolder", self.faces, "--labels", "per-class:20"], "marginalia import")
+        checked([*command, "import", "imagefolder", self.faces, "--labels", "100"], "marginalia import")
         checked([*command, "train", "--epochs", "1", "--steps", "10"], "marginalia train")
 
     def start(self):
@@ -194,13 +196,16 @@ class Marginalia:
     def stored(self):
         """(label id, face, expression, annotator) of every judgement."""
         query = "select label_id, face_id, expression, annotator from labels where origin = 'human'"
-        lines = checked([self.program, "--corpus", self.corpus, "sql", query, "--format", "jsonl"], "marginalia sql")
-        return [tuple(json.loads(line).values()) for line in lines.splitlines()]
+        return [tuple(row.values()) for row in self.sql(query)]
 
     def fed(self):
         """Faces that came in through the watched folder."""
         query = f"select count(distinct face_id) as n from sightings where source like '{self.inbox.resolve()}/%'"
-        return json.loads(checked([self.program, "--corpus", self.corpus, "sql", query, "--format", "jsonl"], "marginalia sql"))["n"]
+        return self.sql(query)[0]["n"]
+
+    def sql(self, query):
+        command = [self.program, "--corpus", self.corpus, "sql", query, "--format", "jsonl"]
+        return [json.loads(line) for line in checked(command, "marginalia sql").splitlines()]
 
 
 class MarginaliaAnnotator(Connection):
