@@ -1,7 +1,7 @@
 """An annotator's loop beside Label Studio's: submit a label, ask for the next face, fetch its image, while new faces come in.
 
     python label_studio.py MARGINALIA FACES SCRATCH [--faces 5000] [--clients 1] [--labels N]
-                           [--turns 3] [--seconds 30] [--rate 100]
+                           [--turns 6] [--seconds 15] [--rate 100]
 
 FACES is a folder of images by class. Label Studio is installed into SCRATCH/venv, and both stores are filled with the same
 images, once; later runs start from copies. More faces than FACES holds are made of its own by noise, each distinct.
@@ -15,8 +15,8 @@ Marginalia's watched folder, and for Label Studio as files in the folder it serv
 them, --rate faces a second or as many as it takes. What fails at the server is asked again, and the wait counts.
 
 Prints one JSON document: p50 and p95 of the three requests together and the p50 of each, in milliseconds, labels per second,
-what came in meanwhile, memory of the servers, the ratios, and whether every acknowledged label is stored exactly once.
-Ends with 1 where one is not.
+what came in meanwhile, memory and processor time of the servers, the ratios, and whether every acknowledged label is stored
+exactly once. Ends with 1 where one is not.
 """
 
 import argparse
@@ -157,11 +157,12 @@ class Tally:
     def __init__(self, side):
         self.side = side
         self.rounds, self.acknowledged, self.failures, self.over = [], [], [], []
-        self.rates, self.fed, self.fed_seconds, self.memory = [], 0, 0.0, 0
+        self.rates, self.fed, self.fed_seconds, self.memory, self.processor = [], 0, 0.0, 0, 0.0
 
     def turn(self, options, images):
         gate = FORK.Barrier(options.clients + 1, timeout=300)
         share = max(1, round(options.labels / options.turns / options.clients))
+        _, processor = self.side.usage()
         with ProcessPoolExecutor(options.clients, FORK, initializer=hold, initargs=(self.side, gate)) as people:
             turns = [people.submit(annotate, number, share, options.seconds) for number in range(options.clients)]
             feeder = Feeder(self.side, images, options.rate)
@@ -185,7 +186,9 @@ class Tally:
         self.rates.append((sum(len(turn[0]) for turn in turns), measured))
         self.fed += feeder.fed
         self.fed_seconds += feeder.seconds
-        self.memory = max(self.memory, self.side.memory())
+        memory, after = self.side.usage()
+        self.memory = max(self.memory, memory)
+        self.processor += after - processor
 
     def document(self):
         """The figures; to be asked for after the side has stopped."""
@@ -207,6 +210,7 @@ class Tally:
             "failures": sorted(set(self.failures))[:3],
             "ran_out": self.over[:3],
             "memory_bytes": self.memory,
+            "processor_seconds": round(self.processor, 1),
             "durable": self.side.durable,
             "check": self.check(),
         }
@@ -290,8 +294,8 @@ def main():
     parser.add_argument("--faces", type=int, default=5000)
     parser.add_argument("--clients", type=int, default=1)
     parser.add_argument("--labels", type=int, help="of a side at most; default 3000, or 3 of 5 faces where that is less")
-    parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=30, help="of a turn at most")
+    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=15, help="of a turn at most")
     parser.add_argument("--rate", type=float, default=100, help="faces a second that come in meanwhile")
     options = parser.parse_args()
     if not 1 <= options.clients <= MOST_ANNOTATORS:

@@ -142,8 +142,8 @@ class LabelStudio:
         self.import_tasks(self.admin, self.project, names)
         self.imported += len(names)
 
-    def memory(self):
-        return sum(server.memory() for server in self.servers)
+    def usage(self):
+        return self.servers[0].usage()
 
     def stop(self):
         for server in self.servers:

@@ -38,7 +38,8 @@ class Refused(Exception):
 
     def __str__(self):
         method, path, status, content = self.args
-        return f"{method} {path}: {status} {content[:300].decode(errors='replace')}"
+        text = content.decode(errors="replace").strip()
+        return f"{method} {path}: {status} {'a page' if text[:5].lower() in ('<!doc', '<html') else text[:300]}"
 
 
 class Connection:
@@ -97,17 +98,18 @@ class Server:
         self.stop()
         sys.exit(f"no answer at {path} of port {port}; its log is {self.log}")
 
-    def memory(self):
-        """Bytes of all its processes; what several share is counted once."""
-        group, found = os.getpgid(self.process.pid), 0
+    def usage(self):
+        """Of all its processes: bytes in memory, what several share counted once, and seconds of processor time so far."""
+        group, memory, ticks = os.getpgid(self.process.pid), 0, 0
         for process in Path("/proc").iterdir():
             try:
                 if process.name.isdigit() and os.getpgid(int(process.name)) == group:
                     rollup = (process / "smaps_rollup").read_text()
-                    found += int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[1]) * 1024
+                    memory += int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)[1]) * 1024
+                    ticks += sum(int(part) for part in (process / "stat").read_text().rpartition(")")[2].split()[11:13])
             except (OSError, TypeError):
                 continue  # It ended meanwhile.
-        return found
+        return memory, ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self, how=signal.SIGTERM):
         if self.process.poll() is None:
@@ -186,8 +188,8 @@ class Marginalia:
             part.rename(self.inbox / name)
         return len(images)
 
-    def memory(self):
-        return sum(server.memory() for server in self.servers)
+    def usage(self):
+        return tuple(sum(part) for part in zip(*(server.usage() for server in self.servers)))
 
     def stop(self):
         for server in reversed(self.servers):
