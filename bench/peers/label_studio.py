@@ -10,9 +10,10 @@ acknowledge a label when it is on the disk.
 
 Both servers run all the time. In turns, one after the other, annotators work at one of them, each a process with an account and
 a keep-alive connection of its own, without a pause: a turn is over after --seconds, or when the side's share of --labels is
-given. The first rounds of each annotator and turn are not measured. During a turn new faces come into that side: as files in
-Marginalia's watched folder, and for Label Studio as files in the folder it serves and one request a second that makes tasks of
-them, --rate faces a second or as many as it takes. What fails at the server is asked again, and the wait counts.
+given. The first rounds of each annotator and turn are not measured. During a turn new faces come into that side, --rate a second:
+as files in Marginalia's watched folder, and for Label Studio as files in the folder it serves and one request a second that
+makes tasks of them; one that takes longer is followed by one with all that piled up meanwhile. What fails at the server is
+asked again, and the wait counts.
 
 Prints one JSON document: p50 and p95 of the three requests together and the p50 of each, in milliseconds, labels per second,
 what came in meanwhile, memory and processor time of the servers, the ratios, and whether every acknowledged label is stored
@@ -92,8 +93,10 @@ class Feeder(threading.Thread):
         share = max(1, round(self.rate * self.side.feed_seconds))
         try:
             while not self.done.wait(max(0.0, began + (self.fed + share) / self.rate - time.monotonic())):
-                self.side.feed([self.new_face(next(self.numbers)) for _ in range(share)])
-                self.fed += share
+                due = int((time.monotonic() - began) * self.rate) - self.fed  # All that piled up during the last request.
+                images = [self.new_face(next(self.numbers)) for _ in range(max(share, due))]
+                self.side.feed(images)
+                self.fed += len(images)
         except BaseException as error:
             self.error = error
         self.seconds = time.monotonic() - began
