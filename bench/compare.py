@@ -3,7 +3,9 @@
     python compare.py MARGINALIA FACES [--only NAME,...] [--runs 3] [--scratch DIR]
 
 FACES is a folder of images by class. Every comparison runs ours and the peer's program after one another, as often as
-`--runs` says, so that whatever else the machine does meets both. Writes what it measured to bench/measured/NAME.json and
+`--runs` says, so that whatever else the machine does meets both. Those beside Label Studio (label-FACES-ANNOTATORS) take many
+minutes: they run where --only names them, take turns by themselves, and keep what they installed and filled in
+DIR-label-studio. Writes what it measured to bench/measured/NAME.json and
 renders all that lies there as bench/RESULTS.md: a part that was not run today keeps its figures and its date. The Python
 that runs this must have the packages of bench/requirements.txt.
 """
@@ -98,6 +100,26 @@ COMPARISONS = {
 }
 
 
+def labelling(faces, annotators):
+    """A round of annotators at a server: milliseconds, less is better."""
+    people = "1 annotator" if annotators == 1 else f"{annotators} annotators"
+    shape = ["--faces", str(faces), "--clients", str(annotators)]
+    return {
+        "what": f"server: submit + next + image, {faces:,} faces, {people}, new faces coming in",
+        "asked": {"p50": 15, "p95": 10},
+        "command": lambda run: [sys.executable, PEERS / "label_studio.py", run.marginalia, run.faces, kept(run), *shape],
+    }
+
+
+# One program drives both sides in turns.
+TOGETHER = {f"label-{faces}-{people}": labelling(faces, people) for faces in (5000, 100000) for people in (1, 8)}
+
+
+def kept(run):
+    """Where Label Studio stays installed."""
+    return run.scratch.with_name(f"{run.scratch.name}-label-studio")
+
+
 def checkpoint(run):
     """A ResNet-18 checkpoint to score with, trained for one step."""
     corpus = run.scratch / "corpus"
@@ -150,6 +172,25 @@ def compare(comparison, run):
     }
 
 
+def together(comparison, run):
+    """Both sides in turns that the program makes itself."""
+    document, _ = measure(comparison["command"](run))
+    sides = {"ours": document["ours"], "peer": document["label_studio"]}
+    return {
+        "what": comparison["what"],
+        "asked": comparison["asked"],
+        "unit": "ms",
+        "medians": {side: {"p50": it["p50_ms"], "p95": it["p95_ms"]} for side, it in sides.items()},
+        "ratio": document["ratio"],
+        "peak_memory": {side: it["memory_bytes"] for side, it in sides.items()},
+        "versions": {name: version for name, version in document["versions"].items() if name != "marginalia"},
+        "document": document,
+        "date": datetime.date.today().isoformat(),
+        "machine": machine(),
+        "load": max(document["load"]),
+    }
+
+
 def alone(figure, run):
     """What is ours only, once."""
     document, _ = measure(figure["command"](run))
@@ -182,7 +223,13 @@ def render(folder):
     def measured(names):
         return [json.loads(path.read_text()) for name in names if (path := folder / f"{name}.json").exists()]
 
-    found = measured(COMPARISONS)
+    def cell(value, unit=""):
+        """A figure, or one for each percentile."""
+        if isinstance(value, dict):
+            return ", ".join(f"{name} {cell(part, unit)}" for name, part in value.items())
+        return f"{value:.4g}{unit}"
+
+    found = measured([*COMPARISONS, *TOGETHER])
     lines = [
         "# Measured",
         "",
@@ -192,11 +239,11 @@ def render(folder):
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for it in found:
-        shown = {side: f"{value:.4g} {it['unit']}" for side, value in it["medians"].items()}
+        shown = {side: cell(value, f" {it['unit']}") for side, value in it["medians"].items()}
         memory = " and ".join(f"{it['peak_memory'][side] / 1e6:.0f} MB" for side in ("ours", "peer"))
         lines.append(
-            f"| {it['what']} | {shown['ours']} | {shown['peer']} | {it['ratio']} | {it['asked']} | {memory} | "
-            f"{it['date']}, {it['machine']} |"
+            f"| {it['what']} | {shown['ours']} | {shown['peer']} | {cell(it['ratio'])} | {cell(it['asked'])} | "
+            f"{memory} | {it['date']}, {it['machine']} |"
         )
     versions = {}
     for it in found:
@@ -266,13 +313,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("marginalia")
     parser.add_argument("faces", type=Path)
-    parser.add_argument("--only", default=",".join([*COMPARISONS, *ALONE]))
+    parser.add_argument("--only", default=",".join([*COMPARISONS, *ALONE]), metavar="NAME,...")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--scratch", type=Path, default=Path("/tmp/marginalia-compare"))
     run = parser.parse_args()
-    unknown = set(run.only.split(",")) - {*COMPARISONS, *ALONE}
+    known = [*COMPARISONS, *ALONE, *TOGETHER]
+    unknown = set(run.only.split(",")) - set(known)
     if unknown:
-        parser.error(f"no comparison {', '.join(sorted(unknown))}; there are {', '.join([*COMPARISONS, *ALONE])}")
+        parser.error(f"no comparison {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     run.scratch.mkdir(parents=True, exist_ok=True)
     measured = HERE / "measured"
     measured.mkdir(exist_ok=True)
@@ -282,7 +330,7 @@ def main():
             result = alone(ALONE[name], run)
             print(f"{name}: {result['figure']}", file=sys.stderr)
         else:
-            result = compare(COMPARISONS[name], run)
+            result = together(TOGETHER[name], run) if name in TOGETHER else compare(COMPARISONS[name], run)
             print(f"{name}: {result['medians']}, ratio {result['ratio']}", file=sys.stderr)
         (measured / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     shutil.rmtree(run.scratch)
