@@ -8,6 +8,7 @@ use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::margins::Margin;
 use marginalia_store::tables::predictions::Prediction;
+use marginalia_store::tables::projections::Projection;
 use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::{
@@ -139,6 +140,8 @@ pub async fn write(writer: RoundWriter, accepted: bool) -> marginalia_store::Res
             reason: "test".into(),
         };
         writer.write_queue(vec![entry]).await?;
+        let place = Projection { round, face_id: ids[0].clone(), x: 1.0, y: 2.0 };
+        writer.write_projections(vec![place]).await?;
     }
     let checkpoint = format!("checkpoints/{}", folder.file_name().unwrap().to_str().unwrap());
     writer.commit(marker(accepted, &checkpoint, &blake3::hash(b"weights").to_hex())).await
