@@ -19,14 +19,8 @@ const KEPT: usize = 512;
 /// How often to look for what other processes committed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Tables whose changes are told.
-const TOLD: [TableId; 6] = [
-    TableId::Faces,
-    TableId::Labels,
-    TableId::Flags,
-    TableId::Predictions,
-    TableId::Rounds,
-    TableId::SavedQueries,
-];
+const TOLD: [TableId; 6] =
+    [TableId::Faces, TableId::Labels, TableId::Flags, TableId::Predictions, TableId::Rounds, TableId::SavedQueries];
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -174,7 +174,9 @@ async fn wherever_a_round_dies_nothing_shows_and_the_next_start_finishes_it() {
         drop(dying);
         let corpus = corpus(&root, FailPoints::default(), 20).await;
         if *place != FailPoint::AfterMarker {
-            for table in ["rounds", "predictions", "margins", "epochs", "queue_entries", "current_predictions"] {
+            for table in
+                ["rounds", "predictions", "margins", "epochs", "queue_entries", "projections", "current_predictions"]
+            {
                 assert_eq!(visible(&corpus, &sql, table).await, 0, "{place:?}: {table} shows half a round");
             }
         }
