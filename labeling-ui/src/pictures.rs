@@ -26,15 +26,17 @@ const AROUND: usize = 400;
 #[derive(Clone)]
 pub(crate) struct Pictures {
     corpus: Corpus,
-    kept: Cache<String, Arc<Face>>,
-    /// Version of the tombstones for which they are kept.
+    /// Each with the version of the tombstones that held when it was read: under another it counts for nothing.
+    kept: Cache<String, (u64, Arc<Face>)>,
+    /// Version of the tombstones when somebody looked last.
     forgotten: Arc<AtomicU64>,
 }
 
 impl Pictures {
     /// None yet.
     pub fn new(corpus: &Corpus) -> Self {
-        let weigh = |_: &String, face: &Arc<Face>| u32::try_from(face.image.len() + AROUND).unwrap_or(u32::MAX);
+        let weigh =
+            |_: &String, (_, face): &(u64, Arc<Face>)| u32::try_from(face.image.len() + AROUND).unwrap_or(u32::MAX);
         let kept = Cache::builder().max_capacity(BYTES).weigher(weigh).build();
         Self { corpus: corpus.clone(), kept, forgotten: Arc::default() }
     }
@@ -45,18 +47,18 @@ impl Pictures {
     /// As [`Corpus::face`].
     pub async fn face(&self, face_id: &str) -> Result<Arc<Face>> {
         let version = self.check().await?;
-        if let Some(face) = self.kept.get(face_id) {
+        if let Some((_, face)) = self.kept.get(face_id).filter(|(read, _)| *read == version) {
             return Ok(face);
         }
         let face = Arc::new(self.corpus.face(face_id).await?);
-        self.keep(version, face.clone());
+        self.keep(version, vec![face.clone()]).await?;
         Ok(face)
     }
 
     /// Those of these ids that the corpus does not have.
     pub async fn missing(&self, face_ids: &[&str]) -> Result<Vec<String>> {
-        self.check().await?;
-        let unknown: Vec<&str> = face_ids.iter().copied().filter(|id| !self.kept.contains_key(*id)).collect();
+        let version = self.check().await?;
+        let unknown: Vec<&str> = face_ids.iter().copied().filter(|id| !self.has(id, version)).collect();
         let asked: Vec<&str> = unknown.iter().copied().filter(|id| is_face_id(id)).collect();
         let stored: HashSet<String> = match asked.is_empty() {
             true => HashSet::new(),
@@ -69,15 +71,17 @@ impl Pictures {
     pub async fn fetch(&self, face_ids: impl Iterator<Item = &str>) -> Result<()> {
         let version = self.check().await?;
         let unknown: Vec<&str> =
-            face_ids.take(TOGETHER).filter(|id| is_face_id(id) && !self.kept.contains_key(*id)).collect();
+            face_ids.take(TOGETHER).filter(|id| is_face_id(id) && !self.has(id, version)).collect();
         if unknown.is_empty() {
             return Ok(());
         }
         let ids = unknown.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
-        for face in self.corpus.snapshot().await?.rows::<Face>(Some(&format!("face_id IN ({ids})"))).await? {
-            self.keep(version, Arc::new(face));
-        }
-        Ok(())
+        let faces = self.corpus.snapshot().await?.rows::<Face>(Some(&format!("face_id IN ({ids})"))).await?;
+        self.keep(version, faces.into_iter().map(Arc::new).collect()).await
+    }
+
+    fn has(&self, face_id: &str, version: u64) -> bool {
+        self.kept.get(face_id).is_some_and(|(read, _)| read == version)
     }
 
     /// Throws everything away if anything was forgotten since it was read; the version that holds for what is read now.
@@ -89,10 +93,14 @@ impl Pictures {
         Ok(version)
     }
 
-    /// Remembers a face that was read while this version of the tombstones held.
-    fn keep(&self, version: u64, face: Arc<Face>) {
-        if self.forgotten.load(Ordering::SeqCst) == version {
-            self.kept.insert(face.face_id.clone(), face);
+    /// Remembers faces that were read under this version of the tombstones. A face has a tombstone before it is gone from the
+    /// tables: one that is just being forgotten is not remembered.
+    async fn keep(&self, version: u64, faces: Vec<Arc<Face>>) -> Result<()> {
+        let ids: Vec<&str> = faces.iter().map(|face| face.face_id.as_str()).collect();
+        let forgotten = self.corpus.forgotten(&ids).await?;
+        for (face, _) in faces.iter().zip(forgotten).filter(|(_, forgotten)| !forgotten) {
+            self.kept.insert(face.face_id.clone(), (version, face.clone()));
         }
+        Ok(())
     }
 }

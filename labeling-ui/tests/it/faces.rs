@@ -275,3 +275,18 @@ async fn similar_faces_come_nearest_first_with_what_is_known_of_them() {
     bench.get(&format!("/api/faces/{}/similar", "0".repeat(64))).await.problem(404, "no_such_face");
     bench.get("/api/faces/x'%20or%201=1/similar").await.problem(404, "no_such_face");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forgotten_face_is_gone_from_memory_too() {
+    let bench = Bench::new().await;
+    let faces = bench.faces(2).await;
+    bench.get("/api/queue?annotator=ada&limit=2").await.json();
+    let image = format!("/api/faces/{}/image", faces[0]);
+    assert_eq!(bench.get(&image).await.status, 200);
+    assert_eq!(bench.get(&image).await.status, 200, "from memory");
+    bench.corpus.forget(&faces[..1], None).await.unwrap();
+    bench.get(&image).await.problem(404, "no_such_face");
+    let label = serde_json::json!({ "face_id": faces[0], "expression": "fear", "annotator": "ada" });
+    bench.post("/api/labels", label).await.problem(422, "unknown_face");
+    assert_eq!(bench.get(&format!("/api/faces/{}/image", faces[1])).await.status, 200);
+}
