@@ -49,6 +49,10 @@ def order():
 
 def translated(text, parameters):
     text = re.sub(r"left (semi|anti) join", r"\1 join", text)
+    # Here the table has the name, there its column; a microsecond count is a cast here, a function there.
+    text = re.sub(r"(generate_series\([^)]*\)) (\w)\b", r"\1 as \2(value)", text)
+    text = re.sub(r"(from generate_series\([^)]*\))(?! as)", r"\1 as series(value)", text)
+    text = re.sub(r"cast\((\w+\(came_at\)) as bigint\)", r"epoch_us(\1)", text)
     text = text.replace("bigint unsigned", "ubigint").replace("int unsigned", "uinteger")
     for name, value in parameters.items():
         text = text.replace(f"${name}", str(value))
@@ -83,6 +87,8 @@ def main():
         "previous_round": previous,
         "audit_target": 0.9,
         "audit_min_faces": 20,
+        "judgements_per_face": 1,
+        "accepted_rounds": ", ".join(str(number) for (number,) in rounds),
     }
     for function in FUNCTIONS:
         db.execute(function)

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Result;
 use crate::events::Event;
 use crate::report::Reporter;
+use crate::round::on_training_thread;
 use crate::teacher::Teacher;
 
 /// Faces that may wait to be scored.
@@ -157,7 +158,8 @@ impl ArrivalScorer {
         let folder = self.corpus.checkpoint(round).await?;
         let (number, classes, temperature) = (round.round, self.corpus.classes().to_vec(), round.temperature);
         let load = move || Teacher::load(&folder, number, &classes, temperature);
-        self.teacher = Some(tokio::task::spawn_blocking(load).await.map_err(crate::error::Error::task)??);
+        // The threads it scores on are started by this one.
+        self.teacher = Some(on_training_thread(load).await??);
         self.state.has_teacher.store(true, Ordering::Relaxed);
         Ok(true)
     }

@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// Grows a labelled facial-expression corpus out of a stream of faces.
 #[derive(Debug, Parser)]
-#[command(name = "marginalia", version, about, max_term_width = 120)]
+#[command(name = "marginalia", version, max_term_width = 120)]
 pub struct Cli {
     /// Folder or URI of the corpus [default: MARGINALIA_CORPUS, or the folder at or above this one with a marginalia.toml]
     #[arg(long, global = true, value_name = "DIR|URI")]
@@ -53,7 +53,7 @@ commands! {
     Train => train;
     /// Ingest, train and care for the corpus in one process
     Run => run;
-    /// Answer others: PostgreSQL's clients
+    /// Serve the annotation page, the HTTP API and SQL for PostgreSQL's clients
     Serve => serve;
     /// Ask the corpus in SQL
     Sql => sql;

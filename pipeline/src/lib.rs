@@ -35,6 +35,7 @@ pub mod memory;
 pub mod meter;
 pub mod postgres;
 pub mod precision;
+pub mod priority;
 pub mod round;
 pub mod serving;
 pub mod supervisor;

@@ -2,13 +2,13 @@
 //!
 //! In: a manifest that Lance wants to be the next version. Out: that version, durable. Lance itself never syncs, and gives
 //! the manifest its name before its bytes are written out: a power cut in between leaves a table that no longer opens, old
-//! rows included, and a sync after the commit comes too late. So here the order is: sync every file that the manifest
-//! names and that no earlier commit synced, with the folders that hold their names; write the manifest under a staging name
-//! and sync it; link it to its final name, which fails if another writer was first; sync the folder. Every writer of every
+//! rows included, and a sync after the commit comes too late. So here the order is: write the manifest under a staging name;
+//! sync it, every file that it names and that no earlier commit synced, and the folders that hold their names; link it to its
+//! final name, which fails if another writer was first; sync the folder. Every writer of every
 //! table commits through this, whatever the change: append, delete, compaction, index. In an object store, where an object is
 //! there as a whole or not at all, Lance's own commit does.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +26,9 @@ use crate::version_files::{VersionFiles, check_whole};
 
 /// What stands in the name of a manifest that is being written. Lance does not take such a file for a manifest.
 pub(crate) const STAGING: &str = "manifest.staging-";
+
+/// Threads that wait for the disk on behalf of one commit. A usual one has six files and folders to sync.
+const SYNCS_AT_ONCE: usize = 8;
 
 /// Commits that are on the disk when they are done.
 #[derive(Clone, Debug)]
@@ -55,63 +58,76 @@ impl DurableCommits {
         Self { syncs, secured: Arc::default() }
     }
 
-    /// Makes sure of every file that the version names and that this process has not made sure of yet: it is whole, and it
-    /// lies on the disk. A write that failed may have gone unheard (Lance hands its writes to another thread, and the error of
-    /// the last one can get lost), so even a file of this process is looked at.
-    fn secure(&self, table: &Path, next: &VersionFiles) -> Result<(), CommitError> {
-        let names = next.names(table).map_err(|error| boxed(NotWhole(format!("{}: {error}", table.display()))))?;
-        let mut all = self.secured.lock().unwrap_or_else(PoisonError::into_inner);
-        let secured = all.entry(table.to_owned()).or_default();
-        let mut folders = HashSet::new();
-        for (name, size) in names.iter().filter(|(name, _)| !secured.contains(*name)) {
-            check_whole(table, name, *size).map_err(|reason| boxed(NotWhole(reason)))?;
-            let path = table.join(name);
-            if self.syncs {
-                sync(&path)?;
-            }
-            let inside = path.ancestors().skip(1).take_while(|folder| folder.starts_with(table));
-            folders.extend(inside.map(Path::to_owned));
-        }
-        if next.manifest.version == 1 {
-            // A new table: its own name has to last too.
-            folders.extend(table.ancestors().take(3).map(Path::to_owned));
-        }
+    /// Publishes the version: makes sure of what it names, then gives its manifest the final name.
+    fn publish(&self, table: &Path, path: &Path, next: Staged) -> Result<std::fs::Metadata, CommitError> {
+        let metadata = next.metadata;
         if self.syncs {
-            folders.iter().try_for_each(|folder| sync(folder))?;
+            sync_all(next.unsynced)?;
         }
-        *secured = names.into_keys().collect();
-        Ok(())
-    }
-
-    /// Writes the manifest under a staging name, then gives it its own.
-    fn publish(&self, path: &Path, bytes: &[u8]) -> Result<std::fs::Metadata, CommitError> {
-        let staging = staging_path(path);
-        let written = self.stage(&staging, bytes).and_then(|metadata| match std::fs::hard_link(&staging, path) {
-            Ok(()) => Ok(metadata),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(CommitError::CommitConflict),
-            Err(error) => Err(other(error)),
-        });
-        // The name is no longer needed either way; one that stays is swept later.
-        let _ = std::fs::remove_file(&staging);
-        let metadata = written?;
+        match std::fs::hard_link(&next.staging.0, path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(CommitError::CommitConflict),
+            Err(error) => return Err(other(error)),
+        }
+        drop(next.staging);
         if self.syncs
             && let Some(folder) = path.parent()
         {
             sync(folder)?;
         }
+        let mut all = self.secured.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(table.to_owned(), next.names);
         Ok(metadata)
     }
 
-    fn stage(&self, staging: &Path, bytes: &[u8]) -> Result<std::fs::Metadata, CommitError> {
-        if let Some(folder) = staging.parent() {
+    /// Looks at every file that the version names and that this process has not made sure of yet, and writes the manifest
+    /// under a staging name. A write that failed may have gone unheard (Lance hands its writes to another thread, and the
+    /// error of the last one can get lost), so even a file of this process is looked at.
+    fn stage(&self, table: &Path, path: &Path, next: &VersionFiles, bytes: &[u8]) -> Result<Staged, CommitError> {
+        let names = next.names(table).map_err(|error| boxed(NotWhole(format!("{}: {error}", table.display()))))?;
+        let secured = {
+            let all = self.secured.lock().unwrap_or_else(PoisonError::into_inner);
+            all.get(table).cloned().unwrap_or_default()
+        };
+        let mut unsynced = BTreeSet::new();
+        for (name, size) in names.iter().filter(|(name, _)| !secured.contains(*name)) {
+            check_whole(table, name, *size).map_err(|reason| boxed(NotWhole(reason)))?;
+            let inside = table.join(name);
+            unsynced.extend(inside.ancestors().take_while(|part| part.starts_with(table)).map(Path::to_owned));
+        }
+        if next.manifest.version == 1 {
+            // A new table: its own name has to last too.
+            unsynced.extend(table.ancestors().take(3).map(Path::to_owned));
+        }
+        let staging = Staging(staging_path(path));
+        if let Some(folder) = staging.0.parent() {
             std::fs::create_dir_all(folder).map_err(other)?;
         }
-        let mut file = File::create_new(staging).map_err(other)?;
+        let mut file = File::create_new(&staging.0).map_err(other)?;
         file.write_all(bytes).map_err(other)?;
-        if self.syncs {
-            file.sync_all().map_err(|source| failed(staging, source))?;
-        }
-        file.metadata().map_err(other)
+        let metadata = file.metadata().map_err(other)?;
+        unsynced.insert(staging.0.clone());
+        let unsynced = unsynced.into_iter().collect();
+        Ok(Staged { names: names.into_keys().collect(), unsynced, staging, metadata })
+    }
+}
+
+/// A version that is written and has no name yet.
+struct Staged {
+    /// Files that it names.
+    names: HashSet<String>,
+    /// Files and folders that have to lie on the disk before it may have one.
+    unsynced: Vec<PathBuf>,
+    staging: Staging,
+    metadata: std::fs::Metadata,
+}
+
+/// The manifest under its staging name, which goes either way; one that stays after a kill is swept later.
+struct Staging(PathBuf);
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 
@@ -142,8 +158,8 @@ impl CommitHandler for DurableCommits {
         let size = Some(bytes.len() as u64);
         let commits = self.clone();
         let publishing = tokio::task::spawn_blocking(move || {
-            commits.secure(&table, &next)?;
-            commits.publish(&local, &bytes)
+            let staged = commits.stage(&table, &local, &next, &bytes)?;
+            commits.publish(&table, &local, staged)
         });
         let metadata = publishing.await.map_err(boxed)??;
         Ok(ManifestLocation {
@@ -199,6 +215,17 @@ fn staging_path(manifest: &Path) -> PathBuf {
     let unique: u64 = rand::random();
     let name = manifest.file_stem().unwrap_or_default().to_string_lossy();
     manifest.with_file_name(format!("{name}.{STAGING}{unique:016x}"))
+}
+
+/// Syncs files and folders side by side: a journalling file system writes its journal once for all who wait, where it would
+/// write it again for each who comes after another.
+fn sync_all(paths: Vec<PathBuf>) -> Result<(), CommitError> {
+    let share = paths.len().div_ceil(SYNCS_AT_ONCE).max(1);
+    std::thread::scope(|scope| {
+        let some = paths.chunks(share).map(|some| scope.spawn(|| some.iter().try_for_each(|path| sync(path))));
+        let waiting: Vec<_> = some.collect();
+        waiting.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// Syncs a file, or a folder's names.

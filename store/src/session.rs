@@ -7,6 +7,7 @@
 
 mod answer;
 mod cooperative;
+mod first_rows;
 pub(crate) mod functions;
 mod growth;
 mod names;
@@ -22,6 +23,8 @@ use std::time::Duration;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
@@ -34,6 +37,7 @@ use crate::snapshot::Snapshot;
 pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
 use cooperative::CooperativeJoins;
+use first_rows::FirstRows;
 pub use functions::{FUNCTIONS, Function, FunctionKind};
 use plans::{Plans, is_constant};
 pub use prepared::Prepared;
@@ -252,7 +256,15 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_expr_planners(growth::expr_planners())
-        .with_physical_optimizer_rule(Arc::new(CountPushdown))
-        .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
+        .with_physical_optimizer_rules(physical_rules())
         .build())
+}
+
+/// The engine's own rules and ours: what changes how much is read comes first, what wraps the finished plan last.
+fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(FirstRows)];
+    rules.extend(PhysicalOptimizer::new().rules);
+    rules.push(Arc::new(CountPushdown));
+    rules.push(Arc::new(CooperativeJoins));
+    rules
 }

@@ -7,8 +7,8 @@
 //! A file starts with comment lines: what one row is, then `-- column: text` for each column. Then follows one SELECT; in
 //! it `$current_round` is the last accepted round, 0 before the first, `$previous_round` the accepted one before it, and
 //! `$candidate_round` the current one or, to a round that orders its own queue, itself; `$audit_target`,
-//! `$audit_min_faces` and `$judgements_per_face` are settings. They are literals by the time the view is planned, so that Lance's index can serve
-//! them.
+//! `$audit_min_faces` and `$judgements_per_face` are settings; `$accepted_rounds` is the list of all accepted rounds. They are
+//! literals by the time the view is planned, so that Lance's index can serve them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -134,6 +134,8 @@ pub(crate) struct Ground {
     pub hidden: HashSet<String>,
     /// Values of `$current_round` and the like.
     pub parameters: Vec<(&'static str, ScalarValue)>,
+    /// What stands for `$accepted_rounds`: no parameter takes a list.
+    accepted_rounds: String,
 }
 
 /// The ground of a snapshot; `context` only reads tables that lack columns.
@@ -153,18 +155,22 @@ pub(crate) fn ground(context: &SessionContext, snapshot: &Snapshot) -> Result<Gr
         ("judgements_per_face", ScalarValue::Int64(Some(i64::from(snapshot.judgements_per_face())))),
     ];
     let hidden = TableId::ALL.iter().filter(|table| table.is_round_scoped()).map(|table| base_name(*table)).collect();
-    Ok(Ground { tables, hidden, parameters })
+    let accepted = snapshot.rounds().iter().filter(|round| round.accepted).map(|round| round.round.to_string());
+    // Rounds count from 1, and a list holds something.
+    let accepted_rounds = accepted.reduce(|list, round| format!("{list}, {round}")).unwrap_or_else(|| "0".to_owned());
+    Ok(Ground { tables, hidden, parameters, accepted_rounds })
 }
 
 /// A view over the names that `state` knows.
 pub(crate) async fn plan(
     view: &View,
     state: &SessionState,
-    parameters: &[(&'static str, ScalarValue)],
+    ground: &Ground,
 ) -> datafusion::error::Result<Arc<dyn TableProvider>> {
-    let plan = state.create_logical_plan(view.sql()).await?.with_param_values(parameters.to_vec())?;
+    let sql = view.sql().replace("$accepted_rounds", &ground.accepted_rounds);
+    let plan = state.create_logical_plan(&sql).await?.with_param_values(ground.parameters.clone())?;
     Ok(match view.name {
-        "queue" => Arc::new(queue(state, plan, parameters).await?),
+        "queue" => Arc::new(queue(state, plan, &ground.parameters).await?),
         _ => Arc::new(ViewTable::new(plan, Some(view.sql().to_owned()))),
     })
 }

@@ -8,7 +8,7 @@ use crate::arrivals::ArrivalScorer;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::ingest::{IngestContext, IngestRequest, ingest};
-use crate::{maintenance, shutdown};
+use crate::{maintenance, priority, shutdown};
 
 /// Arguments of `ingest`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let opened = console.open().await?;
     let token = shutdown::on_signals()?;
     let (reporter, handle) = console.report();
+    if args.watch {
+        priority::people_come_first();
+    }
     let (_idle, training) = watch::channel(false);
     let (arrivals, scorer) = ArrivalScorer::new(&opened.corpus, &opened.sql, &reporter, training);
     let background = token.child_token();

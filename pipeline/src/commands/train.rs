@@ -10,7 +10,7 @@ use crate::config::{Config, Every};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::round::{RoundContext, RoundRequest, RoundRequests, run_round};
-use crate::{shutdown, supervisor};
+use crate::{priority, shutdown, supervisor};
 
 /// Arguments of `train`: they override the config's `[train]` for this run.
 #[derive(Debug, Default, clap::Args)]
@@ -52,6 +52,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         token: token.clone(),
     };
     if let Some(every) = args.every.and_then(Every::duration) {
+        priority::people_come_first();
         let outcome = supervisor::train_when_due(&context, Some(every), &RoundRequests::default()).await;
         handle.finish();
         return outcome;

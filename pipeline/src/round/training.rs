@@ -18,6 +18,7 @@ use super::{PlannedConfig, Prepared, Run, progress};
 use crate::error::{Error, Result};
 use crate::events::{ClassMargin, Event, LossTerm};
 use crate::memory::Computing;
+use crate::priority::give_way;
 use crate::report::Reporter;
 
 /// Stack of the training thread: backward and the drop of a graph recurse.
@@ -82,6 +83,7 @@ pub fn on_training_thread<T: Send + 'static>(
 ) -> impl Future<Output = Result<T>> {
     let (done, outcome) = tokio::sync::oneshot::channel();
     let started = std::thread::Builder::new().name("training".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        give_way();
         let computing = Computing::begin();
         let outcome = work();
         drop(computing);

@@ -94,7 +94,7 @@ impl All {
     async fn plan(&self, view: &View) -> Result<Arc<dyn TableProvider>> {
         let state = self.state.get().and_then(|state| state());
         let state = state.ok_or_else(|| internal_datafusion_err!("the session has ended"))?;
-        views::plan(view, &state, &self.ground.parameters).await
+        views::plan(view, &state, &self.ground).await
     }
 }
 

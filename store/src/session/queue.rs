@@ -1,9 +1,9 @@
 //! The view `queue`, computed from its front: whoever asks for the first hundred faces of a million pays for a hundred.
 //!
-//! In: the entries that the round wrote, the views `unlabelled` and `second_opinions`, and the text of `views/queue.sql` for all that stands behind
-//! the entries. Out: rows in the order of `rank`, which the engine is told, so that `order by rank limit 100` sorts nothing
-//! and stops reading where it has enough. Entries are looked up a few at a time, by the index on `face_id`; the rest, which
-//! has to see all faces before its first row, is begun only when the entries are used up.
+//! In: the entries that the round wrote, the views `unlabelled` and `second_opinions`, and the text of `views/queue.sql` for
+//! all that stands behind the entries. Out: rows in the order of `rank`, which the engine is told, so that `order by rank
+//! limit 100` sorts nothing and stops reading where it has enough. Entries are looked up a few at a time, by the index on
+//! `face_id`; the rest, which has to see all faces before its first row, is begun only when the entries are used up.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -9,33 +9,32 @@
 -- high: upper end of it
 -- kappa: Cohen's kappa, agreement beyond chance; null where both always say the same one thing
 with pairs as (
-  select a.annotator, b.annotator as other, a.expression as one, b.expression as two
+  select a.annotator, b.annotator as other, a.expression as one, b.expression as two, count(*) as faces
   from (select face_id, annotator, expression from annotations where annotators > 1) a
   join (select face_id, annotator, expression from annotations where annotators > 1) b
     on a.face_id = b.face_id and a.annotator < b.annotator
+  group by a.annotator, b.annotator, a.expression, b.expression
+),
+-- What each of the two said how often: every pair of answers stands on both sides.
+sides as (
+  select p.annotator, p.other, case s.side when 1 then p.one else p.two end as expression,
+         coalesce(sum(p.faces) filter (where s.side = 1), 0) as ones,
+         coalesce(sum(p.faces) filter (where s.side = 2), 0) as twos,
+         coalesce(sum(p.faces) filter (where s.side = 1 and p.one = p.two), 0) as agreed
+  from pairs p
+  cross join (values (1), (2)) as s(side)
+  group by p.annotator, p.other, case s.side when 1 then p.one else p.two end
 ),
 counted as (
-  select annotator, other, count(*) as faces, count(*) filter (where one = two) as agreed
-  from pairs
+  select annotator, other, cast(sum(ones) as bigint) as faces, cast(sum(agreed) as bigint) as agreed,
+         sum(cast(ones as double) * cast(twos as double)) as products
+  from sides
   group by annotator, other
 ),
-ones as (
-  select annotator, other, one as expression, count(*) as faces from pairs group by annotator, other, one
-),
-twos as (
-  select annotator, other, two as expression, count(*) as faces from pairs group by annotator, other, two
-),
-chance as (
-  select o.annotator, o.other, sum(cast(o.faces as double) * t.faces) as products
-  from ones o
-  join twos t on o.annotator = t.annotator and o.other = t.other and o.expression = t.expression
-  group by o.annotator, o.other
-),
 shares as (
-  select c.annotator, c.other, c.faces, c.agreed, cast(c.agreed as double) / c.faces as agreement,
-         coalesce(h.products, 0.0) / (cast(c.faces as double) * c.faces) as by_chance
-  from counted c
-  left join chance h on c.annotator = h.annotator and c.other = h.other
+  select annotator, other, faces, agreed, cast(agreed as double) / faces as agreement,
+         products / (cast(faces as double) * faces) as by_chance
+  from counted
 )
 select annotator, other, faces, agreed, agreement, wilson_low(agreed, faces) as low, wilson_high(agreed, faces) as high,
        (agreement - by_chance) / nullif(1.0 - by_chance, 0.0) as kappa

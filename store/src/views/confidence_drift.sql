@@ -15,13 +15,15 @@ with measured as (
   from predictions
   group by round, expression
 ),
-numbered as (
-  select round, lag(round) over (order by round) as previous_round from (select distinct round from rounds where accepted)
+ordered as (
+  select n.round, c.expression, coalesce(m.faces, 0) as faces, m.mean_confidence, m.subset_one_share,
+         lag(n.round) over (partition by c.expression order by n.round) as previous_round,
+         lag(m.mean_confidence) over (partition by c.expression order by n.round) as previous_mean_confidence,
+         lag(m.subset_one_share) over (partition by c.expression order by n.round) as previous_subset_one_share
+  from (select distinct round from rounds where accepted) n
+  cross join classes c
+  left join measured m on n.round = m.round and c.expression = m.expression
 )
-select n.round, n.previous_round, c.expression, coalesce(m.faces, 0) as faces, m.mean_confidence,
-       p.mean_confidence as previous_mean_confidence, m.mean_confidence - p.mean_confidence as drift, m.subset_one_share,
-       p.subset_one_share as previous_subset_one_share
-from numbered n
-cross join classes c
-left join measured m on n.round = m.round and c.expression = m.expression
-left join measured p on n.previous_round = p.round and c.expression = p.expression
+select round, previous_round, expression, faces, mean_confidence, previous_mean_confidence,
+       mean_confidence - previous_mean_confidence as drift, subset_one_share, previous_subset_one_share
+from ordered

@@ -4,4 +4,4 @@
 -- feature: L2-normalised feature, 512 values of 16 bits
 select e.round, e.face_id, e.feature
 from embeddings_all e
-left semi join (select round from rounds where accepted) r on e.round = r.round
+where e.round in ($accepted_rounds)

@@ -22,60 +22,57 @@ modelled as (
   left join classes c on v.expression = c.expression
   left join out_of_sample_predictions p on v.face_id = p.face_id
 ),
-majority as (
-  select expression, votes, annotators, predicted, probability
-  from (
-    select expression, votes, annotators, predicted, probability,
-           row_number() over (partition by face_id order by votes desc, probability desc nulls last, expression) as place
-    from modelled
-  )
-  where place = 1
+-- Marks the class that most say, and of classes with as many votes the one that the model finds likelier.
+placed as (
+  select face_id, expression, votes, annotators, predicted, probability,
+         row_number() over (partition by face_id order by votes desc, probability desc nulls last, expression) = 1 as wins
+  from modelled
 ),
--- How much there is to know: the error of always answering with the commonest class, at least a millionth.
-baseline as (
-  select greatest(1.0 - cast(max(faces) as double) / sum(faces), 0.000001) as error
-  from (select expression, count(*) as faces from majority where annotators > 1 group by expression)
+-- How much there is to know shows in the faces with several annotators, each under the class that wins.
+shared as (
+  select face_id, expression, votes, annotators, predicted, probability, wins,
+         case when wins and annotators > 1 then 1 else 0 end as counts,
+         sum(case when wins and annotators > 1 then 1 else 0 end) over (partition by expression) as of_class
+  from placed
 ),
 measured as (
-  select avg(cast(votes as double) / annotators) filter (where annotators > 1) as agreement,
-         avg(case when predicted = expression then 0.0 else 1.0 end)
-           filter (where annotators > 1 and probability is not null) as model_error,
-         avg(cast(annotators as double)) as mean_annotators
-  from majority
-),
-known as (
-  select m.agreement, b.error, greatest(1.0 - m.model_error / b.error, 0.000001) * sqrt(m.mean_annotators) as model_weight,
-         (1.0 - m.agreement) / greatest((select count(*) from classes) - 1, 1) as disagreement
-  from measured m
-  cross join baseline b
+  select face_id, expression, votes, annotators, probability,
+         avg(case when counts = 1 then cast(votes as double) / annotators end) over () as agreement,
+         avg(case when counts = 0 or probability is null then null when predicted = expression then 0.0 else 1.0 end)
+           over () as model_error,
+         avg(case when wins then cast(annotators as double) end) over () as mean_annotators,
+         -- The error of always answering with the commonest class, at least a millionth.
+         greatest(1.0 - cast(max(of_class) over () as double) / nullif(sum(counts) over (), 0), 0.000001) as error
+  from shared
 ),
 -- How often the others say the same as an annotator, over all who judged a face with him.
 seconded as (
-  select a.annotator,
-         cast(sum(v.votes - 1) filter (where a.annotators > 1) as double)
-           / nullif(sum(a.annotators - 1), 0) as agreement
-  from annotations a
-  join votes v on a.face_id = v.face_id and a.expression = v.expression
-  group by a.annotator
-),
-weights as (
-  select s.annotator,
-         greatest(1.0 - (1.0 - coalesce(s.agreement, avg(s.agreement) over ())) / k.error, 0.000001) as weight
-  from seconded s
-  cross join known k
+  select annotator,
+         cast(sum(case when annotators > 1 then votes - 1 end) as double) / nullif(sum(annotators - 1), 0) as agreement
+  from (
+    select annotator, annotators, count(*) over (partition by face_id, expression) as votes from annotations
+  )
+  group by annotator
 ),
 weighed as (
-  select a.face_id, a.expression, sum(w.weight) as weight
-  from annotations a
-  join weights w on a.annotator = w.annotator
-  group by a.face_id, a.expression
+  select m.face_id, m.expression, m.votes, m.annotators, m.probability, m.agreement,
+         greatest(1.0 - m.model_error / m.error, 0.000001) * sqrt(m.mean_annotators) as model_weight,
+         sum(greatest(1.0 - (1.0 - s.agreement) / m.error, 0.000001)) as weight
+  from measured m
+  join annotations a on m.face_id = a.face_id and m.expression = a.expression
+  join (
+    select annotator, coalesce(agreement, avg(agreement) over ()) as agreement from seconded
+  ) s on a.annotator = s.annotator
+  group by m.face_id, m.expression, m.votes, m.annotators, m.probability, m.agreement, m.model_error, m.error,
+           m.mean_annotators
 ),
 summed as (
-  select face_id, expression, weight, sum(weight) over (partition by face_id) as total from weighed
+  select face_id, expression, votes, annotators, probability, agreement, model_weight, weight,
+         sum(weight) over (partition by face_id) as total,
+         (1.0 - agreement) / greatest((select count(*) from classes) - 1, 1) as disagreement
+  from weighed
 )
-select m.face_id, m.expression, m.votes, m.annotators, cast(m.votes as double) / m.annotators as agreement, m.probability,
-       (coalesce(k.model_weight * m.probability, 0.0) + k.agreement * s.weight + k.disagreement * (s.total - s.weight))
-         / (case when k.model_weight * m.probability is null then 0.0 else k.model_weight end + s.total) as quality
-from modelled m
-left join summed s on m.face_id = s.face_id and m.expression = s.expression
-cross join known k
+select face_id, expression, votes, annotators, cast(votes as double) / annotators as agreement, probability,
+       (coalesce(model_weight * probability, 0.0) + agreement * weight + disagreement * (total - weight))
+         / (case when model_weight * probability is null then 0.0 else model_weight end + total) as quality
+from summed

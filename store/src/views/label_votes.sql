@@ -14,14 +14,16 @@ with counted as (
   where expression is not null or verdict = 'not_a_face'
   group by face_id, origin, coalesce(expression, verdict)
 ),
-ranked as (
-  select face_id, origin, priority, expression, votes,
-         min(priority) over (partition by face_id) as deciding,
-         rank() over (partition by face_id, priority order by votes desc) as place,
-         sum(votes) over (partition by face_id, priority) as judgements,
-         count(*) over (partition by face_id, priority, votes) as shared_by
-  from counted
+-- Each class beside all that were chosen for its face.
+compared as (
+  select c.face_id, c.origin, c.expression, c.votes, c.priority, min(o.priority) as deciding,
+         cast(sum(o.votes) filter (where o.priority = c.priority) as bigint) as judgements,
+         1 + count(*) filter (where o.priority = c.priority and o.votes > c.votes) as place,
+         count(*) filter (where o.priority = c.priority and o.votes = c.votes) as shared_by
+  from counted c
+  join counted o on c.face_id = o.face_id
+  group by c.face_id, c.origin, c.expression, c.votes, c.priority
 )
 select face_id, origin, expression, votes, judgements, place, shared_by
-from ranked
+from compared
 where priority = deciding

@@ -13,4 +13,4 @@
 select p.round, p.face_id, p.expression, p.confidence, p.margin, p.subset, p.probabilities, p.entropy, p.top2_gap,
        p.calibrated_confidence, p.scored_at
 from predictions_all p
-left semi join (select round from rounds where accepted) r on p.round = r.round
+where p.round in ($accepted_rounds)

@@ -6,4 +6,4 @@
 -- y: from bottom to top
 select p.round, p.face_id, p.x, p.y
 from projections_all p
-left semi join (select round from rounds where accepted) r on p.round = r.round
+where p.round in ($accepted_rounds)

@@ -9,7 +9,9 @@
 -- scored_at: when it was scored
 select p.face_id, p.round, p.expression, p.confidence, p.margin, p.calibrated_confidence, p.scored_at
 from current_predictions p
-left anti join label_votes v on p.face_id = v.face_id
+left anti join (
+  select face_id from current_labels where expression is not null or verdict = 'not_a_face'
+) l on p.face_id = l.face_id
 left anti join face_splits s on p.face_id = s.face_id
 left anti join (select expression from pseudo_label_audit where withheld) w on p.expression = w.expression
 where p.subset = 'I'

@@ -1,7 +1,8 @@
 -- One face that people should see, in the order in which they should: first faces that were judged and want more judgements
--- (`unfinished`), then the top that was written with the round, audits and second opinions among it, then the rest of subset II, the classes taking turns and within each the faces closest below
--- their margin first, then faces that nobody scored yet. Before the first round all stand in a random order that stays the
--- same. Rows come in the order of `rank`, and the first of them cost little, however many there are.
+-- (`unfinished`), then the top that was written with the round, audits and second opinions among it, then the rest of subset
+-- II, the classes taking turns and within each the faces closest below their margin first, then faces that nobody scored yet.
+-- Before the first round all stand in a random order that stays the same. Rows come in the order of `rank`, and the first of
+-- them cost little, however many there are.
 -- rank: place, from 1
 -- face_id: the face
 -- lane: queue, audit for faces of subset I, or review for labelled ones that want another judgement; both without a suggestion

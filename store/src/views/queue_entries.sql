@@ -7,4 +7,4 @@
 -- reason: why it stands there
 select q.round, q.face_id, q.rank, q.lane, q.expression, q.reason
 from queue_entries_all q
-left semi join (select round from rounds where accepted) r on q.round = r.round
+where q.round in ($accepted_rounds)

@@ -3,6 +3,7 @@
 mod backup;
 mod commits;
 mod durability;
+mod first_rows;
 mod forget;
 mod functions;
 mod model;
