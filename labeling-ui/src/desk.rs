@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use marginalia_store::tables::labels::Label;
 use marginalia_store::{Session, TableId, Versions};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -59,7 +60,7 @@ struct Top {
 }
 
 /// What somebody who asked for faces gets.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Served {
     /// The last accepted round.
     pub round: Option<u32>,
@@ -76,7 +77,7 @@ pub struct Served {
 }
 
 /// Why nobody is given anything.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum NothingToDo {
     /// The corpus has no faces.

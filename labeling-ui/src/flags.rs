@@ -9,7 +9,7 @@ use marginalia_store::tables::flags::Flag;
 use crate::error::{Error, Result};
 
 /// Characters of a note.
-const NOTE_CHARS: usize = 2000;
+pub(crate) const NOTE_CHARS: usize = 2000;
 
 /// Sets a flag on a face.
 ///

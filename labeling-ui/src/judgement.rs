@@ -13,11 +13,11 @@ use crate::error::{Error, Result};
 use crate::once::{Requests, Submission};
 
 /// Characters of an annotator's name.
-const NAME_CHARS: usize = 100;
+pub(crate) const NAME_CHARS: usize = 100;
 /// Characters of a note.
-const NOTE_CHARS: usize = 2000;
+pub(crate) const NOTE_CHARS: usize = 2000;
 /// Seconds a judgement may take: a day.
-const MAX_SECONDS: f32 = 86_400.0;
+pub(crate) const MAX_SECONDS: f32 = 86_400.0;
 
 /// What was said.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! knows the store's API and never Lance.
 
 mod error;
+mod face_id;
 
 // Judging.
 mod desk;

@@ -16,7 +16,9 @@ use crate::judgement::{Judge, Judgement};
 /// Keys that are looked up side by side.
 const LANES: usize = 64;
 /// Characters of a key.
-const KEY_CHARS: usize = 200;
+pub(crate) const KEY_CHARS: usize = 200;
+/// What they may be, as [`RequestKey::new`] looks at them.
+pub(crate) const KEY_PATTERN: &str = "^[A-Za-z0-9._:-]+$";
 
 /// What makes a request the same one when it comes again.
 #[derive(Clone, Debug, PartialEq, Eq)]

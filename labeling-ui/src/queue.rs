@@ -1,20 +1,24 @@
 //! The queue as an annotator meets it: the view `queue`, from its top.
 
 use marginalia_store::Session;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::face_id::FaceId;
 use crate::judgement::Lane;
 use crate::reading::{first, rows};
 
 /// A face that waits for a judgement.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Task {
     /// Place in the queue, from 1.
     pub rank: u64,
     /// The face.
+    #[schemars(with = "FaceId")]
     pub face_id: String,
     /// `queue`, `audit` or `review`.
+    #[schemars(extend("enum" = [Lane::Queue.as_str(), Lane::Audit.as_str(), Lane::Review.as_str()]))]
     pub lane: String,
     /// Why it stands there.
     pub reason: String,

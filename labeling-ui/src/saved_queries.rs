@@ -11,7 +11,7 @@ use marginalia_store::tables::saved_queries::SavedQuery;
 use crate::error::{Error, Result};
 
 /// Characters of a name.
-const NAME_CHARS: usize = 100;
+pub(crate) const NAME_CHARS: usize = 100;
 
 /// The queries that are kept, by name.
 pub async fn list(corpus: &Corpus) -> Result<Vec<SavedQuery>> {

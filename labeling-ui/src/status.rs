@@ -1,13 +1,14 @@
 //! What the corpus holds, how far the loop is, what to look at.
 
 use marginalia_store::{Corpus, Session, TableId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::reading::{first, rows};
 
 /// A corpus at a glance.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Status {
     /// Where it lives.
     pub corpus: String,
@@ -38,7 +39,7 @@ pub struct Status {
 }
 
 /// Faces whose current label is one class, by the label's origin.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassCount {
     /// The class.
     pub expression: String,

@@ -4,15 +4,18 @@ use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::predictions::Prediction as PredictionRow;
 use marginalia_store::tables::sightings::Sighting;
 use marginalia_store::{Session, Snapshot};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::face_id::FaceId;
 use crate::reading::first;
 
 /// All that the corpus knows about one face.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Story {
     /// The face.
+    #[schemars(with = "FaceId")]
     pub face_id: String,
     /// `jpeg`, `png`, `webp` or `bmp`.
     pub format: String,
@@ -41,7 +44,7 @@ pub struct Story {
 }
 
 /// A file or record that showed the face.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Seen {
     /// Path or record.
     pub source: String,
@@ -54,7 +57,7 @@ pub struct Seen {
 }
 
 /// What one round's teacher said.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Prediction {
     /// The round.
     pub round: u32,
@@ -71,7 +74,7 @@ pub struct Prediction {
 }
 
 /// One judgement.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct GivenLabel {
     /// Its id.
     pub label_id: String,
@@ -90,7 +93,7 @@ pub struct GivenLabel {
 }
 
 /// The face's row in the corpus.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CorpusEntry {
     /// Class.
     pub expression: String,
@@ -103,7 +106,7 @@ pub struct CorpusEntry {
 }
 
 /// The face's place in the queue.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QueuePlace {
     /// From 1.
     pub rank: u64,

@@ -1,11 +1,42 @@
 //! Who a request is from, and what they may do.
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use marginalia_store::Actor;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
 
 use super::problem::Problem;
 use crate::access::{Identity, Role};
 use crate::error::Error;
+use crate::judgement::NAME_CHARS;
+
+/// The schema of the annotator that a query names; fields that hold one name it.
+pub(super) struct Annotator;
+
+impl JsonSchema for Annotator {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Annotator".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let description = "Who asks. With a token its bearer, and nobody else unless the bearer is an admin.";
+        json_schema!({ "type": "string", "description": description, "maxLength": NAME_CHARS })
+    }
+}
+
+/// A query that says no more than who asks.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asker {
+    #[schemars(with = "Option<Annotator>")]
+    pub annotator: Option<String>,
+}
 
 /// The one who asks.
 #[derive(Clone, Debug)]

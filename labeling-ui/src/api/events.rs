@@ -13,12 +13,15 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
+use super::operation::Operation;
 use super::problem::Problem;
 use crate::events::{Reception, Told};
 
@@ -26,10 +29,22 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Keeps proxies from waiting until there is more to pass on.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Since {
+    /// The last event that was read, for clients that cannot set headers.
     last_event_id: Option<String>,
+}
+
+/// `GET /api/events`.
+pub(super) fn describe_listen() -> Operation {
+    let summary = "What happens, as server-sent events: ready, resync, faces, labelled, label_taken_back, changed, \
+                   round, round_progress, warning. After resync look at everything anew.";
+    Operation::new("events", summary)
+        .header("Last-Event-ID", "The last event that was read.", json!({ "type": "string" }))
+        .query::<Since>()
+        .answers_in(200, "The stream; it ends when the server does.", &["text/event-stream"])
+        .problem(429, "As many streams are open as are kept; Retry-After says when to come again.")
 }
 
 /// Opens the stream.

@@ -11,18 +11,21 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, Reque
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::archive::{self, File};
 use super::body::essence;
-use super::caller::Caller;
+use super::operation::Operation;
 use super::problem::{Problem, RequestId};
+use super::uploaded::{Image, MOST_NAMED, Uploaded};
 use super::{Api, to_the_end};
 use crate::access::Role;
 use crate::admission::{Admitted, Upload};
 use crate::error::Error;
+use crate::face_id::FaceId;
 use crate::story::Story;
 
 /// Types of a body that is one image. What it is in truth admission sees from the bytes.
@@ -32,44 +35,91 @@ const IMAGE_TYPES: [&str; 6] =
 /// Types of a body that is a tar.
 const ARCHIVE_TYPES: [&str; 2] = ["application/x-tar", "application/tar"];
 
+/// The type of a body that holds several images as its parts.
+const FORM_TYPE: &str = "multipart/form-data";
+
 /// Images in one form.
 const MOST: usize = 256;
-/// Images of an archive that the answer names; beyond, it counts them.
-const MOST_NAMED: usize = 10_000;
 /// Characters of a name.
 const NAME_CHARS: usize = 255;
 
-#[derive(Deserialize)]
+/// The face that a path names.
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct OfFace {
+    #[schemars(with = "FaceId")]
+    pub id: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct About {
-    /// Stream that new faces belong to.
-    stream: Option<String>,
-    /// What the image is called, where it is the body.
+    /// Stream of new faces.
+    #[serde(default = "upload_stream")]
+    stream: String,
+    /// What the image is called, for `sightings` and `rejects`, where it is the body.
     name: Option<String>,
+}
+
+fn upload_stream() -> String {
+    "upload".to_owned()
+}
+
+/// `POST /api/faces`.
+pub(super) fn describe_upload() -> Operation {
+    let summary = "Take in one image (the body), several (multipart/form-data), or any number (a tar, taken in as it \
+                   arrives). Acknowledged after the commit.";
+    Operation::new("uploadFaces", summary)
+        .role(Role::Admin)
+        .query::<About>()
+        .takes(&IMAGE_TYPES)
+        .takes(&ARCHIVE_TYPES)
+        .takes_shaped(FORM_TYPE, form)
+        .answers::<Uploaded>(200, "Known.")
+        .bearing("Location", "Of one image: where its face is.")
+        .answers::<Uploaded>(201, "New, or some of several are.")
+        .bearing("Location", "Of one image: where its face is.")
+        .problem(400, "The body breaks off, or is no form.")
+        .problem(413, "Larger than is taken.")
+        .problem(415, "Not an image by its type.")
+        .problem(422, "Refused by admission, with the reason; a row in `rejects` too.")
+        .problem(429, "Too many uploads are under way; Retry-After says when.")
+        .problem(503, "The body took too long to arrive.")
+        .problem(507, "No room for new faces; labels still fit.")
+}
+
+fn form(_: &mut SchemaGenerator) -> Schema {
+    let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
+    json_schema!({ "type": "object", "additionalProperties": file })
+}
+
+/// `GET /api/faces/{id}`.
+pub(super) fn describe_story() -> Operation {
+    Operation::new("face", "A face's whole story: where it was seen, what rounds and people said, where it stands.")
+        .path::<OfFace>()
+        .answers::<Story>(200, "The story.")
+        .problem(404, "No such face.")
 }
 
 /// Takes images in.
 pub(super) async fn upload(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
     Query(about): Query<About>,
     request: Request,
 ) -> Result<Response, Problem> {
-    caller.require(Role::Admin)?;
     // Before any of the body is read: this is what bounds memory.
     let permit = api.uploads.clone().try_acquire_owned().map_err(|_| {
         let detail =
             format!("{} uploads are under way, which is all that are taken at once.", api.parts.limits.uploads);
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail).retry_after(1)
     })?;
-    let stream = tidy(about.stream.as_deref().unwrap_or("upload"));
+    let stream = tidy(&about.stream);
     let essence = essence(request.headers()).unwrap_or_default();
     if ARCHIVE_TYPES.contains(&essence.as_str()) {
         return archived(&api, request.into_body(), &stream, permit).await;
     }
     let taken = async {
-        if essence == "multipart/form-data" {
+        if essence == FORM_TYPE {
             let uploads = parts(&api, request, &stream, &request_id).await?;
             let names: Vec<String> = uploads.iter().map(|upload| upload.source.clone()).collect();
             return Ok(many(names, admit(&api, uploads, permit).await?));
@@ -89,8 +139,8 @@ pub(super) async fn upload(
 }
 
 /// All that is known about a face.
-pub(super) async fn story(State(api): State<Api>, Path(face_id): Path<String>) -> Result<Json<Story>, Problem> {
-    Ok(Json(Story::tell(&api.reading.newest().await?, &face_id).await?))
+pub(super) async fn story(State(api): State<Api>, Path(OfFace { id }): Path<OfFace>) -> Result<Json<Story>, Problem> {
+    Ok(Json(Story::tell(&api.reading.newest().await?, &id).await?))
 }
 
 /// What an archive came to.
@@ -99,7 +149,7 @@ struct Archived {
     new: usize,
     known: usize,
     refused: usize,
-    images: Vec<Value>,
+    images: Vec<Image>,
 }
 
 impl Archived {
@@ -132,17 +182,15 @@ impl Archived {
             Admitted::Refused { .. } => self.refused += 1,
         }
         if self.images.len() < MOST_NAMED {
-            self.images.push(image_json(source, admitted));
+            self.images.push(Image::of(source, admitted));
         }
     }
 
-    fn members(self) -> [(&'static str, Value); 4] {
-        [
-            ("new", self.new.into()),
-            ("known", self.known.into()),
-            ("refused", self.refused.into()),
-            ("images", self.images.into()),
-        ]
+    /// A problem with what it came to all the same.
+    fn told_in(self, problem: Problem) -> Problem {
+        let counts = [("new", self.new), ("known", self.known), ("refused", self.refused)];
+        let problem = counts.into_iter().fold(problem, |problem, (key, count)| problem.with(key, count));
+        problem.with("images", json!(self.images))
     }
 }
 
@@ -164,26 +212,22 @@ async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePer
                 let detail = format!(
                     "The archive breaks off ({error}). What came before is in; send it again, and what is in is known."
                 );
-                let problem = Problem::new(StatusCode::BAD_REQUEST, "bad_archive", detail);
-                return Err(archived
-                    .members()
-                    .into_iter()
-                    .fold(problem, |problem, (key, value)| problem.with(key, value)));
+                return Err(archived.told_in(Problem::new(StatusCode::BAD_REQUEST, "bad_archive", detail)));
             }
         };
         archived.take(api, files, stream, &permit).await?;
     }
     let status = match (archived.new, archived.known) {
         (0, 0) => {
-            let problem =
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the archive's files was let in.");
-            return Err(archived.members().into_iter().fold(problem, |problem, (key, value)| problem.with(key, value)));
+            let detail = "None of the archive's files was let in.";
+            return Err(archived.told_in(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", detail)));
         }
         (0, _) => StatusCode::OK,
         _ => StatusCode::CREATED,
     };
-    let members = archived.members().into_iter().map(|(key, value)| (key.to_owned(), value));
-    Ok((status, Json(Value::Object(members.collect()))).into_response())
+    let Archived { new, known, refused, images } = archived;
+    let uploaded = Uploaded::Several { new: Some(new), known: Some(known), refused: Some(refused), images };
+    Ok((status, Json(uploaded)).into_response())
 }
 
 /// The body as one image.
@@ -281,7 +325,7 @@ fn one(admitted: Vec<Admitted>) -> Result<Response, Problem> {
         Some(Admitted::Face { face_id, is_new }) => {
             let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
             let location = HeaderValue::from_str(&format!("/api/faces/{face_id}"));
-            let mut response = (status, Json(json!({ "face_id": face_id, "new": is_new }))).into_response();
+            let mut response = (status, Json(Uploaded::One { face_id, new: is_new })).into_response();
             if let Ok(location) = location {
                 response.headers_mut().insert(header::LOCATION, location);
             }
@@ -295,24 +339,18 @@ fn one(admitted: Vec<Admitted>) -> Result<Response, Problem> {
     }
 }
 
-fn image_json(source: String, admitted: Admitted) -> Value {
-    match admitted {
-        Admitted::Face { face_id, is_new } => json!({ "source": source, "face_id": face_id, "new": is_new }),
-        Admitted::Refused { code, reason } => json!({ "source": source, "reason": code, "detail": reason }),
-    }
-}
-
 /// 201 where one is new, 200 where all are known or some refused, and a problem where all are refused.
 fn many(names: Vec<String>, admitted: Vec<Admitted>) -> Response {
     let is_face = |admitted: &Admitted| matches!(admitted, Admitted::Face { .. });
     let is_new = |admitted: &Admitted| matches!(admitted, Admitted::Face { is_new: true, .. });
     let (any_face, any_new) = (admitted.iter().any(is_face), admitted.iter().any(is_new));
-    let images: Vec<Value> =
-        names.into_iter().zip(admitted).map(|(source, admitted)| image_json(source, admitted)).collect();
+    let images: Vec<Image> =
+        names.into_iter().zip(admitted).map(|(source, admitted)| Image::of(source, admitted)).collect();
     if !any_face {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the images was let in.");
-        return problem.with("images", images).into_response();
+        return problem.with("images", json!(images)).into_response();
     }
     let status = if any_new { StatusCode::CREATED } else { StatusCode::OK };
-    (status, Json(json!({ "images": images }))).into_response()
+    let uploaded = Uploaded::Several { new: None, known: None, refused: None, images };
+    (status, Json(uploaded)).into_response()
 }

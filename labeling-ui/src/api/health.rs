@@ -4,7 +4,22 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::Api;
+use super::operation::Operation;
 use super::problem::Problem;
+
+/// `GET /healthz`.
+pub(super) fn describe_alive() -> Operation {
+    let summary = "The process lives. Needs no token.";
+    Operation::new("alive", summary).without_token().answers_in(200, "It does.", &["text/plain"]).never_fails()
+}
+
+/// `GET /readyz`.
+pub(super) fn describe_ready() -> Operation {
+    Operation::new("ready", "The corpus can be read, and the server is not about to end. Needs no token.")
+        .without_token()
+        .answers_in(200, "Requests are welcome.", &["text/plain"])
+        .problem(503, "The server is about to end.")
+}
 
 /// Always fine: whoever is answered knows it.
 pub(super) async fn alive() -> &'static str {

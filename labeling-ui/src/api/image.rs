@@ -7,24 +7,48 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use marginalia_store::tables::faces::Face;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
+use super::faces::OfFace;
+use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, tags};
 
 /// Widths that are made: few, so that caches hold what they are asked for.
 const WIDTHS: [u32; 4] = [48, 96, 192, 384];
+/// What an image comes as.
+const TYPES: [&str; 5] = ["image/jpeg", "image/png", "image/webp", "image/bmp", OTHER_TYPE];
+/// What comes of bytes that nobody knows.
+const OTHER_TYPE: &str = "application/octet-stream";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Size {
+    /// Pixels that the image is at most wide and high; without it the image comes as it is.
+    #[schemars(extend("enum" = WIDTHS))]
     w: Option<u32>,
+}
+
+/// `GET /api/faces/{id}/image`.
+pub(super) fn describe_show() -> Operation {
+    let summary = "The bytes as they came, or a PNG no larger than w. Never changes: the face's id is the hash of its \
+                   bytes, and the ETag.";
+    Operation::new("image", summary)
+        .path::<OfFace>()
+        .query::<Size>()
+        .header("If-None-Match", "ETags of what the client has.", json!({ "type": "string" }))
+        .answers_in(200, "The image, of the type that its bytes have.", &TYPES)
+        .bearing("ETag", "The face's id, and w where it was given.")
+        .answers_empty(304, "The client has it.")
+        .problem(404, "No such face.")
 }
 
 /// Shows the image.
 pub(super) async fn show(
     State(api): State<Api>,
-    Path(face_id): Path<String>,
+    Path(OfFace { id: face_id }): Path<OfFace>,
     Query(size): Query<Size>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -52,7 +76,7 @@ pub(super) async fn show(
         "png" => "image/png",
         "webp" => "image/webp",
         "bmp" => "image/bmp",
-        _ => "application/octet-stream",
+        _ => OTHER_TYPE,
     };
     Ok(kept(([(header::CONTENT_TYPE, content_type)], face.image.clone()).into_response(), &tag))
 }

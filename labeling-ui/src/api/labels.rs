@@ -10,16 +10,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use marginalia_store::tables::labels::Label;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::caller::Caller;
+use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, body, time, to_the_end};
 use crate::access::Role;
 use crate::error::Error;
-use crate::judgement::{Answer, Judgement, Lane, Origin};
-use crate::once::{RequestKey, Submission};
+use crate::face_id::FaceId;
+use crate::judgement::{Answer, Judgement, Lane, MAX_SECONDS, NAME_CHARS, NOTE_CHARS, Origin};
+use crate::once::{KEY_CHARS, KEY_PATTERN, RequestKey, Submission};
 use crate::queue::Task;
 
 /// Judgements in one request.
@@ -28,36 +31,92 @@ const MOST: usize = 1000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// One judgement as it is sent: a class or a verdict about a face. What is left out is as the queue handed the face out.
-#[derive(Deserialize)]
+/// A class or a verdict. What is left out of lane, round and suggestion is as the queue handed the face out.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Judgement")]
 struct Sent {
+    #[schemars(with = "FaceId")]
     face_id: String,
+    /// A class of the corpus.
     expression: Option<String>,
     verdict: Option<Verdict>,
+    /// Needed where there is no token.
+    #[schemars(length(max = NAME_CHARS))]
     annotator: Option<String>,
     lane: Option<SentLane>,
     round: Option<u32>,
+    /// The class that was suggested, if one was shown.
     suggestion: Option<String>,
+    #[schemars(range(min = 0, max = MAX_SECONDS))]
     seconds: Option<f32>,
+    #[schemars(length(max = NOTE_CHARS))]
     note: Option<String>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum Verdict {
     NotAFace,
     Unsure,
     Skip,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum SentLane {
     Queue,
     Audit,
     Grid,
     Review,
+}
+
+/// A judgement as it is stored.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Label")]
+struct Stored {
+    #[schemars(extend("format" = "uuid"))]
+    label_id: String,
+    #[schemars(with = "FaceId")]
+    face_id: String,
+    expression: Option<String>,
+    verdict: Option<String>,
+    annotator: String,
+    lane: String,
+    round: Option<u32>,
+    suggestion: Option<String>,
+    seconds: Option<f32>,
+    note: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
+    created_at: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Labels {
+    labels: Vec<Stored>,
+}
+
+/// `POST /api/labels`.
+pub(super) fn describe_submit() -> Operation {
+    let summary = "Judgements, one or a list of them, all in one commit or none; acknowledged after it.";
+    let key = "The same key with the same body is answered as the first time, after a restart too; with another body it \
+               is refused (`reused_key`).";
+    let form = json!({ "type": "string", "maxLength": KEY_CHARS, "pattern": KEY_PATTERN });
+    Operation::new("label", summary)
+        .role(Role::Annotator)
+        .header("Idempotency-Key", key, form)
+        .takes_shaped("application/json", one_or_several)
+        .answers::<Labels>(201, "Stored, in the order in which they were sent.")
+        .bearing("Idempotency-Replayed", "`true` where the request came before.")
+        .problem(422, "Nothing of it was stored.")
+}
+
+fn one_or_several(generator: &mut SchemaGenerator) -> Schema {
+    let one = generator.subschema_for::<Sent>();
+    json_schema!({ "oneOf": [one, { "type": "array", "items": one, "minItems": 1, "maxItems": MOST }] })
 }
 
 /// Takes judgements in; acknowledged after the commit.
@@ -68,7 +127,6 @@ pub(super) async fn submit(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
-    caller.require(Role::Annotator)?;
     let request = request_key(&headers, &caller, &body)?;
     let sent: Vec<Sent> = match body.trim_ascii_start().first() {
         Some(b'[') => body::json(&headers, &body)?,
@@ -143,7 +201,7 @@ fn judgement(api: &Api, caller: &Caller, sent: Sent) -> Result<Judgement, Proble
 }
 
 fn answer(api: &Api, submission: Submission) -> Response {
-    let labels: Vec<Value> = submission.rows.iter().map(label_json).collect();
+    let labels = submission.rows.iter().map(stored).collect();
     let is_new = submission.version.is_some();
     if let Some(version) = submission.version {
         api.desk.judged(&submission.rows, version);
@@ -157,7 +215,7 @@ fn answer(api: &Api, submission: Submission) -> Response {
             .collect();
         api.parts.events.tell("labelled", &json!({ "labels": faces }));
     }
-    let mut response = (StatusCode::CREATED, Json(json!({ "labels": labels }))).into_response();
+    let mut response = (StatusCode::CREATED, Json(Labels { labels })).into_response();
     if !is_new {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
@@ -165,18 +223,18 @@ fn answer(api: &Api, submission: Submission) -> Response {
     response
 }
 
-fn label_json(label: &Label) -> Value {
-    json!({
-        "label_id": label.label_id,
-        "face_id": label.face_id,
-        "expression": label.expression,
-        "verdict": label.verdict,
-        "annotator": label.annotator,
-        "lane": label.lane,
-        "round": label.round,
-        "suggestion": label.suggestion,
-        "seconds": label.seconds,
-        "note": label.note,
-        "created_at": time::text(label.created_at),
-    })
+fn stored(label: &Label) -> Stored {
+    Stored {
+        label_id: label.label_id.clone(),
+        face_id: label.face_id.clone(),
+        expression: label.expression.clone(),
+        verdict: label.verdict.clone(),
+        annotator: label.annotator.clone(),
+        lane: label.lane.clone(),
+        round: label.round,
+        suggestion: label.suggestion.clone(),
+        seconds: label.seconds,
+        note: label.note.clone(),
+        created_at: time::text(label.created_at),
+    }
 }

@@ -4,16 +4,30 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::operation::Operation;
 use super::problem::Problem;
+use crate::face_id::FaceId;
 use crate::reading::rows;
 
-#[derive(Deserialize)]
+/// `GET /api/map`.
+pub(super) fn describe_show() -> Operation {
+    let summary = "Where the faces of a round stand on its map, with what the round and people say of them: a list for \
+                   each column, the n-th of each about the same face.";
+    Operation::new("map", summary)
+        .query::<Wanted>()
+        .answers::<Map>(200, "The map; empty lists where the round has none.")
+        .problem(404, "No such round.")
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// The round; the current one where it is left out.
+    #[schemars(range(min = 1))]
     round: Option<u32>,
 }
 
@@ -24,24 +38,32 @@ struct Point {
     x: f32,
     y: f32,
     predicted: Option<String>,
-    subset: Option<String>,
+    subset: Option<Subset>,
     confidence: Option<f32>,
     label: Option<String>,
     origin: Option<String>,
 }
 
+/// The part of the faces that a round put one in: I where its confidence reached the margin, II where it did not.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+enum Subset {
+    I,
+    II,
+}
+
 /// The map, a list for each column; the n-th of each is about the same face.
-#[derive(Default, Serialize)]
+#[derive(Default, Serialize, JsonSchema)]
 pub(super) struct Map {
     /// The round whose teacher's features these are; none before the first.
     round: Option<u32>,
+    #[schemars(with = "Vec<FaceId>")]
     face_id: Vec<String>,
     x: Vec<f32>,
     y: Vec<f32>,
     /// The round's most probable class.
     predicted: Vec<Option<String>>,
-    /// I or II.
-    subset: Vec<Option<String>>,
+    subset: Vec<Option<Subset>>,
     confidence: Vec<Option<f32>>,
     /// The face's label in `corpus` now.
     label: Vec<Option<String>>,

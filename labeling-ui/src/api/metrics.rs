@@ -9,12 +9,19 @@ use axum::response::{IntoResponse, Response};
 use marginalia_store::TableId;
 
 use super::Api;
+use super::operation::Operation;
 use super::problem::Problem;
 use crate::error::Error;
 use crate::metrics::State as Now;
 
 const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// `GET /metrics`.
+pub(super) fn describe_show() -> Operation {
+    Operation::new("metrics", "Counts, durations and states of this process and its corpus, for Prometheus.")
+        .answers_in(200, "OpenMetrics text.", &["application/openmetrics-text"])
+}
 
 /// Everything that is counted, and the state of the corpus now.
 pub(super) async fn show(State(api): State<Api>) -> Result<Response, Problem> {

@@ -20,6 +20,7 @@ mod leases;
 mod map;
 mod metrics;
 mod openapi;
+mod operation;
 mod pace;
 mod panics;
 mod problem;
@@ -27,12 +28,15 @@ mod queries;
 mod queue;
 mod retractions;
 mod rounds;
+mod route;
 mod session;
+mod shapes;
 mod similar;
 mod sql;
 mod status;
 pub(crate) mod tags;
 mod time;
+mod uploaded;
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,16 +44,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodRouter, delete, get, post, put};
 use marginalia_store::{Corpus, SqlLimits, SqlRuntime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
-use tower_http::timeout::TimeoutLayer;
 
 use crate::access::Gate;
 use crate::admission::Admission;
@@ -64,6 +66,7 @@ use crate::reading::Reading;
 use crate::rounds::Rounds;
 use pace::Pace;
 use problem::Problem;
+use route::Route;
 
 pub use openapi::DOCUMENT as OPENAPI;
 pub use pace::Rate;
@@ -187,51 +190,67 @@ impl Api {
     }
 }
 
-/// Every path with what answers it.
-fn routes(limits: &Limits) -> Vec<(&'static str, MethodRouter<Api>)> {
-    let images = DefaultBodyLimit::max(limits.upload_bytes);
-    let quick = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, limits.answer);
-    let quick = |route: MethodRouter<Api>| route.layer(quick);
+/// Every path with what answers it and what the document says of that.
+fn routes(limits: &Limits) -> Vec<Route> {
+    let quick = |route: Route| route.within(limits.answer);
     vec![
         // As long as an archive goes on; the rest has the time limit inside.
-        ("/api/faces", post(faces::upload).layer(images)),
-        ("/api/faces/{id}", quick(get(faces::story))),
-        ("/api/faces/{id}/image", quick(get(image::show))),
-        ("/api/faces/{id}/similar", quick(get(similar::show))),
-        ("/api/queue", quick(get(queue::take))),
-        ("/api/leases", quick(post(leases::extend).delete(leases::release))),
-        ("/api/labels", quick(post(labels::submit))),
-        ("/api/labels/{id}", quick(delete(retractions::one))),
-        ("/api/retractions", quick(post(retractions::several))),
-        ("/api/flags", quick(get(flags::list).post(flags::set))),
-        ("/api/flags/{id}", quick(delete(flags::take_off))),
-        ("/api/queries", quick(get(queries::list))),
-        ("/api/queries/{name}", quick(put(queries::save).delete(queries::remove))),
-        ("/api/rounds", quick(get(rounds::list).post(rounds::start))),
-        ("/api/rounds/current", quick(delete(rounds::stop))),
-        ("/api/rounds/{round}", quick(get(rounds::one))),
-        ("/api/map", quick(get(map::show))),
-        ("/api/status", quick(get(status::show))),
-        ("/api/session", quick(get(session::show).post(session::begin).delete(session::end))),
-        ("/api/sql", post(sql::answer)),
-        ("/api/events", get(events::listen)),
-        ("/api/openapi.json", get(openapi::show)),
-        ("/metrics", quick(get(metrics::show))),
-        ("/healthz", get(health::alive)),
-        ("/readyz", quick(get(health::ready))),
+        Route::at("/api/faces").post(faces::upload, faces::describe_upload()).taking(limits.upload_bytes),
+        quick(Route::at("/api/faces/{id}").get(faces::story, faces::describe_story())),
+        quick(Route::at("/api/faces/{id}/image").get(image::show, image::describe_show())),
+        quick(Route::at("/api/faces/{id}/similar").get(similar::show, similar::describe_show())),
+        quick(Route::at("/api/queue").get(queue::take, queue::describe_take())),
+        quick(
+            Route::at("/api/leases")
+                .post(leases::extend, leases::describe_extend())
+                .delete(leases::release, leases::describe_release()),
+        ),
+        quick(Route::at("/api/labels").post(labels::submit, labels::describe_submit())),
+        quick(Route::at("/api/labels/{id}").delete(retractions::one, retractions::describe_one())),
+        quick(Route::at("/api/retractions").post(retractions::several, retractions::describe_several())),
+        quick(Route::at("/api/flags").get(flags::list, flags::describe_list()).post(flags::set, flags::describe_set())),
+        quick(Route::at("/api/flags/{id}").delete(flags::take_off, flags::describe_take_off())),
+        quick(Route::at("/api/queries").get(queries::list, queries::describe_list())),
+        quick(
+            Route::at("/api/queries/{name}")
+                .put(queries::save, queries::describe_save())
+                .delete(queries::remove, queries::describe_remove()),
+        ),
+        quick(
+            Route::at("/api/rounds")
+                .get(rounds::list, rounds::describe_list())
+                .post(rounds::start, rounds::describe_start()),
+        ),
+        quick(Route::at("/api/rounds/current").delete(rounds::stop, rounds::describe_stop())),
+        quick(Route::at("/api/rounds/{round}").get(rounds::one, rounds::describe_one())),
+        quick(Route::at("/api/map").get(map::show, map::describe_show())),
+        quick(Route::at("/api/status").get(status::show, status::describe_show())),
+        quick(
+            Route::at("/api/session")
+                .get(session::show, session::describe_show())
+                .post(session::begin, session::describe_begin())
+                .delete(session::end, session::describe_end()),
+        ),
+        Route::at("/api/sql").post(sql::answer, sql::describe_answer()),
+        Route::at("/api/events").get(events::listen, events::describe_listen()),
+        Route::at("/api/openapi.json").get(openapi::show, openapi::describe_show()),
+        quick(Route::at("/metrics").get(metrics::show, metrics::describe_show())),
+        Route::at("/healthz").get(health::alive, health::describe_alive()),
+        quick(Route::at("/readyz").get(health::ready, health::describe_ready())),
     ]
 }
 
 /// Paths that the API answers, as the router has them.
 pub fn paths() -> Vec<&'static str> {
-    routes(&Limits::default()).into_iter().map(|(path, _)| path).collect()
+    routes(&Limits::default()).into_iter().map(|route| route.path).collect()
 }
 
 /// The API as a router.
 pub fn router(parts: Parts) -> Router {
     let limits = parts.limits.clone();
     let api = Api::new(parts);
-    let router = routes(&limits).into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    let routes = routes(&limits).into_iter();
+    let router = routes.fold(Router::new(), |router, route| router.route(route.path, route.methods));
     router
         .fallback(page::show)
         .layer(DefaultBodyLimit::max(JSON_BYTES))

@@ -9,7 +9,9 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 
@@ -23,6 +25,25 @@ const WORDS: usize = 4096;
 /// The request's id, for handlers.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
+
+/// RFC 9457.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Details<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    /// Short and stable.
+    code: &'static str,
+    /// For people: what happened and what to do.
+    detail: &'a str,
+    instance: &'a str,
+    /// Also in X-Request-Id, and in the server's log.
+    request_id: &'a str,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
 
 /// One problem.
 #[derive(Clone, Debug)]
@@ -71,19 +92,16 @@ impl Problem {
     }
 
     fn into_body(self, path: &str, id: &str) -> Value {
-        let mut body = json!({
-            "type": "about:blank",
-            "title": self.status.canonical_reason().unwrap_or("Error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-            "instance": path,
-            "request_id": id,
-        });
-        if let Some(members) = body.as_object_mut() {
-            members.extend(self.more.into_iter().map(|(key, value)| (key.to_owned(), value)));
-        }
-        body
+        json!(Details {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            instance: path,
+            request_id: id,
+            more: self.more.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        })
     }
 }
 

@@ -5,43 +5,96 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use marginalia_store::tables::saved_queries::SavedQuery;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
+use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, body, time, to_the_end};
 use crate::access::Role;
-use crate::saved_queries;
+use crate::saved_queries::{self, NAME_CHARS};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Named {
+    /// What the query is called.
+    #[schemars(length(max = NAME_CHARS))]
+    name: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 struct Text {
     sql: String,
 }
 
+/// A query that is kept.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SavedQuery")]
+pub(super) struct Kept {
+    name: String,
+    sql: String,
+    /// Who kept it.
+    author: String,
+    #[schemars(extend("format" = "date-time"))]
+    saved_at: String,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Queries {
+    queries: Vec<Kept>,
+}
+
+/// `GET /api/queries`.
+pub(super) fn describe_list() -> Operation {
+    Operation::new("queries", "Queries that people keep under a name, for all who work on the corpus.")
+        .answers::<Queries>(200, "The queries, by name.")
+}
+
+/// `PUT /api/queries/{name}`.
+pub(super) fn describe_save() -> Operation {
+    Operation::new(
+        "saveQuery",
+        "Keeps a query under a name, in place of the one that is there. The history keeps both.",
+    )
+    .role(Role::Annotator)
+    .path::<Named>()
+    .body::<Text>()
+    .answers::<Kept>(200, "The query as it is kept.")
+}
+
+/// `DELETE /api/queries/{name}`.
+pub(super) fn describe_remove() -> Operation {
+    Operation::new("deleteQuery", "Removes a query.")
+        .role(Role::Annotator)
+        .path::<Named>()
+        .answers_empty(204, "It is gone.")
+        .problem(404, "No query has that name.")
+}
+
 /// All of them, by name.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Queries>, Problem> {
     let queries = saved_queries::list(&api.parts.corpus).await?;
-    Ok(Json(json!({ "queries": queries.iter().map(described).collect::<Vec<_>>() })))
+    Ok(Json(Queries { queries: queries.into_iter().map(kept).collect() }))
 }
 
 /// Keeps one, in place of the one of its name.
 pub(super) async fn save(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, Problem> {
-    caller.require(Role::Annotator)?;
+) -> Result<Json<Kept>, Problem> {
     let Text { sql } = body::json(&headers, &body)?;
     to_the_end(async move {
         let (corpus, actor) = (&api.parts.corpus, caller.actor());
         let most = api.parts.sql_limits.max_text_bytes;
         let query = saved_queries::save(corpus, &name, &sql, &actor.name, most).await?;
         corpus.note_change(&actor, "query_saved", Some(name), None).await?;
-        Ok(Json(described(&query)))
+        Ok(Json(kept(query)))
     })
     .await
 }
@@ -50,9 +103,8 @@ pub(super) async fn save(
 pub(super) async fn remove(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
 ) -> Result<StatusCode, Problem> {
-    caller.require(Role::Annotator)?;
     to_the_end(async move {
         let (corpus, actor) = (&api.parts.corpus, caller.actor());
         saved_queries::remove(corpus, &name, &actor.name).await?;
@@ -62,6 +114,8 @@ pub(super) async fn remove(
     .await
 }
 
-fn described(query: &SavedQuery) -> Value {
-    json!({ "name": query.name, "sql": query.sql, "author": query.author, "saved_at": time::text(query.saved_at) })
+fn kept(query: SavedQuery) -> Kept {
+    let SavedQuery { name, sql, author, saved_at } = query;
+    // A row without a text is one that removes, and is not shown.
+    Kept { name, sql: sql.unwrap_or_default(), author, saved_at: time::text(saved_at) }
 }

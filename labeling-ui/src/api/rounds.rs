@@ -4,16 +4,83 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::Api;
 use super::caller::Caller;
+use super::operation::Operation;
 use super::problem::Problem;
 use crate::access::Role;
 use crate::reading::rows;
 use crate::rounds::Rounds;
 
+/// A row of a view, with those of its columns that are not null.
 type Row = Map<String, Value>;
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct OfRound {
+    #[schemars(range(min = 1))]
+    round: u32,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct All {
+    current: Option<u32>,
+    /// One that was begun and not finished.
+    unfinished: Option<u32>,
+    /// Rows of `round_summary`.
+    rounds: Vec<Row>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct One {
+    /// Its row of `round_summary`.
+    round: Option<Row>,
+    /// Its rows of `epochs`.
+    epochs: Vec<Row>,
+    /// Its rows of `margins`.
+    margins: Vec<Row>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Asked {
+    asked: bool,
+}
+
+/// `GET /api/rounds`.
+pub(super) fn describe_list() -> Operation {
+    Operation::new("rounds", "Every finished round: the rows of the view `round_summary`.")
+        .answers::<All>(200, "The rounds in order, the current one, and one that was begun and not finished.")
+}
+
+/// `GET /api/rounds/{round}`.
+pub(super) fn describe_one() -> Operation {
+    Operation::new("round", "One round with its epochs and margins.")
+        .path::<OfRound>()
+        .answers::<One>(200, "The round.")
+        .problem(404, "No such round.")
+}
+
+/// `POST /api/rounds`.
+pub(super) fn describe_start() -> Operation {
+    Operation::new("startRound", "Asks for a round now, where this process trains. The events tell how it goes.")
+        .role(Role::Admin)
+        .answers::<Asked>(202, "It was asked for and begins in a moment.")
+        .problem(409, "This process does not train, or a round is under way.")
+}
+
+/// `DELETE /api/rounds/current`.
+pub(super) fn describe_stop() -> Operation {
+    Operation::new("stopRound", "Stops the round under way and gives it up: nothing of it shows.")
+        .role(Role::Admin)
+        .answers::<Asked>(202, "It was asked to stop.")
+        .problem(409, "This process does not train, or no round is under way.")
+}
 
 /// Columns of `round_summary`, its time as text.
 const SUMMARY: &str = "round, method, accepted, labelled, unlabelled, pool, scored, subset_one, subset_two, subset_one_share, \
@@ -21,15 +88,15 @@ const SUMMARY: &str = "round, method, accepted, labelled, unlabelled, pool, scor
                        cast(finished_at as varchar) as finished_at, gate";
 
 /// Every finished round, in order.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Value>, Problem> {
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<All>, Problem> {
     let session = api.reading.newest().await?;
     let rounds: Vec<Row> = rows(&session, &format!("select {SUMMARY} from round_summary order by round")).await?;
     let unfinished = api.parts.corpus.planned_round(session.snapshot().rounds()).await?;
-    Ok(Json(json!({ "current": session.snapshot().current_round(), "unfinished": unfinished, "rounds": rounds })))
+    Ok(Json(All { current: session.snapshot().current_round(), unfinished, rounds }))
 }
 
 /// One round.
-pub(super) async fn one(State(api): State<Api>, Path(round): Path<u32>) -> Result<Json<Value>, Problem> {
+pub(super) async fn one(State(api): State<Api>, Path(OfRound { round }): Path<OfRound>) -> Result<Json<One>, Problem> {
     let session = api.reading.newest().await?;
     session.snapshot().round(round)?;
     let summary: Vec<Row> =
@@ -44,18 +111,17 @@ pub(super) async fn one(State(api): State<Api>, Path(round): Path<u32>) -> Resul
          order by epoch, expression"
     );
     let (epochs, margins): (Vec<Row>, Vec<Row>) = (rows(&session, &epochs).await?, rows(&session, &margins).await?);
-    Ok(Json(json!({ "round": summary.into_iter().next(), "epochs": epochs, "margins": margins })))
+    Ok(Json(One { round: summary.into_iter().next(), epochs, margins }))
 }
 
 /// Asks for a round now. The answer comes before it begins: the events tell how it goes.
 pub(super) async fn start(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    caller.require(Role::Admin)?;
+) -> Result<(StatusCode, Json<Asked>), Problem> {
     if trainer(&api)?.start() {
         api.parts.corpus.note_change(&caller.actor(), "round_asked", None, None).await?;
-        return Ok((StatusCode::ACCEPTED, Json(json!({ "asked": true }))));
+        return Ok((StatusCode::ACCEPTED, Json(Asked { asked: true })));
     }
     let detail = "A round is under way. Wait for its end, or stop it with DELETE /api/rounds/current.";
     Err(Problem::new(StatusCode::CONFLICT, "round_under_way", detail))
@@ -65,11 +131,10 @@ pub(super) async fn start(
 pub(super) async fn stop(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
-    caller.require(Role::Admin)?;
+) -> Result<(StatusCode, Json<Asked>), Problem> {
     if trainer(&api)?.stop() {
         api.parts.corpus.note_change(&caller.actor(), "round_given_up", None, None).await?;
-        return Ok((StatusCode::ACCEPTED, Json(json!({ "asked": true }))));
+        return Ok((StatusCode::ACCEPTED, Json(Asked { asked: true })));
     }
     Err(Problem::new(StatusCode::CONFLICT, "no_round", "No round is under way in this process."))
 }

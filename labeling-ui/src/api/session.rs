@@ -8,22 +8,57 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
 use super::gate::{COOKIE, no_token};
+use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, body};
-use crate::access::Gate;
+use crate::access::{Gate, Role};
 
 /// How long a browser keeps it: 30 days.
 const MAX_AGE_SECONDS: u32 = 30 * 86_400;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 struct Login {
     token: String,
+}
+
+/// Who asks, as they are told.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Caller")]
+pub(super) struct Described {
+    /// The name of the token; none on loopback.
+    name: Option<String>,
+    #[schemars(extend("enum" = [Role::Reader.name(), Role::Annotator.name(), Role::Admin.name()]))]
+    role: &'static str,
+}
+
+/// `GET /api/session`.
+pub(super) fn describe_show() -> Operation {
+    Operation::new("whoAmI", "The name and role of who asks; on loopback no name and every right.")
+        .answers::<Described>(200, "Who asks.")
+}
+
+/// `POST /api/session`.
+pub(super) fn describe_begin() -> Operation {
+    let summary = "Keeps a token in a cookie (HttpOnly, SameSite=Strict), for browsers: they cannot send it with images \
+                   and events.";
+    Operation::new("logIn", summary)
+        .without_token()
+        .body::<Login>()
+        .answers::<Described>(200, "Who the token is for.")
+        .bearing("Set-Cookie", "The token; none on loopback.")
+        .problem(401, "A token that nobody has.")
+}
+
+/// `DELETE /api/session`.
+pub(super) fn describe_end() -> Operation {
+    Operation::new("logOut", "Forgets the browser's token.").answers_empty(204, "Forgotten.")
 }
 
 /// Takes the token of a browser.
@@ -42,7 +77,7 @@ pub(super) async fn begin(State(api): State<Api>, headers: HeaderMap, body: Byte
 }
 
 /// Says who asks.
-pub(super) async fn show(Extension(caller): Extension<Caller>) -> Json<serde_json::Value> {
+pub(super) async fn show(Extension(caller): Extension<Caller>) -> Json<Described> {
     described(&caller)
 }
 
@@ -51,8 +86,8 @@ pub(super) async fn end() -> Result<Response, Problem> {
     with_cookie(StatusCode::NO_CONTENT.into_response(), "", 0, "")
 }
 
-fn described(caller: &Caller) -> Json<serde_json::Value> {
-    Json(json!({ "name": caller.name(), "role": caller.role().name() }))
+fn described(caller: &Caller) -> Json<Described> {
+    Json(Described { name: caller.name().map(str::to_owned), role: caller.role().name() })
 }
 
 fn with_cookie(mut response: Response, token: &str, max_age: u32, more: &str) -> Result<Response, Problem> {

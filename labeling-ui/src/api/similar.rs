@@ -3,10 +3,14 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::faces::OfFace;
+use super::operation::Operation;
 use super::problem::Problem;
+use crate::face_id::FaceId;
 use crate::reading::rows;
 
 /// Faces in an answer that names no number.
@@ -14,16 +18,34 @@ const FEW: u32 = 24;
 /// Most in one answer.
 const MOST: u32 = 500;
 
-#[derive(Deserialize)]
+/// `GET /api/faces/{id}/similar`.
+pub(super) fn describe_show() -> Operation {
+    let summary = "The faces that the current teacher finds most alike, nearest first; none where no feature of the \
+                   face is kept.";
+    Operation::new("similar", summary)
+        .path::<OfFace>()
+        .query::<Wanted>()
+        .answers::<Similar>(200, "Faces with their cosine distance, their label and what the model says.")
+        .problem(404, "No such face.")
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// How many.
-    k: Option<u32>,
+    #[serde(default = "few")]
+    #[schemars(range(min = 1, max = MOST))]
+    k: u32,
+}
+
+fn few() -> u32 {
+    FEW
 }
 
 /// A face that is near.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct Near {
+    #[schemars(with = "FaceId")]
     face_id: String,
     /// Cosine distance, 0 to 2.
     distance: f32,
@@ -35,7 +57,7 @@ struct Near {
     confidence: Option<f32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Similar {
     /// The round whose teacher's features were compared.
     round: Option<u32>,
@@ -45,10 +67,10 @@ pub(super) struct Similar {
 /// Shows them; none where no feature of the face is kept.
 pub(super) async fn show(
     State(api): State<Api>,
-    Path(face_id): Path<String>,
+    Path(OfFace { id: face_id }): Path<OfFace>,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<Similar>, Problem> {
-    let k = wanted.k.unwrap_or(FEW);
+    let k = wanted.k;
     if !(1..=MOST).contains(&k) {
         let detail = format!("k is {k}; it goes from 1 to {MOST}.");
         return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_k", detail));

@@ -10,7 +10,6 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -18,27 +17,63 @@ use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use futures::stream::try_unfold;
 use marginalia_store::{Answer, Moment};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::caller::Caller;
+use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, body};
-use crate::access::Role;
 use crate::error::Result;
 
 /// The type of an Arrow IPC stream.
 pub(super) const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
-#[derive(Deserialize)]
+/// `POST /api/sql`.
+pub(super) fn describe_answer() -> Operation {
+    let summary = "One SELECT, read-only, within the bounds of [sql]; answered as it is computed. An answer that breaks \
+                   off is not whole.";
+    Operation::new("sql", summary)
+        .body::<Question>()
+        .answers_shaped(200, "JSON, or an Arrow IPC stream where Accept names it.", table)
+        .or_in(ARROW_STREAM)
+        .problem(404, "No such round.")
+        .problem(410, "The round's tables are gone.")
+        .problem(422, "query_refused, query_failed, query_timeout or query_too_large.")
+        .problem(429, "As many queries run as are answered side by side.")
+}
+
+/// What [`Writer::Json`] writes.
+fn table(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "required": ["columns", "rows"],
+        "properties": {
+            "columns": generator.subschema_for::<Vec<Column>>(),
+            "rows": { "type": "array", "items": { "type": "object" } },
+        },
+    })
+}
+
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 struct Question {
     query: String,
     /// The tables as they were when this round was committed.
     at_round: Option<u32>,
-    /// The tables as they were at this time.
+    /// The tables as they were at this time: 2026-11-24T10:00 (UTC), or with an offset.
     at: Option<String>,
+}
+
+/// A column of an answer.
+#[derive(Serialize, JsonSchema)]
+#[schemars(inline)]
+struct Column<'a> {
+    name: &'a str,
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 impl Question {
@@ -58,11 +93,9 @@ impl Question {
 /// Answers a question.
 pub(super) async fn answer(
     State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Bytes,
 ) -> std::result::Result<Response, Problem> {
-    caller.require(Role::Reader)?;
     let question: Question = body::json(&headers, &body)?;
     let permit = permit(&api.queries)?;
     let session = api.reading.at(question.moment()?).await?;
@@ -147,12 +180,10 @@ impl Writer {
                 Self::Arrow(StreamWriter::try_new(Vec::new(), schema).map_err(marginalia_store::Error::from)?)
             }
             Form::Json => {
-                let columns: Vec<Value> = schema
-                    .fields()
-                    .iter()
-                    .map(|field| json!({ "name": field.name(), "type": field.data_type().to_string() }))
-                    .collect();
-                Self::Json { before: format!("{{\"columns\":{},\"rows\":[", Value::from(columns)).into_bytes() }
+                let fields = schema.fields().iter();
+                let columns: Vec<Column> =
+                    fields.map(|field| Column { name: field.name(), kind: field.data_type().to_string() }).collect();
+                Self::Json { before: format!("{{\"columns\":{},\"rows\":[", json!(columns)).into_bytes() }
             }
         })
     }
