@@ -2,6 +2,9 @@
 
 /// Who runs the rounds of this process.
 pub trait Rounds: Send + Sync + 'static {
+    /// Whether a round is under way.
+    fn is_running(&self) -> bool;
+
     /// Asks for a round now; false where one is under way already.
     fn start(&self) -> bool;
 

@@ -31,6 +31,8 @@ pub(super) struct All {
     current: Option<u32>,
     /// One that was begun and not finished.
     unfinished: Option<u32>,
+    /// Whether this process trains it now. Where another process does, or none, it is false.
+    running: bool,
     /// Rows of `round_summary`.
     rounds: Vec<Row>,
 }
@@ -92,7 +94,8 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<All>, Problem> {
     let session = api.reading.newest().await?;
     let rounds: Vec<Row> = rows(&session, &format!("select {SUMMARY} from round_summary order by round")).await?;
     let unfinished = api.parts.corpus.planned_round(session.snapshot().rounds()).await?;
-    Ok(Json(All { current: session.snapshot().current_round(), unfinished, rounds }))
+    let running = api.parts.rounds.as_ref().is_some_and(|rounds| rounds.is_running());
+    Ok(Json(All { current: session.snapshot().current_round(), unfinished, running, rounds }))
 }
 
 /// One round.
@@ -119,9 +122,13 @@ pub(super) async fn start(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<(StatusCode, Json<Asked>), Problem> {
-    if trainer(&api)?.start() {
+    let trainer = trainer(&api)?;
+    if !trainer.is_running() {
+        // Noted first: what nobody may know of does not begin.
         api.parts.corpus.note_change(&caller.actor(), "round_asked", None, None).await?;
-        return Ok((StatusCode::ACCEPTED, Json(Asked { asked: true })));
+        if trainer.start() {
+            return Ok((StatusCode::ACCEPTED, Json(Asked { asked: true })));
+        }
     }
     let detail = "A round is under way. Wait for its end, or stop it with DELETE /api/rounds/current.";
     Err(Problem::new(StatusCode::CONFLICT, "round_under_way", detail))
@@ -132,9 +139,12 @@ pub(super) async fn stop(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
 ) -> Result<(StatusCode, Json<Asked>), Problem> {
-    if trainer(&api)?.stop() {
+    let trainer = trainer(&api)?;
+    if trainer.is_running() {
         api.parts.corpus.note_change(&caller.actor(), "round_given_up", None, None).await?;
-        return Ok((StatusCode::ACCEPTED, Json(Asked { asked: true })));
+        if trainer.stop() {
+            return Ok((StatusCode::ACCEPTED, Json(Asked { asked: true })));
+        }
     }
     Err(Problem::new(StatusCode::CONFLICT, "no_round", "No round is under way in this process."))
 }

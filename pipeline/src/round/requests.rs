@@ -56,6 +56,10 @@ impl RoundRequests {
 }
 
 impl Rounds for RoundRequests {
+    fn is_running(&self) -> bool {
+        self.running().is_some()
+    }
+
     fn start(&self) -> bool {
         let idle = self.running().is_none();
         if idle {

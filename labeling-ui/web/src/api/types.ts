@@ -117,6 +117,8 @@ export interface RoundRow {
 export interface Rounds {
   current: number | null;
   unfinished: number | null;
+  /** Whether the server trains it now. */
+  running: boolean;
   rounds: RoundRow[];
 }
 

@@ -33,6 +33,11 @@ class Live {
     );
   }
 
+  /** A round that began before this page was there to hear of it. */
+  isUnderWay(round: number): void {
+    if (this.running === null) this.start(round);
+  }
+
   private hear(name: string, data: Record<string, unknown>): void {
     switch (name) {
       case "resync":
