@@ -27,6 +27,11 @@ export class Unreachable extends Error {
   }
 }
 
+/** Why something failed, for whoever asked for it: the server's own word, or else that there was none. */
+export function reasonOf(error: unknown, unanswered = "The server does not answer."): string {
+  return error instanceof Problem ? error.detail : unanswered;
+}
+
 export interface Asking {
   body?: unknown;
   idempotencyKey?: string;

@@ -1,7 +1,7 @@
 // Faces of one class that are confirmed together: those in view, each kept, left out, or given another class.
 
 import { sql } from "../../api/calls.ts";
-import { Problem } from "../../api/http.ts";
+import { reasonOf } from "../../api/http.ts";
 import type { Judgement } from "../../api/types.ts";
 import { counts } from "../../outbox/act.ts";
 import { outbox } from "../../outbox/outbox.svelte.ts";
@@ -100,10 +100,7 @@ export class Batch {
     } catch (error) {
       if (asked !== this.asked) return;
       this.read = [];
-      this.trouble =
-        error instanceof Problem
-          ? error.detail
-          : "The server does not answer. It is asked again when you choose a class.";
+      this.trouble = reasonOf(error, "The server does not answer. It is asked again when you choose a class.");
     }
     this.left = new Set();
     this.moved = new Map();

@@ -1,7 +1,7 @@
 // The map of one round: its points, what they are coloured by, which are hidden, and which are chosen.
 
 import { map as ask, sql } from "../../api/calls.ts";
-import { isAbort, Problem } from "../../api/http.ts";
+import { isAbort, reasonOf } from "../../api/http.ts";
 import type { FaceMap } from "../../api/types.ts";
 import { session } from "../../shell/session.svelte.ts";
 import { MAPS, JUDGED_BLIND } from "../../sql/texts.ts";
@@ -56,7 +56,7 @@ export class Atlas {
     } catch (error) {
       if (isAbort(error)) return;
       this.map = EMPTY;
-      this.trouble = error instanceof Problem ? error.detail : "The server does not answer.";
+      this.trouble = reasonOf(error);
     }
     this.chosen = [];
     this.isRead = true;

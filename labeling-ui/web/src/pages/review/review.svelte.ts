@@ -1,7 +1,7 @@
 // Faces that deserve a second look, one after the other.
 
 import { sql } from "../../api/calls.ts";
-import { isAbort, Problem } from "../../api/http.ts";
+import { isAbort, reasonOf } from "../../api/http.ts";
 import { counts } from "../../outbox/act.ts";
 import { outbox } from "../../outbox/outbox.svelte.ts";
 import { DISPUTES, DOUBTS, judgementsOf } from "../../sql/texts.ts";
@@ -62,7 +62,7 @@ export class Review {
       this.trouble = null;
     } catch (error) {
       this.all = [];
-      this.trouble = error instanceof Problem ? error.detail : "The server does not answer.";
+      this.trouble = reasonOf(error);
     }
     this.place = 0;
     this.isRead = true;

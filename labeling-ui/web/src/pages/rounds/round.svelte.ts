@@ -1,7 +1,7 @@
 // All that is shown of one round, asked for in SQL.
 
 import { sql } from "../../api/calls.ts";
-import { Problem } from "../../api/http.ts";
+import { reasonOf } from "../../api/http.ts";
 import { audits, epochs, margins, settings } from "../../sql/texts.ts";
 
 export interface Epoch {
@@ -67,7 +67,7 @@ export class Round {
       if (row)
         this.settings = { seed: row.seed, trigger: row.trigger, validation: row.validation, ...configured(row.config) };
     } catch (error) {
-      this.trouble = error instanceof Problem ? error.detail : "The server does not answer.";
+      this.trouble = reasonOf(error);
     }
     this.isRead = true;
   }

@@ -1,7 +1,7 @@
 // Queries that are kept under a name, for all who work on the corpus.
 
 import { removeQuery, savedQueries, saveQuery } from "../../api/calls.ts";
-import { Problem } from "../../api/http.ts";
+import { reasonOf } from "../../api/http.ts";
 import type { SavedQuery } from "../../api/types.ts";
 import { keep, kept } from "../../ui/kept.ts";
 import { toasts } from "../../ui/toasts.svelte.ts";
@@ -34,7 +34,7 @@ export class Saved {
       await removeQuery(name);
       toasts.say(`"${name}" is removed, for everybody.`);
     } catch (error) {
-      toasts.say(error instanceof Problem ? error.detail : "The server does not answer. The query stays.");
+      toasts.say(reasonOf(error, "The server does not answer. The query stays."));
     }
     if (query) await this.load();
   }
