@@ -41,7 +41,7 @@ it("draws every face, hides a group, pans, zooms, and comes back", async () => {
   const whole = await inked(page);
   expect(whole).toBeGreaterThan(faces);
 
-  const group = page.locator(".legend .group").first();
+  const group = page.locator(".legend [aria-pressed]").first();
   await group.click();
   expect(await group.getAttribute("aria-pressed")).toBe("false");
   await expect.poll(() => inked(page)).toBeLessThan(whole);
