@@ -4,7 +4,7 @@ import { tabled } from "../src/pages/map/count.ts";
 import { grouped } from "../src/pages/map/groups.ts";
 import { filled, isLoop } from "../src/pages/map/lasso.ts";
 import { Nearest } from "../src/pages/map/nearest.ts";
-import { disc, over, paint, pixelOf } from "../src/pages/map/paint.ts";
+import { disc, discFor, over, paint, pixelOf, radiusFor } from "../src/pages/map/paint.ts";
 import { lettersToTell, queryOf } from "../src/pages/map/query.ts";
 import { boxOf, fit, panned, toMap, toPixel, zoomed } from "../src/pages/map/view.ts";
 
@@ -183,6 +183,49 @@ describe("paint", () => {
     expect(over(above, below, 128)).toBe(pixelOf("#7f607f"));
     expect(pixelOf("#1af")).toBe(pixelOf("#11aaff"));
     expect(new Uint8Array(Uint32Array.from([pixelOf(" #0a141e")]).buffer)).toEqual(new Uint8Array([10, 20, 30, 255]));
+  });
+});
+
+describe("radius", () => {
+  const [desktop, phone, huge] = [
+    { width: 936, height: 640 },
+    { width: 390, height: 281 },
+    { width: 2216, height: 1300 },
+  ];
+
+  it("is what the number of points asks for on a canvas of usual size, and no more on a larger one", () => {
+    expect(radiusFor(1500, 1, desktop)).toBe(3.4);
+    expect(radiusFor(100_000, 1, desktop)).toBe(1.2);
+    expect(radiusFor(1500, 1, huge)).toBe(3.4);
+    expect(radiusFor(100_000, 1, huge)).toBe(1.2);
+  });
+
+  it("covers no larger part of a phone's canvas than of a desktop's", () => {
+    const covered = (points: number, size: { width: number; height: number }) =>
+      radiusFor(points, 1, size) ** 2 / (size.width * size.height);
+    for (const points of [100, 1500, 5000])
+      expect(covered(points, phone), `${points}`).toBeLessThanOrEqual(covered(points, desktop) * 1.1);
+    expect(radiusFor(1500, 1, phone)).toBeCloseTo(1.5, 1);
+  });
+
+  it("grows as one goes closer, and stays within what can be seen and told apart", () => {
+    for (const size of [desktop, phone, huge]) {
+      let before = 0;
+      for (const zoom of [0.5, 1, 2, 8, 60, 400]) {
+        const radius = radiusFor(1500, zoom, size);
+        expect(radius).toBeGreaterThanOrEqual(before);
+        before = radius;
+      }
+      expect(before).toBeLessThanOrEqual(7);
+      expect(radiusFor(200_000, 0.5, size)).toBeGreaterThanOrEqual(0.8);
+    }
+    expect(radiusFor(10, 1, { width: 1, height: 1 })).toBe(0.8);
+  });
+
+  it("is as large to the eye on a screen of twice the pixels, and never nothing", () => {
+    expect(discFor(2, 100, 1).reach).toBe(2);
+    expect(discFor(2, 100, 2).reach).toBe(4);
+    expect(discFor(0.8, 100_000, 1).parts.length).toBeGreaterThanOrEqual(1);
   });
 });
 

@@ -1,7 +1,7 @@
 // Draws points into the pixels of an image: discs with a soft rim, written by hand because a canvas that is told of each point
 // by itself is ten times slower. Discs are made once for each size.
 
-import type { View } from "./view.ts";
+import type { Size, View } from "./view.ts";
 
 export interface Disc {
   /** Pixels to all sides of the middle. */
@@ -95,10 +95,22 @@ export function paint(
 /** Beyond so many points a soft rim is not worth its time. */
 const SOFT = 20_000;
 
-/** What a point looks like among so many of them, in pixels of a screen that has `density` of them to one of the page: the
- * fewer there are and the closer one looks, the larger. */
-export function discFor(points: number, zoom: number, density: number): Disc & { radius: number } {
+/** The side, in pixels of the page, of a square canvas on which points have the radius that their number asks for. */
+const USUAL_SIDE = 750;
+/** What is still seen, and what does not hide its neighbours, in pixels of the page. */
+const [SMALLEST, LARGEST] = [0.8, 7];
+
+/** How large a point is among so many of them, in pixels of the page: the fewer there are and the closer one looks, the
+ * larger; on a smaller canvas smaller, so that points cover about the same part of it. */
+export function radiusFor(points: number, zoom: number, { width, height }: Size): number {
   const base = points > 40_000 ? 1.2 : points > 10_000 ? 1.7 : points > 3000 ? 2.4 : 3.4;
-  const radius = Math.min(base * Math.min(2.2, Math.max(1, zoom ** 0.35)), 7) * density;
-  return { ...disc(radius, points > SOFT), radius };
+  const closer = Math.min(2.2, Math.max(1, zoom ** 0.35));
+  // A larger canvas makes room for more points rather than for larger ones; each larger one would also take longer to draw.
+  const room = Math.min(1, Math.sqrt(width * height) / USUAL_SIDE);
+  return Math.min(LARGEST, Math.max(SMALLEST, base * closer * room));
+}
+
+/** What a point of some radius looks like, one of so many, on a screen that has `density` pixels to one of the page. */
+export function discFor(radius: number, points: number, density: number): Disc {
+  return disc(radius * density, points > SOFT);
 }
