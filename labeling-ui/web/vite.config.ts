@@ -39,6 +39,8 @@ export default defineConfig({
     rolldownOptions: {
       input: { index: "index.html", sw: "src/worker/sw.ts" },
       output: {
+        // Parts that most pages use come in one file: left to itself, the build makes one for each few of them.
+        codeSplitting: { groups: [{ name: "parts", test: /\/src\/ui\//, minShareCount: 5 }] },
         // The worker's address must stay the same from version to version.
         entryFileNames: (chunk) => (chunk.name === "sw" ? "sw.js" : "assets/[name]-[hash].js"),
       },
