@@ -1,13 +1,12 @@
 // One function for each thing that the API does.
 
-import { ask, askBytes } from "./http.ts";
+import { ask, askBytes, Problem } from "./http.ts";
 import { Turns } from "./turns.ts";
 import type {
   Caller,
   FaceMap,
   Flag,
   Judgement,
-  Near,
   Rounds,
   SavedQuery,
   Served,
@@ -93,10 +92,6 @@ export function story(faceId: string, signal?: AbortSignal): Promise<Story> {
   return ask("GET", `/api/faces/${faceId}`, signal ? { signal } : {});
 }
 
-export function similar(faceId: string, k: number, signal?: AbortSignal): Promise<{ round: number; faces: Near[] }> {
-  return ask("GET", `/api/faces/${faceId}/similar?k=${k}`, signal ? { signal } : {});
-}
-
 export function rounds(): Promise<Rounds> {
   return ask("GET", "/api/rounds");
 }
@@ -121,4 +116,14 @@ export function sqlArrow(query: string, when: When = {}): Promise<Blob> {
 /** Where a face's picture is: as it came, or no larger than `width`. */
 export function imageUrl(faceId: string, width?: 48 | 96 | 192 | 384): string {
   return `/api/faces/${faceId}/image${width ? `?w=${width}` : ""}`;
+}
+
+/** Whether the server has the last word on a face's picture now: it gives it, or says that there is none. */
+export async function isImageAnswered(faceId: string): Promise<boolean> {
+  try {
+    await askBytes("GET", imageUrl(faceId));
+    return true;
+  } catch (error) {
+    return error instanceof Problem && !error.isPassing && error.status !== 401;
+  }
 }

@@ -1,6 +1,9 @@
 // The faces ahead, decoded before they are needed: a swap then costs one frame.
 
-import { imageUrl } from "../api/calls.ts";
+import { imageUrl, isImageAnswered } from "../api/calls.ts";
+
+/** After how long a picture that nobody answered for is asked for again, in milliseconds. */
+const AGAIN = 2000;
 
 export interface Picture {
   faceId: string;
@@ -51,7 +54,11 @@ export class Images {
     };
     image.decode().then(
       () => end("ready"),
-      () => end("failed"),
+      async () => {
+        // A browser says only that there is no picture, not why. While the server is away nothing is wrong with the face.
+        if (await isImageAnswered(faceId)) end("failed");
+        else setTimeout(() => this.held.get(faceId)?.image === image && this.load(faceId), AGAIN);
+      },
     );
   }
 }

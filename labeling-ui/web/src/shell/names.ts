@@ -1,7 +1,5 @@
 // Names of acts that depend on the corpus: the classes.
 
-import { capital } from "../ui/words.ts";
-
 /** The class that an act is about, by the order of the corpus; null for other acts. */
 export function classOf(id: string, classes: readonly string[]): string | null {
   const place = /^class\.(\d+)$/.exec(id)?.[1];
@@ -10,5 +8,5 @@ export function classOf(id: string, classes: readonly string[]): string | null {
 
 export function names(id: string, classes: readonly string[]): string | null {
   const name = classOf(id, classes);
-  return name === null ? null : `Label ${capital(name).toLowerCase()}`;
+  return name === null ? null : `Label ${name}`;
 }

@@ -12,7 +12,6 @@ class Session {
   role = $state<"reader" | "annotator" | "admin">("admin");
   classes = $state.raw<string[]>(kept("classes", []));
   needsLogin = $state(false);
-  isOpen = $state(false);
 
   constructor() {
     whenLoginIsOver(() => {
@@ -33,7 +32,6 @@ class Session {
       // Without an answer it goes on with what is known from before.
       if (error instanceof Problem && error.status === 401) this.needsLogin = true;
     }
-    this.isOpen = true;
   }
 
   name(annotator: string): void {

@@ -7,11 +7,6 @@ export function count(n: number): string {
   return counts.format(n);
 }
 
-/** 0.8314 → 0.83 */
-export function share(x: number, digits = 2): string {
-  return x.toFixed(digits);
-}
-
 /** `one` for 1, else `many`, with the number before it. */
 export function plural(n: number, one: string, many = `${one}s`): string {
   return `${count(n)} ${n === 1 ? one : many}`;

@@ -53,7 +53,7 @@ export class Judging {
 
   class(name: string, pressed: number | null): void {
     if (this.isBroken) {
-      toasts.say("The image cannot be shown, so it has no class. Press N or S.");
+      toasts.say("The image cannot be shown, so it has no class. Mark it as not a face, or skip it.");
       return;
     }
     this.say({ expression: name }, pressed, name);

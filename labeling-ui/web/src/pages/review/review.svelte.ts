@@ -61,6 +61,7 @@ export class Review {
       this.readAt = readAt;
       this.trouble = null;
     } catch (error) {
+      if (kind !== this.kind) return;
       this.all = [];
       this.trouble = reasonOf(error);
     }

@@ -47,7 +47,6 @@ export class Round {
   margins = $state.raw<Margin[]>([]);
   audits = $state.raw<Audit[]>([]);
   settings = $state.raw<Settings | null>(null);
-  isRead = $state(false);
   trouble = $state<string | null>(null);
 
   constructor(readonly round: number) {}
@@ -69,7 +68,6 @@ export class Round {
     } catch (error) {
       this.trouble = reasonOf(error);
     }
-    this.isRead = true;
   }
 }
 

@@ -11,7 +11,6 @@ import { tags } from "@lezer/highlight";
 export type Schema = Record<string, string[]>;
 
 export interface Editor {
-  text(): string;
   set(text: string): void;
   learn(schema: Schema): void;
   /** Marks where a query goes wrong; line and column count from 1. */
@@ -152,7 +151,6 @@ export function editor(host: HTMLElement, text: string, changed: (text: string) 
     }),
   });
   return {
-    text: () => view.state.doc.toString(),
     set(text) {
       view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
     },

@@ -29,14 +29,13 @@ export class Saved {
   }
 
   async remove(name: string): Promise<void> {
-    const query = this.named(name);
     try {
       await removeQuery(name);
       toasts.say(`"${name}" is removed, for everybody.`);
     } catch (error) {
       toasts.say(reasonOf(error, "The server does not answer. The query stays."));
     }
-    if (query) await this.load();
+    await this.load();
   }
 
   forget(query: string): void {
