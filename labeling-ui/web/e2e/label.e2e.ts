@@ -1,7 +1,7 @@
 // Label, by the keyboard alone, against the real server.
 
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { faceInView, World } from "./world.ts";
+import { faceInView, isPast, skipTo, World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -13,10 +13,10 @@ it("labels by one key, undoes across a reload, and says again", async () => {
   const { page, bad } = await world.open("eve");
   const first = await faceInView(page);
   await page.keyboard.press("3");
-  await page.waitForFunction((src) => document.querySelector(".stage img")?.getAttribute("src") !== src, first);
+  await isPast(page, first);
   const second = await faceInView(page);
   await page.keyboard.press("s");
-  await page.waitForFunction((src) => document.querySelector(".stage img")?.getAttribute("src") !== src, second);
+  await isPast(page, second);
   await page.getByText("All saved").waitFor();
   const mine = "from current_labels where annotator = 'eve'";
   await expect.poll(() => world.sql(`select expression, verdict ${mine} order by created_at`)).toHaveLength(2);
@@ -37,16 +37,9 @@ it("labels by one key, undoes across a reload, and says again", async () => {
 
 it("hides the model's word of an audited face, and Enter says so", async () => {
   const { page } = await world.open("ann");
-  await faceInView(page);
-  for (let tries = 0; tries < 60; tries += 1) {
-    if (await page.getByText("Checked blind", { exact: true }).count()) break;
-    const before = await faceInView(page);
-    await page.keyboard.press("s");
-    await page.waitForFunction((src) => document.querySelector(".stage img")?.getAttribute("src") !== src, before);
-  }
+  const before = await skipTo(page, "Checked blind");
   expect(await page.getByText("Checked blind: judge it without the model.").count()).toBe(1);
   expect(await page.locator(".keys .chosen, .keys [data-class], .bars, .near").count()).toBe(0);
-  const before = await faceInView(page);
   await page.keyboard.press("Enter");
   await page.getByText("No suggestion here").waitFor();
   expect(await faceInView(page)).toBe(before);

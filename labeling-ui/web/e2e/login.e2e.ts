@@ -2,7 +2,7 @@
 
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { faceInView, World } from "./world.ts";
+import { faceInView, isPast, World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -18,7 +18,7 @@ async function signIn(page: Page, token: string): Promise<void> {
 async function answer(page: Page, key: string): Promise<void> {
   const before = await faceInView(page);
   await page.keyboard.press(key);
-  await page.waitForFunction((src) => document.querySelector(".stage img")?.getAttribute("src") !== src, before);
+  await isPast(page, before);
 }
 
 const labelsOf = (name: string) =>

@@ -1,10 +1,11 @@
 // What a check needs: the real server on a corpus of its own, with the page that is part of it, and a browser.
 
-import { spawn, execFileSync, type ChildProcess } from "node:child_process";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { execFile, execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { chromium, type Browser, type BrowserContextOptions, type Page } from "playwright-core";
 import { preview, type PreviewServer } from "vite";
 import { apiOf, CONTENT_SECURITY_POLICY } from "../vite.config.ts";
@@ -35,6 +36,19 @@ export interface Setting {
   command?: "serve" | "run";
   /** Whether it listens beyond loopback, where everybody needs a token. */
   isOpenToOthers?: boolean;
+  /** Settings of the corpus that are other than in the one that is copied, as TOML has them. */
+  config?: Record<string, string>;
+}
+
+function configure(corpus: string, config: Record<string, string>): void {
+  const file = join(corpus, "marginalia.toml");
+  let text = readFileSync(file, "utf8");
+  for (const [key, value] of Object.entries(config)) {
+    const line = new RegExp(`^${key} = .*$`, "m");
+    if (!line.test(text)) throw new Error(`marginalia.toml has no ${key}`);
+    text = text.replace(line, `${key} = ${value}`);
+  }
+  writeFileSync(file, text);
 }
 
 export class World {
@@ -53,6 +67,7 @@ export class World {
   static async make(setting: Setting = {}): Promise<World> {
     const corpus = mkdtempSync(join(tmpdir(), "marginalia-e2e-"));
     cpSync(process.env["MARGINALIA_E2E_CORPUS"] ?? "", corpus, { recursive: true });
+    configure(corpus, setting.config ?? {});
     const port = await freePort();
     const executablePath =
       process.env["CHROMIUM"] ?? execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim();
@@ -94,6 +109,12 @@ export class World {
     return execFileSync(program, ["--corpus", this.corpus, "token", ...args], { encoding: "utf8", stdio: [...stdio] });
   }
 
+  /** Runs a command of the program on the corpus, beside the server; gives what it printed. */
+  async command(...args: string[]): Promise<string> {
+    const options = { encoding: "utf8", maxBuffer: 64e6 } as const;
+    return (await promisify(execFile)(program, ["--corpus", this.corpus, ...args], options)).stdout;
+  }
+
   /** Starts the server, and waits until it answers. */
   async start(): Promise<void> {
     const { command = "serve", isOpenToOthers = false } = this.setting;
@@ -111,7 +132,7 @@ export class World {
   /** Ends the server without a word, as a power cut would. */
   async kill(): Promise<void> {
     const server = this.server;
-    if (!server || server.exitCode !== null) return;
+    if (!server || server.exitCode !== null || server.signalCode !== null) return;
     const gone = new Promise((go) => server.once("exit", go));
     server.kill("SIGKILL");
     await gone;
@@ -169,4 +190,34 @@ export async function faceInView(page: Page): Promise<string> {
   await face.waitFor();
   await page.evaluate(() => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 30))));
   return (await face.getAttribute("src")) ?? "";
+}
+
+/** Waits until another face than that one is in view, or none; says whether it came to that. */
+export async function isPast(page: Page, face: string, timeout?: number): Promise<boolean> {
+  const options = timeout === undefined ? {} : { timeout };
+  return page
+    .waitForFunction((src) => document.querySelector(".stage img")?.getAttribute("src") !== src, face, options)
+    .then(
+      () => true,
+      (error: unknown) => {
+        if (timeout === undefined) throw error;
+        return false;
+      },
+    );
+}
+
+/** Skips faces until the page says these words of one; gives that one. */
+export async function skipTo(page: Page, words: string): Promise<string> {
+  for (let tries = 0; tries < 60; tries += 1) {
+    const face = await faceInView(page);
+    if (await page.getByText(words, { exact: true }).count()) return face;
+    await page.keyboard.press("s");
+    await isPast(page, face);
+  }
+  throw new Error(`no face of sixty is "${words}"`);
+}
+
+/** The id of a face, out of its picture's address. */
+export function idOf(face: string): string {
+  return /\/faces\/(\w+)\/image/.exec(face)?.[1] ?? "";
 }
