@@ -10,9 +10,8 @@
 -- kappa: Cohen's kappa, agreement beyond chance; null where both always say the same one thing
 with pairs as (
   select a.annotator, b.annotator as other, a.expression as one, b.expression as two, count(*) as faces
-  from (select face_id, annotator, expression from annotations where annotators > 1) a
-  join (select face_id, annotator, expression from annotations where annotators > 1) b
-    on a.face_id = b.face_id and a.annotator < b.annotator
+  from annotations a
+  join annotations b on a.face_id = b.face_id and a.annotator < b.annotator
   group by a.annotator, b.annotator, a.expression, b.expression
 ),
 -- What each of the two said how often: every pair of answers stands on both sides.

@@ -6,17 +6,21 @@
 -- pseudo: faces with a pseudo-label
 -- total: all of these
 -- share: part of all labelled faces, 0 to 1
+with counted as (
+  select expression, origin, count(*) as faces from corpus group by expression, origin
+),
+balance as (
+  select c.expression,
+         coalesce(sum(k.faces) filter (where k.origin = 'human'), 0) as human,
+         coalesce(sum(k.faces) filter (where k.origin = 'import'), 0) as imported,
+         coalesce(sum(k.faces) filter (where k.origin = 'simulated'), 0) as simulated,
+         coalesce(sum(k.faces) filter (where k.origin = 'pseudo'), 0) as pseudo,
+         coalesce(sum(k.faces), 0) as total
+  from classes c
+  left join counted k on c.expression = k.expression
+  group by c.expression
+)
 select expression, human, imported, simulated, pseudo, total,
        case when sum(total) over () = 0 then 0.0
             else cast(total as double) / cast(sum(total) over () as double) end as share
-from (
-  select c.expression,
-         count(*) filter (where k.origin = 'human') as human,
-         count(*) filter (where k.origin = 'import') as imported,
-         count(*) filter (where k.origin = 'simulated') as simulated,
-         count(*) filter (where k.origin = 'pseudo') as pseudo,
-         count(k.face_id) as total
-  from classes c
-  left join corpus k on c.expression = k.expression
-  group by c.expression
-)
+from balance

@@ -8,13 +8,11 @@
 -- tied: whether another class has as many votes
 -- predicted: the model's class before the face was labelled; null where it had none
 -- quality: probability that the class is right, as in `label_quality`, 0 to 1; null where no face has two annotators
-select q.face_id, q.expression, q.votes, q.annotators, q.agreement, q.shared_by > 1 as tied, p.expression as predicted,
-       q.quality
+select face_id, expression, votes, annotators, agreement, shared_by > 1 as tied, predicted, quality
 from (
-  select face_id, expression, votes, annotators, agreement, quality,
+  select face_id, expression, votes, annotators, agreement, predicted, quality,
          row_number() over (partition by face_id order by votes desc, quality desc nulls last, expression) as place,
          count(*) over (partition by face_id, votes) as shared_by
   from label_quality
-) q
-left join out_of_sample_predictions p on q.face_id = p.face_id
-where q.place = 1
+)
+where place = 1

@@ -8,17 +8,13 @@
 -- votes: votes for the class; null for a pseudo-label
 -- judgements: votes of that origin in all; null for a pseudo-label
 -- split: train, validation or test
-with labelled as (
-  select face_id, expression, origin, cast(votes as real) / cast(judgements as real) as confidence,
-         cast(null as int unsigned) as round, votes, judgements
-  from label_votes
-  where place = 1 and shared_by = 1 and expression <> 'not_a_face'
-  union all
-  select face_id, expression, 'pseudo' as origin, confidence, round, cast(null as bigint) as votes,
-         cast(null as bigint) as judgements
-  from pseudo_labels
-)
-select l.face_id, l.expression, l.origin, l.confidence, l.round, l.votes, l.judgements,
-       coalesce(s.split, 'train') as split
-from labelled l
+select l.face_id, l.expression, l.origin, cast(l.votes as real) / cast(l.judgements as real) as confidence,
+       cast(null as int unsigned) as round, l.votes, l.judgements, coalesce(s.split, 'train') as split
+from label_votes l
 left join face_splits s on l.face_id = s.face_id
+where l.place = 1 and l.shared_by = 1 and l.expression <> 'not_a_face'
+union all
+-- Faces of evaluation splits have no pseudo-label.
+select face_id, expression, 'pseudo' as origin, confidence, round, cast(null as bigint) as votes,
+       cast(null as bigint) as judgements, 'train' as split
+from pseudo_labels

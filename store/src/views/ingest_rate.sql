@@ -20,7 +20,10 @@ seen as (
 ),
 arrived as (
   select date_trunc('hour', ingested_at) as hour, stream, count(*) as faces
-  from (select min(ingested_at) as ingested_at, min(stream) as stream from faces group by face_id)
+  from (
+    select ingested_at, stream, row_number() over (partition by face_id order by ingested_at, stream) as place from faces
+  )
+  where place = 1
   group by date_trunc('hour', ingested_at), stream
 )
 select coalesce(s.hour, a.hour) as hour, coalesce(s.stream, a.stream) as stream,

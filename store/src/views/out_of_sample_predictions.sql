@@ -11,7 +11,12 @@ from (
          row_number() over (
            partition by p.face_id order by p.round desc, p.scored_at, p.confidence, p.expression
          ) as place
-  from (select face_id, min(first_at) as first_at from annotations group by face_id) a
+  from (
+    select face_id, min(created_at) as first_at
+    from current_labels
+    where expression is not null or verdict = 'not_a_face'
+    group by face_id
+  ) a
   join predictions p on a.face_id = p.face_id
   join rounds r on p.round = r.round
   where r.started_at <= a.first_at

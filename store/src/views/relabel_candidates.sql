@@ -10,8 +10,7 @@
 -- predicted: the model's class before the face was labelled; null where it had none
 -- confidence: its confidence in that
 select row_number() over (order by q.quality, v.face_id) as rank, v.face_id, v.expression, v.origin, q.quality, q.votes,
-       q.annotators, p.expression as predicted, p.confidence
+       q.annotators, q.predicted, q.confidence
 from label_votes v
 join label_quality q on v.face_id = q.face_id and v.expression = q.expression
-left join out_of_sample_predictions p on v.face_id = p.face_id
 where v.place = 1 and v.shared_by = 1 and v.expression <> 'not_a_face' and q.quality < 0.5
