@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::config::{Config, Durability, SqlConfig, find_corpus};
 use crate::error::{Error, Result};
+use crate::memory::Computing;
 use crate::report::{Mode, Reporter, ReporterHandle};
 
 /// The global arguments.
@@ -76,7 +77,7 @@ impl Opened {
                 corpus: corpus.classes().join(", "),
             });
         }
-        Ok(Self { corpus, config, sql: SqlRuntime::new()? })
+        Ok(Self { corpus, config, sql: SqlRuntime::holding(|| Box::new(Computing::begin()))? })
     }
 
     /// Notes in the audit log what a command changed. Its user is whoever the system says; nobody could make them prove it.

@@ -1,8 +1,8 @@
 //! What the allocator does with memory that is free.
 //!
-//! Networks allocate and free the same megabytes at every operator and want them kept; a stream of faces passes once, and
-//! what it left lying around for a second was half of what ingest took. So free memory goes back to the system almost at
-//! once, except while a network computes.
+//! Networks and queries allocate and free the same megabytes at every step and want them kept; a stream of faces passes once,
+//! and what it left lying around for a second was half of what ingest took. So free memory goes back to the system almost at
+//! once, except while a network computes or a query runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 const SOON: i64 = 2;
 const LATER: i64 = 1000;
 
-/// Networks that compute.
+/// Networks that compute and queries that run.
 static COMPUTING: AtomicUsize = AtomicUsize::new(0);
 
 /// From now on free memory goes back soon. To be called first of all: what was freed before is kept for a while.
@@ -25,7 +25,7 @@ pub fn give_back_soon() {
 pub struct Computing(());
 
 impl Computing {
-    /// A network begins to compute.
+    /// A network or a query begins.
     pub fn begin() -> Self {
         if COMPUTING.fetch_add(1, Ordering::Relaxed) == 0 {
             set(LATER);

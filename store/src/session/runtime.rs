@@ -5,6 +5,7 @@
 //! program's own have separate threads: the first can never stall the second. A query that does not stop at its deadline
 //! lingers; it is counted, and new ones are refused while every thread is taken.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -37,6 +38,9 @@ pub struct SqlRuntime {
     inner: Arc<Inner>,
 }
 
+/// What every query holds while it runs.
+pub type Held = Box<dyn Any + Send + Sync>;
+
 /// Memory, folder for spilling and room in it.
 type Bounds = (usize, Option<PathBuf>, u64);
 
@@ -47,6 +51,7 @@ struct Inner {
     /// One pool per set of limits, so that the bound holds for all sessions together.
     environments: Mutex<HashMap<Bounds, Arc<RuntimeEnv>>>,
     lingering: Arc<AtomicUsize>,
+    hold: fn() -> Held,
 }
 
 /// Whose SQL it is.
@@ -61,6 +66,11 @@ pub(super) enum Origin {
 impl SqlRuntime {
     /// Starts the threads: four for people's SQL and four for the program's, or one per core where there are more.
     pub fn new() -> Result<Self> {
+        Self::holding(|| Box::new(()))
+    }
+
+    /// The same; every query makes such a thing when it begins and drops it when it ends.
+    pub fn holding(hold: fn() -> Held) -> Result<Self> {
         let threads = std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
         let inner = Inner {
             people: Threads::start("sql", threads)?,
@@ -68,6 +78,7 @@ impl SqlRuntime {
             threads,
             environments: Mutex::default(),
             lingering: Arc::default(),
+            hold,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -117,7 +128,8 @@ impl SqlRuntime {
     }
 
     pub(super) fn track(&self) -> Arc<Running> {
-        Arc::new(Running { lingering: self.inner.lingering.clone(), overdue: AtomicBool::new(false) })
+        let lingering = self.inner.lingering.clone();
+        Arc::new(Running { lingering, overdue: AtomicBool::new(false), _held: (self.inner.hold)() })
     }
 }
 
@@ -163,6 +175,7 @@ impl Drop for Threads {
 pub(super) struct Running {
     lingering: Arc<AtomicUsize>,
     overdue: AtomicBool,
+    _held: Held,
 }
 
 impl Running {
