@@ -29,8 +29,10 @@ const RECOUNT_AFTER: Duration = Duration::from_secs(10);
 
 /// How old the top may be that faces are handed out from. What was judged here since is left out whatever its age.
 const GOOD_FOR: Duration = Duration::from_secs(10);
-/// How often it is read anew while people ask.
+/// How often it is read anew while people ask, at most.
 const READ_EVERY: Duration = Duration::from_millis(500);
+/// How much longer than a reading the pause behind it is: to read on and on would take a core from those who label.
+const PAUSE: u32 = 9;
 
 /// Hands the queue out; cheap to clone.
 #[derive(Clone)]
@@ -57,6 +59,8 @@ struct Top {
     waiting: u64,
     counted: Instant,
     read: Instant,
+    /// How long the reading took.
+    took: Duration,
 }
 
 /// What somebody who asked for faces gets.
@@ -206,7 +210,8 @@ impl Desk {
 
     /// Reads the top for whoever asks next, unless that was done just now or is under way.
     fn read_anew(&self, top: &Top) {
-        if top.read.elapsed() < READ_EVERY || self.reading_top.try_lock().is_err() {
+        let pause = (PAUSE * top.took).clamp(READ_EVERY, GOOD_FOR / 2);
+        if top.read.elapsed() < pause || self.reading_top.try_lock().is_err() {
             return;
         }
         let desk = self.clone();
@@ -250,7 +255,7 @@ impl Desk {
                     }
                     _ => (waiting(&session).await?, Instant::now()),
                 };
-                Top { session, versions, places: places.into(), is_whole, waiting, counted, read }
+                Top { session, versions, places: places.into(), is_whole, waiting, counted, read, took: read.elapsed() }
             }
         };
         let mut stored = self.stored();
