@@ -13,7 +13,7 @@ use datafusion::common::exec_datafusion_err;
 use datafusion::common::utils::memory::get_record_batch_memory_size;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
@@ -25,6 +25,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::sorted::Sorted;
 
+/// The part of the query memory that one partition may take: two of them leave a third to those that sort and join.
+const SHARE: usize = 3;
+
 /// The first rows of a stream, once all of it was read.
 pub(super) async fn first_rows(
     mut best: Best,
@@ -34,13 +37,18 @@ pub(super) async fn first_rows(
     schema: SchemaRef,
     metrics: BaselineMetrics,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    let most = match context.memory_pool().memory_limit() {
+        MemoryLimit::Finite(bytes) => bytes / SHARE,
+        MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
+    };
     // As one that cannot spill: those that can share what is left, each the same, however little the others need.
     let memory = MemoryConsumer::new(format!("FirstRows[{partition}]")).register(context.memory_pool());
     while let Some(batch) = input.next().await {
         let timer = metrics.elapsed_compute().timer();
         best.add(batch?)?;
         timer.done();
-        if let Err(DataFusionError::ResourcesExhausted(_)) = memory.try_resize(best.bytes()) {
+        let bytes = best.bytes();
+        if bytes > most || matches!(memory.try_resize(bytes), Err(DataFusionError::ResourcesExhausted(_))) {
             let sorted = Sorted { keys: best.keys, order: best.order };
             let all = futures::stream::iter(best.batches.into_iter().map(Ok)).chain(input).boxed();
             drop(memory);
