@@ -4,9 +4,9 @@
 //! the manifest its name before its bytes are written out: a power cut in between leaves a table that no longer opens, old
 //! rows included, and a sync after the commit comes too late. So here the order is: write the manifest under a staging name;
 //! sync it, every file that it names and that no earlier commit synced, and the folders that hold their names; link it to its
-//! final name, which fails if another writer was first; sync the folder. Every writer of every
-//! table commits through this, whatever the change: append, delete, compaction, index. In an object store, where an object is
-//! there as a whole or not at all, Lance's own commit does.
+//! final name, which fails if another writer was first; sync the folder. Every writer of every table commits through this,
+//! whatever the change: append, delete, compaction, index. In an object store, where an object is there as a whole or not at
+//! all, Lance's own commit does.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;

@@ -19,7 +19,6 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use datafusion::physical_plan::metrics::BaselineMetrics;
-
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
