@@ -9,7 +9,11 @@ use crate::config::StoreConfig;
 use crate::events::Event;
 use crate::report::Reporter;
 
-/// Compacts, indexes and cleans up at the configured pace until the token is cancelled.
+/// How often it is looked whether a pass should come before its turn.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Compacts, indexes and cleans up at the configured pace, and as soon as small fragments pile up, until the token is
+/// cancelled.
 ///
 /// A pass that fails is said and tried again at the next turn: maintenance never stops the work it serves.
 pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token: CancellationToken) {
@@ -26,7 +30,7 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
     loop {
         tokio::select! {
             () = token.cancelled() => return,
-            () = tokio::time::sleep(pace) => {}
+            () = turn(&corpus, pace) => {}
         }
         let clean = cleaned.elapsed() >= clean_every;
         let started = Instant::now();
@@ -57,6 +61,18 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
             // Another process is at it.
             Err(error) if error.is_locked() => {}
             Err(error) => reporter.warn(format!("maintenance failed and is tried again: {error}")),
+        }
+    }
+}
+
+/// Returns when the next pass is due.
+async fn turn(corpus: &Corpus, pace: Duration) {
+    let began = Instant::now();
+    while began.elapsed() < pace {
+        tokio::time::sleep(LOOK_EVERY.min(pace.saturating_sub(began.elapsed()))).await;
+        // What cannot be read is said by the pass itself, at its turn.
+        if corpus.is_crowded().await.unwrap_or(false) {
+            return;
         }
     }
 }

@@ -75,6 +75,17 @@ pub(crate) fn text(sql: &str, dialect: &dyn Dialect, limits: &SqlLimits) -> Resu
     Ok(tokens)
 }
 
+/// How many strings a text holds, of whatever kind, parameters among them; many where nobody can count them.
+pub(crate) fn strings(sql: &str) -> usize {
+    let is_string = |token: &Token| match token {
+        Token::Placeholder(_) => true,
+        Token::Word(_) | Token::Whitespace(_) => false,
+        other => other.to_string().contains('\''),
+    };
+    let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize();
+    tokens.map_or(usize::MAX, |tokens| tokens.iter().filter(|token| is_string(token)).count())
+}
+
 /// Refuses a statement that does more than read, or reads too much at once; `word` names it.
 pub(crate) fn question(statement: &Statement, word: Option<String>) -> Result<()> {
     if !only_reads(statement) {

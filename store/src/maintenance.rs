@@ -16,6 +16,13 @@ use crate::table::TableId;
 /// Fragments from which a compaction pays.
 const COMPACT_FROM: usize = 16;
 
+/// Rows up to which a fragment is compacted with its like first: what came in last is put together often, and what is large
+/// already is seldom written again.
+const FEW_ROWS: usize = 4096;
+
+/// Fragments of few rows from which every question pays for opening them.
+const CROWDED_FROM: usize = 64;
+
 /// Rows that an index may leave uncovered.
 const INDEX_FROM_ROWS: usize = 4096;
 
@@ -71,6 +78,17 @@ impl Corpus {
         Ok(())
     }
 
+    /// Whether a pass should not wait for its turn.
+    pub async fn is_crowded(&self) -> Result<bool> {
+        for table in TableId::ALL {
+            let dataset = self.log().latest(*table).await?;
+            if dataset.num_small_files(FEW_ROWS).await >= CROWDED_FROM {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// One pass over all tables.
     ///
     /// # Errors
@@ -112,15 +130,18 @@ impl Corpus {
     }
 
     async fn compact(&self, table: TableId, thorough: bool) -> Result<bool> {
-        let target_rows = target_rows(table);
-        let dataset = self.log().latest(table).await?;
-        let small = dataset.num_small_files(target_rows).await;
-        let deleted = dataset.count_deleted_rows().await.map_err(Error::table(table))?;
-        if small < if thorough { 2 } else { COMPACT_FROM } && (deleted == 0 || !thorough) {
-            return Ok(false);
+        let all = target_rows(table);
+        let mut compacted = false;
+        for target_rows in if thorough { vec![all] } else { vec![FEW_ROWS, all] } {
+            let dataset = self.log().latest(table).await?;
+            let small = dataset.num_small_files(target_rows).await;
+            let deleted = dataset.count_deleted_rows().await.map_err(Error::table(table))?;
+            if small >= if thorough { 2 } else { COMPACT_FROM } || (deleted > 0 && thorough) {
+                self.change(table, Change::Compact { target_rows, every_deletion: thorough }).await?;
+                compacted = true;
+            }
         }
-        self.change(table, Change::Compact { target_rows, every_deletion: thorough }).await?;
-        Ok(true)
+        Ok(compacted)
     }
 
     async fn index(&self, table: TableId, column: &'static str, kind: IndexKind, thorough: bool) -> Result<bool> {

@@ -11,10 +11,13 @@ mod first_rows;
 pub(crate) mod functions;
 mod growth;
 mod names;
+pub(crate) mod patterns;
 mod plans;
 mod prepared;
 pub(crate) mod queue;
 mod runtime;
+mod scan;
+pub(crate) mod tables;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,16 +36,19 @@ use lance::io::exec::count_pushdown::CountPushdown;
 use crate::error::Result;
 use crate::guard;
 use crate::snapshot::Snapshot;
+use crate::views::{self, Ground};
 
 pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
 use cooperative::CooperativeJoins;
 use first_rows::FirstRows;
 pub use functions::{FUNCTIONS, Function, FunctionKind};
-use plans::{Plans, is_constant};
+use names::Names;
+use plans::{Key, is_lasting};
 pub use prepared::Prepared;
 pub use runtime::SqlRuntime;
 use runtime::{Origin, Running, tracked};
+use scan::BareScans;
 
 /// Where the names stand.
 const CATALOG: &str = "marginalia";
@@ -95,7 +101,7 @@ pub struct Session {
     context: SessionContext,
     limits: SqlLimits,
     snapshot: Arc<Snapshot>,
-    plans: Arc<Plans>,
+    names: Arc<Names>,
 }
 
 impl Session {
@@ -116,10 +122,13 @@ impl Session {
         F: FnOnce(&SessionContext) -> datafusion::error::Result<()> + Send + 'static,
     {
         let context = SessionContext::new_with_state(state(runtime, &limits)?);
-        let session = Self { runtime: runtime.clone(), context, limits, snapshot, plans: Arc::default() };
+        let tables = views::tables(&snapshot)?;
+        let names = runtime.shelf().names(&context, Ground::of(&snapshot, &tables)).map_err(guard::failed)?;
+        context.state_ref().write().config_mut().set_extension(Arc::new(tables));
+        let session = Self { runtime: runtime.clone(), context, limits, snapshot, names };
         let building = session.clone();
         answer::run(session.runtime.handle(Origin::Program), "naming tables and views", async move {
-            names::register(&building.context, &building.snapshot)?;
+            building.names.register(&building.context, &building.snapshot)?;
             extend(&building.context).map_err(guard::failed)
         })
         .await?;
@@ -186,34 +195,49 @@ impl Session {
         let state = self.context.state();
         if !parameters.is_empty() {
             let plan = self.plan(&state, sql).await?.with_param_values(parameters).map_err(guard::failed)?;
-            return Self::stream(&state, Self::optimised(&state, &plan)?, running).await;
+            return Self::stream(&state, self.optimised(&state, plan, sql, None)?, running).await;
         }
         let plan = self.remembered(&state, sql, self.plan(&state, sql)).await?;
         Self::stream(&state, plan, running).await
     }
 
-    /// The optimised plan that `key` stands for; made from `plan` where nobody asked for it lately.
+    /// The optimised plan of a text; made from `plan` where nobody asked for it lately.
     async fn remembered(
         &self,
         state: &SessionState,
-        key: &str,
+        text: &str,
         plan: impl Future<Output = Result<LogicalPlan>>,
     ) -> Result<LogicalPlan> {
-        if let Some(known) = self.plans.of(key) {
-            return Ok(known);
+        let key = Key::Text(text.to_owned());
+        match self.names.plans.of(&key) {
+            Some(known) => Ok(known),
+            None => self.optimised(state, plan.await?, text, Some(key)),
         }
-        let plan = plan.await?;
-        let optimised = Self::optimised(state, &plan)?;
-        if is_constant(&plan).map_err(guard::failed)? {
-            self.plans.keep(key, optimised.clone());
-        }
-        Ok(optimised)
     }
 
-    /// The last walls, then the optimiser.
-    fn optimised(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
-        guard::complete(plan)?;
-        state.optimize(plan).map_err(guard::failed)
+    /// The last walls, then the optimiser. The result is remembered as `key`, or, where the text looks for one face, as its
+    /// pattern.
+    fn optimised(&self, state: &SessionState, plan: LogicalPlan, text: &str, key: Option<Key>) -> Result<LogicalPlan> {
+        guard::complete(&plan)?;
+        if !is_lasting(&plan).map_err(guard::failed)? {
+            return state.optimize(&plan).map_err(guard::failed);
+        }
+        let (pattern, face) = patterns::split(plan, guard::strings(text)).map_err(guard::failed)?;
+        let key = if face.is_some() { Some(Key::Pattern(pattern.clone())) } else { key };
+        let optimised = match key.as_ref().and_then(|key| self.names.plans.of(key)) {
+            Some(known) => known,
+            None => {
+                let optimised = state.optimize(&pattern).map_err(guard::failed)?;
+                if let Some(key) = key {
+                    self.names.plans.keep(key, optimised.clone());
+                }
+                optimised
+            }
+        };
+        match face {
+            Some(face) => patterns::fill(optimised, &face).map_err(guard::failed),
+            None => Ok(optimised),
+        }
     }
 
     /// The rows of an optimised plan.
@@ -264,6 +288,7 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
 fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(FirstRows)];
     rules.extend(PhysicalOptimizer::new().rules);
+    rules.push(Arc::new(BareScans));
     rules.push(Arc::new(CountPushdown));
     rules.push(Arc::new(CooperativeJoins));
     rules

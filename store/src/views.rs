@@ -10,16 +10,17 @@
 //! `$audit_min_faces` and `$judgements_per_face` are settings; `$accepted_rounds` is the list of all accepted rounds. They are
 //! literals by the time the view is planned, so that Lance's index can serve them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray, UInt32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::TableProvider;
-use datafusion::datasource::{MemTable, ViewTable};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{Expr, SessionContext, cast, ident, lit};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::{Expr, cast, ident, lit};
 use datafusion::scalar::ScalarValue;
 use lance::datafusion::LanceTableProvider;
 
@@ -27,7 +28,9 @@ use crate::error::Result;
 use crate::guard;
 use crate::lance_log::missing_columns;
 use crate::session;
+use crate::session::patterns::with_open_list;
 use crate::session::queue::Queue;
+use crate::session::tables::{Named, Tables};
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
 
@@ -125,11 +128,12 @@ fn column_doc(line: &'static str) -> Option<(&'static str, &'static str)> {
 /// Rows of one read of a wide table: few, because images are up to 100 kB each.
 const WIDE_BATCH_BYTES: u64 = 16 << 20;
 
-/// What a session's names stand for, before anything is planned: the tables of `snapshot`, and the values of the views'
-/// parameters.
+/// What views are planned over: the names of tables, and the values of the views' parameters. Sessions over equal grounds
+/// share their plans.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Ground {
     /// By the names that views know them by.
-    pub tables: HashMap<String, Arc<dyn TableProvider>>,
+    pub tables: BTreeMap<String, Arc<Named>>,
     /// Names that only views may use.
     pub hidden: HashSet<String>,
     /// Values of `$current_round` and the like.
@@ -138,27 +142,35 @@ pub(crate) struct Ground {
     accepted_rounds: String,
 }
 
-/// The ground of a snapshot; `context` only reads tables that lack columns.
-pub(crate) fn ground(context: &SessionContext, snapshot: &Snapshot) -> Result<Ground> {
-    let mut tables = HashMap::new();
-    for table in TableId::ALL.iter().filter(|table| !table.is_hidden()) {
-        tables.insert(base_name(*table), provider(context, snapshot, *table)?);
+impl Ground {
+    /// The ground of a snapshot with these tables.
+    pub fn of(snapshot: &Snapshot, tables: &Tables) -> Self {
+        let round = |round: Option<u32>| ScalarValue::Int64(Some(round.map_or(0, i64::from)));
+        let parameters = vec![
+            ("current_round", round(snapshot.current_round())),
+            ("previous_round", round(snapshot.previous_round())),
+            ("candidate_round", round(snapshot.candidate_round())),
+            ("audit_target", ScalarValue::Float64(Some(snapshot.audit().target))),
+            ("audit_min_faces", ScalarValue::Int64(Some(i64::from(snapshot.audit().min_faces)))),
+            ("judgements_per_face", ScalarValue::Int64(Some(i64::from(snapshot.judgements_per_face())))),
+        ];
+        let accepted = snapshot.rounds().iter().filter(|round| round.accepted).map(|round| round.round.to_string());
+        // Rounds count from 1, and a list holds something.
+        let accepted_rounds = accepted.reduce(|list, round| format!("{list}, {round}")).unwrap_or_else(|| "0".to_owned());
+        let hidden = TableId::ALL.iter().filter(|table| table.is_round_scoped()).map(|table| base_name(*table)).collect();
+        let tables = tables.names().map(|named| (named.name.clone(), Arc::new(named))).collect();
+        Self { tables, hidden, parameters, accepted_rounds }
     }
-    tables.insert("classes".to_owned(), classes(snapshot.classes())?);
-    let round = |round: Option<u32>| ScalarValue::Int64(Some(round.map_or(0, i64::from)));
-    let parameters = vec![
-        ("current_round", round(snapshot.current_round())),
-        ("previous_round", round(snapshot.previous_round())),
-        ("candidate_round", round(snapshot.candidate_round())),
-        ("audit_target", ScalarValue::Float64(Some(snapshot.audit().target))),
-        ("audit_min_faces", ScalarValue::Int64(Some(i64::from(snapshot.audit().min_faces)))),
-        ("judgements_per_face", ScalarValue::Int64(Some(i64::from(snapshot.judgements_per_face())))),
-    ];
-    let hidden = TableId::ALL.iter().filter(|table| table.is_round_scoped()).map(|table| base_name(*table)).collect();
-    let accepted = snapshot.rounds().iter().filter(|round| round.accepted).map(|round| round.round.to_string());
-    // Rounds count from 1, and a list holds something.
-    let accepted_rounds = accepted.reduce(|list, round| format!("{list}, {round}")).unwrap_or_else(|| "0".to_owned());
-    Ok(Ground { tables, hidden, parameters, accepted_rounds })
+}
+
+/// What the names stand for in a snapshot.
+pub(crate) fn tables(snapshot: &Snapshot) -> Result<Tables> {
+    let mut tables = Tables::default();
+    for table in TableId::ALL.iter().filter(|table| !table.is_hidden()) {
+        tables.insert(base_name(*table), provider(snapshot, *table)?);
+    }
+    tables.insert("classes", classes(snapshot.classes())?);
+    Ok(tables)
 }
 
 /// A view over the names that `state` knows.
@@ -184,14 +196,20 @@ async fn queue(
     let plan = |sql: &'static str| async move {
         let plan = state.create_logical_plan(sql).await?;
         match plan.get_parameter_names()?.is_empty() {
-            true => Ok(plan),
+            true => Ok::<_, DataFusionError>(plan),
             false => plan.with_param_values(parameters.to_vec()),
         }
     };
-    let (entries, unlabelled) = (plan(session::queue::ENTRIES).await?, plan(session::queue::UNLABELLED).await?);
-    let unfinished = plan(session::queue::UNFINISHED).await?;
-    let second_opinions = plan(session::queue::SECOND_OPINIONS).await?;
-    Ok(Queue { unfinished, entries, unlabelled, second_opinions, rest })
+    // Optimised here, since this happens once a round.
+    let optimised = |plan| state.optimize(&plan);
+    let looked_up = |plan| optimised(with_open_list(plan)?);
+    Ok(Queue {
+        unfinished: optimised(plan(session::queue::UNFINISHED).await?)?,
+        entries: optimised(plan(session::queue::ENTRIES).await?)?,
+        unlabelled: looked_up(plan(session::queue::UNLABELLED).await?)?,
+        second_opinions: looked_up(plan(session::queue::SECOND_OPINIONS).await?)?,
+        rest: optimised(rest)?,
+    })
 }
 
 /// What views call a table: the name itself, or `…_all` where a view of that name stands in front of it.
@@ -204,7 +222,7 @@ fn base_name(table: TableId) -> String {
 
 /// The table as the engine reads it. A table that did not exist at this snapshot is empty; a column that it did not have is
 /// null.
-fn provider(context: &SessionContext, snapshot: &Snapshot, table: TableId) -> Result<Arc<dyn TableProvider>> {
+fn provider(snapshot: &Snapshot, table: TableId) -> Result<Arc<dyn TableProvider>> {
     let Some(dataset) = snapshot.dataset(table) else {
         return Ok(Arc::new(MemTable::try_new(table.schema(), vec![vec![]])?));
     };
@@ -222,8 +240,7 @@ fn provider(context: &SessionContext, snapshot: &Snapshot, table: TableId) -> Re
     for field in missing {
         columns.push(cast(lit(ScalarValue::Null), field.data_type().clone()).alias(field.name()));
     }
-    let rows = context.read_table(Arc::new(provider)).and_then(|rows| rows.select(columns)).map_err(guard::failed)?;
-    Ok(rows.into_view())
+    view(table.name(), Arc::new(provider), columns).map_err(guard::failed)
 }
 
 /// The corpus's classes as a table, so that views can name those nobody has chosen yet.
@@ -235,5 +252,17 @@ fn classes(names: &[String]) -> Result<Arc<dyn TableProvider>> {
     let positions = UInt32Array::from_iter_values((0_u32..).take(names.len()));
     let columns = vec![Arc::new(positions) as _, Arc::new(StringArray::from_iter_values(names)) as _];
     let batch = RecordBatch::try_new(schema.clone(), columns)?;
-    Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]])?))
+    let table = Arc::new(MemTable::try_new(schema, vec![vec![batch]])?);
+    // As a view, because a table in memory leaves filters to others.
+    view("classes", table, vec![ident("position"), ident("expression")]).map_err(guard::failed)
+}
+
+/// These columns of a table.
+fn view(
+    name: &str,
+    table: Arc<dyn TableProvider>,
+    columns: Vec<Expr>,
+) -> datafusion::error::Result<Arc<dyn TableProvider>> {
+    let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.project(columns)?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }

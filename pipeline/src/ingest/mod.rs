@@ -37,6 +37,10 @@ const BATCHES_AHEAD: usize = 1;
 /// twice as large, up to the setting.
 const FIRST_BATCH: usize = 512;
 
+/// How many windows long a stream that does not pause is gathered: fewer and larger commits, so that reading stays fast while
+/// faces keep arriving.
+const STEADY: u32 = 3;
+
 /// How often a stream that waits for room looks for it.
 const ROOM_EVERY: Duration = Duration::from_secs(2);
 
@@ -126,12 +130,13 @@ impl Gathered {
 
 impl Gatherer {
     async fn run(mut self) -> Result<()> {
-        let window = Duration::from_millis(self.context.config.batch_window_ms);
+        let shortest = Duration::from_millis(self.context.config.batch_window_ms);
         let limits = self.context.config.limits();
-        let mut most = FIRST_BATCH;
+        let (mut most, mut window, mut idle_since) = (FIRST_BATCH, shortest, Instant::now());
         while let Some(first) = self.watcher.next().await {
             let mut gathered = Gathered::default();
             self.take_note(first, &mut gathered);
+            window = if idle_since.elapsed() < shortest { (2 * window).min(STEADY * shortest) } else { shortest };
             let end = tokio::time::Instant::now() + window;
             while !gathered.is_full(most.min(self.context.config.batch_faces)) {
                 match tokio::time::timeout_at(end, self.watcher.next()).await {
@@ -139,6 +144,7 @@ impl Gatherer {
                     Ok(None) | Err(_) => break,
                 }
             }
+            idle_since = Instant::now();
             if gathered.is_empty() {
                 continue;
             }

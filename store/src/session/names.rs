@@ -3,11 +3,12 @@
 //! In: the ground of a snapshot. Out: two catalogs. The inner one has every table and every view, and is what views and table
 //! functions are planned over; the outer one, which texts see, has all names but those of tables that hold half-written rounds.
 //! A session is opened whenever a table has changed, and most questions name one view or two: planning all of them first would
-//! take longer than answering.
+//! take longer than answering. The inner one knows no table's content, so sessions share it, with all that was planned over
+//! it, until a round or a setting changes what the views mean.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use datafusion::catalog::{
@@ -21,25 +22,64 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use tokio::sync::OnceCell;
 
+use super::plans::Plans;
 use super::{CATALOG, SCHEMA, functions};
 use crate::error::Error;
 use crate::guard;
 use crate::snapshot::Snapshot;
 use crate::views::{self, Ground, VIEWS, View};
 
-/// Gives `context` the names of `snapshot`.
-pub(super) fn register(context: &SessionContext, snapshot: &Snapshot) -> crate::error::Result<()> {
-    let ground = views::ground(context, snapshot)?;
-    let parameters = ground.parameters.clone();
-    let slots = VIEWS.iter().map(|view| (view.name, Slot { view, table: OnceCell::new() })).collect();
-    let all = Arc::new(All { ground, views: slots, state: OnceLock::new() });
-    let planner = Planner::new(context, all.clone()).map_err(guard::failed)?;
-    let shown = Shown { all, planner: planner.clone(), more: MemorySchemaProvider::new() };
-    let missing = || Error::Internal { what: format!("the session has no catalog {CATALOG}") };
-    let catalog = context.catalog(CATALOG).ok_or_else(missing)?;
-    catalog.register_schema(SCHEMA, Arc::new(shown)).map_err(guard::failed)?;
-    functions::register_tables(context, snapshot, &planner, &parameters);
-    Ok(())
+/// Grounds remembered: the newest state, and a few moments that people look back at.
+const KEPT: usize = 8;
+
+/// The names of each ground that was asked for lately, newest first.
+#[derive(Default)]
+pub(super) struct Shelf(Mutex<VecDeque<Arc<Names>>>);
+
+impl Shelf {
+    /// The names over a ground; `context` has the engine that plans, and no tables.
+    pub fn names(&self, context: &SessionContext, ground: Ground) -> Result<Arc<Names>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = match kept.iter().position(|names| names.all.ground == ground).and_then(|place| kept.remove(place)) {
+            Some(known) => known,
+            None => Arc::new(Names::new(context, ground)?),
+        };
+        kept.push_front(names.clone());
+        kept.truncate(KEPT);
+        Ok(names)
+    }
+}
+
+/// All names over one ground, and what was planned over them.
+pub(super) struct Names {
+    all: Arc<All>,
+    planner: Planner,
+    pub plans: Plans,
+}
+
+impl Names {
+    fn new(context: &SessionContext, ground: Ground) -> Result<Self> {
+        let slots = VIEWS.iter().map(|view| (view.name, Slot { view, table: OnceCell::new() })).collect();
+        let all = Arc::new(All { ground, views: slots, state: OnceLock::new() });
+        let planner = Planner::new(context, all.clone())?;
+        Ok(Self { all, planner, plans: Plans::default() })
+    }
+
+    /// Gives `context` the names, and the table functions of `snapshot`.
+    pub fn register(self: &Arc<Self>, context: &SessionContext, snapshot: &Snapshot) -> crate::error::Result<()> {
+        let shown = Shown { names: self.clone(), more: MemorySchemaProvider::new() };
+        let missing = || Error::Internal { what: format!("the session has no catalog {CATALOG}") };
+        let catalog = context.catalog(CATALOG).ok_or_else(missing)?;
+        catalog.register_schema(SCHEMA, Arc::new(shown)).map_err(guard::failed)?;
+        functions::register_tables(context, snapshot, &self.planner, &self.all.ground.parameters);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.all.fmt(f)
+    }
 }
 
 /// Plans texts of the program's own over every name, those included that no text of people's may use.
@@ -126,10 +166,7 @@ impl SchemaProvider for All {
 /// The names that texts see.
 #[derive(Debug)]
 struct Shown {
-    all: Arc<All>,
-    /// Kept alive as long as the names are: they are planned with its state.
-    #[expect(dead_code, reason = "holds what `All` only refers to")]
-    planner: Planner,
+    names: Arc<Names>,
     /// Names that the program adds.
     more: MemorySchemaProvider,
 }
@@ -137,13 +174,13 @@ struct Shown {
 #[async_trait]
 impl SchemaProvider for Shown {
     fn table_names(&self) -> Vec<String> {
-        let own = self.all.table_names().into_iter().filter(|name| !self.all.is_hidden(name));
+        let own = self.names.all.table_names().into_iter().filter(|name| !self.names.all.is_hidden(name));
         own.chain(self.more.table_names()).collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         match self.more.table(name).await? {
-            None if !self.all.is_hidden(name) => self.all.table(name).await,
+            None if !self.names.all.is_hidden(name) => self.names.all.table(name).await,
             more => Ok(more),
         }
     }
@@ -153,6 +190,6 @@ impl SchemaProvider for Shown {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.more.table_exist(name) || (!self.all.is_hidden(name) && self.all.table_exist(name))
+        self.more.table_exist(name) || (!self.names.all.is_hidden(name) && self.names.all.table_exist(name))
     }
 }

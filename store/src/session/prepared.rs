@@ -111,9 +111,13 @@ impl Prepared {
         let (plan, key, state) = (self.plan.clone(), self.key.clone(), session.context.state());
         let has_parameters = !self.parameters.is_empty();
         let runtime = session.runtime.clone();
+        let sql = self.sql.clone();
         let run = async move {
             let plan = match has_parameters {
-                true => Session::optimised(&state, &plan.with_param_values(values).map_err(guard::failed)?)?,
+                true => {
+                    let plan = plan.with_param_values(values).map_err(guard::failed)?;
+                    session.optimised(&state, plan, &sql, None)?
+                }
                 false => session.remembered(&state, &key, async { Ok(plan) }).await?,
             };
             Session::stream(&state, plan, deadline.running).await

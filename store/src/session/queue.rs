@@ -19,12 +19,14 @@ use datafusion::common::{ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::datasource::TableType;
 use datafusion::error::Result;
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, collect, execute_stream};
 use datafusion::prelude::{Expr, col, lit};
 use futures::{StreamExt, TryStreamExt};
+
+use super::patterns::fill_list;
 
 /// Entries that are looked up together.
 const FEW: usize = 256;
@@ -54,7 +56,7 @@ pub(crate) const SECOND_OPINIONS: &str = "\
 select face_id, cast(null as varchar) as expression, cast(null as float) as confidence, cast(null as float) as margin, \
 cast($current_round as int unsigned) as round from second_opinions";
 
-/// The table behind the name `queue`.
+/// The table behind the name `queue`: optimised plans. The two that entries are looked up in have an open list.
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     pub unfinished: LogicalPlan,
@@ -97,6 +99,12 @@ struct Rows {
     queue: Queue,
     state: SessionState,
     schema: SchemaRef,
+}
+
+impl Rows {
+    async fn planned(&self, optimised: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        self.state.query_planner().create_physical_plan(optimised, &self.state).await
+    }
 }
 
 impl PartitionStream for Rows {
@@ -212,26 +220,25 @@ impl Front {
         Ok(RecordBatch::try_new(self.rows.schema.clone(), columns?)?)
     }
 
-    /// The rows of a plan about these faces.
+    /// The rows of a plan with an open list about these faces.
     async fn look_up<'a>(&self, plan: &LogicalPlan, faces: impl Iterator<Item = &'a str>) -> Result<RecordBatch> {
         let wanted: Vec<Expr> = faces.map(lit).collect();
         if wanted.is_empty() {
             return Ok(RecordBatch::new_empty(plan.schema().inner().clone()));
         }
-        let few = LogicalPlanBuilder::from(plan.clone()).filter(col("face_id").in_list(wanted, false))?.build()?;
-        self.collect(&few).await
+        self.collect(&fill_list(plan.clone(), &wanted)?).await
     }
 
     /// What stands behind the entries.
     async fn rest(self) -> Result<futures::stream::BoxStream<'static, Result<RecordBatch>>> {
-        let plan = self.rows.state.create_physical_plan(&self.rows.queue.rest).await?;
+        let plan = self.rows.planned(&self.rows.queue.rest).await?;
         let (schema, shown) = (self.rows.schema.clone(), self.shown);
         let rows = execute_stream(plan, self.context.clone())?;
         Ok(rows.map(move |batch| behind(&batch?, shown, &schema)).boxed())
     }
 
     async fn collect(&self, plan: &LogicalPlan) -> Result<RecordBatch> {
-        let plan = self.rows.state.create_physical_plan(plan).await?;
+        let plan = self.rows.planned(plan).await?;
         let schema = plan.schema();
         let batches = collect(plan, self.context.clone()).await?;
         Ok(concat_batches(&schema, &batches)?)

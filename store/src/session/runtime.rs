@@ -23,6 +23,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use tokio::runtime::{Handle, Runtime};
 
 use super::SqlLimits;
+use super::names::Shelf;
 use crate::error::{Error, Result};
 
 /// Address space of one thread's stack; only what is used becomes memory.
@@ -50,6 +51,8 @@ struct Inner {
     threads: usize,
     /// One pool per set of limits, so that the bound holds for all sessions together.
     environments: Mutex<HashMap<Bounds, Arc<RuntimeEnv>>>,
+    /// What all sessions plan over.
+    shelf: Shelf,
     lingering: Arc<AtomicUsize>,
     hold: fn() -> Held,
 }
@@ -77,6 +80,7 @@ impl SqlRuntime {
             program: Threads::start("sql-own", threads)?,
             threads,
             environments: Mutex::default(),
+            shelf: Shelf::default(),
             lingering: Arc::default(),
             hold,
         };
@@ -125,6 +129,10 @@ impl SqlRuntime {
             .build_arc()?;
         environments.insert(key, environment.clone());
         Ok(environment)
+    }
+
+    pub(super) fn shelf(&self) -> &Shelf {
+        &self.inner.shelf
     }
 
     pub(super) fn track(&self) -> Arc<Running> {

@@ -9,6 +9,7 @@ mod functions;
 mod model;
 mod moment;
 mod opening;
+mod plans;
 mod prepared;
 mod reference;
 mod remote;

@@ -401,7 +401,7 @@ async fn a_text_asked_again_means_the_same_unless_it_asks_for_the_time() {
         assert!(number(&session, sql).await > before, "{sql}");
     }
     // More texts than are remembered.
-    for n in 0..50 {
+    for n in 0..80 {
         assert_eq!(number(&session, &format!("select count(*) + {n} from corpus")).await, n + 1);
     }
     assert_eq!(number(&session, "select count(*) + 0 from corpus").await, 1);

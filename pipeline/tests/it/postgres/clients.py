@@ -240,7 +240,8 @@ def walls():
             ("select '" + "x" * 2_000_000 + "'", "bytes"),
             ("with recursive t as (select 1 as a union all select a + 1 from t) select * from t", "RECURSIVE"),
             ("select sum(value) from generate_series(1, 1000000000000000000)", "deadline"),
-            ("select value from generate_series(1, 1000000000000000000)", "deadline"),
+            # At the deadline either side may be the one that is waited for; the time is up in both messages.
+            ("select value from generate_series(1, 1000000000000000000)", ("deadline", "took too long")),
             (ENDLESS, "deadline"),
             ("create external table t stored as csv location '/etc/passwd'", ""),
             ("select * from '/etc/passwd'", ""),
@@ -253,7 +254,8 @@ def walls():
         ]:
             for values in [None, ()]:
                 error = str(refusal(db, query, values))
-                assert word in error, f"{query[:60]}: {error}"
+                words = (word,) if isinstance(word, str) else word
+                assert any(word in error for word in words), f"{query[:60]}: {error}"
                 assert one(db, "select count(*) from faces") == 30
         try:
             db.execute("select " + "x" * (9 << 20))
