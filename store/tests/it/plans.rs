@@ -29,7 +29,7 @@ fn label(id: &str, face_id: &str, annotator: &str, expression: &str) -> Value {
 }
 
 async fn faces(corpus: &Corpus, ids: &[&str]) {
-    insert(corpus, "faces", ids.iter().map(|id| json!({"face_id": id, "phash": 7})).collect()).await;
+    insert(corpus, "faces", ids.iter().map(|id| json!({"face_id": id, "perceptual_hash": 7})).collect()).await;
     let sightings = ids.iter().map(|id| json!({"face_id": id, "source": format!("{id}.png")}));
     insert(corpus, "sightings", sightings.collect()).await;
 }
