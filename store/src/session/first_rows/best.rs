@@ -24,8 +24,8 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::sorted::Sorted;
 
-/// The part of the query memory that one partition may take: two of them leave a third to those that sort and join.
-const SHARE: usize = 3;
+/// The fifths of the query memory that one partition may take: two of them leave one to those that sort and join.
+const FIFTHS: usize = 2;
 
 /// The first rows of a stream, once all of it was read.
 pub(super) async fn first_rows(
@@ -37,7 +37,7 @@ pub(super) async fn first_rows(
     metrics: BaselineMetrics,
 ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
     let most = match context.memory_pool().memory_limit() {
-        MemoryLimit::Finite(bytes) => bytes / SHARE,
+        MemoryLimit::Finite(bytes) => bytes / 5 * FIFTHS,
         MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
     };
     // As one that cannot spill: those that can share what is left, each the same, however little the others need.
@@ -77,7 +77,11 @@ fn numbered(batch: &RecordBatch, schema: &SchemaRef, metrics: &BaselineMetrics) 
 }
 
 /// Where a row stands: its batch, and its place in it.
-type Place = (usize, usize);
+#[derive(Clone, Copy)]
+struct Place {
+    batch: u32,
+    row: u32,
+}
 
 /// The batches read so far and the best row of each of their groups.
 pub(super) struct Best {
@@ -126,12 +130,14 @@ impl Best {
         self.bytes += get_record_batch_memory_size(&batch);
         self.batches.push(batch);
         self.orders.push(None);
-        for (row, &group) in numbers.iter().enumerate() {
+        let batch = u32::try_from(at).map_err(|_| exec_datafusion_err!("more batches than can be numbered"))?;
+        for (row, &group) in (0..).zip(&numbers) {
+            let place = Place { batch, row };
             match self.rows.get(group) {
-                None => self.rows.push((at, row)),
+                None => self.rows.push(place),
                 Some(&best) => {
-                    if self.comes_before((at, row), best)? {
-                        self.rows[group] = (at, row);
+                    if self.comes_before(place, best)? {
+                        self.rows[group] = place;
                     }
                 }
             }
@@ -153,15 +159,15 @@ impl Best {
             mask
         };
         let mut masks: Vec<BooleanBufferBuilder> = self.batches.iter().map(mask).collect();
-        for (batch, row) in self.rows {
-            masks[batch].set_bit(row, true);
+        for place in self.rows {
+            masks[place.batch as usize].set_bit(place.row as usize, true);
         }
         let masks = masks.into_iter().map(|mut mask| BooleanArray::new(mask.finish(), None));
         self.batches.into_iter().zip(masks).collect()
     }
 
     fn comes_before(&mut self, one: Place, other: Place) -> Result<bool> {
-        for at in [one.0, other.0] {
+        for at in [one.batch as usize, other.batch as usize] {
             let Some(converter) = &self.converter else { return Ok(false) };
             if self.orders[at].is_none() {
                 let columns = evaluate(self.order.iter().map(|sort| &sort.expr), &self.batches[at])?;
@@ -171,8 +177,8 @@ impl Best {
             }
         }
         let order = |place: Place| {
-            let rows = self.orders[place.0].as_ref();
-            rows.map(|rows| rows.row(place.1)).ok_or_else(|| exec_datafusion_err!("a batch has no order"))
+            let rows = self.orders[place.batch as usize].as_ref();
+            rows.map(|rows| rows.row(place.row as usize)).ok_or_else(|| exec_datafusion_err!("a batch has no order"))
         };
         Ok(order(one)? < order(other)?)
     }
