@@ -156,8 +156,10 @@ impl Ground {
         ];
         let accepted = snapshot.rounds().iter().filter(|round| round.accepted).map(|round| round.round.to_string());
         // Rounds count from 1, and a list holds something.
-        let accepted_rounds = accepted.reduce(|list, round| format!("{list}, {round}")).unwrap_or_else(|| "0".to_owned());
-        let hidden = TableId::ALL.iter().filter(|table| table.is_round_scoped()).map(|table| base_name(*table)).collect();
+        let accepted_rounds =
+            accepted.reduce(|list, round| format!("{list}, {round}")).unwrap_or_else(|| "0".to_owned());
+        let hidden =
+            TableId::ALL.iter().filter(|table| table.is_round_scoped()).map(|table| base_name(*table)).collect();
         let tables = tables.names().map(|named| (named.name.clone(), Arc::new(named))).collect();
         Self { tables, hidden, parameters, accepted_rounds }
     }

@@ -39,7 +39,7 @@ const FIRST_BATCH: usize = 512;
 
 /// How many windows long a stream that does not pause is gathered: fewer and larger commits, so that reading stays fast while
 /// faces keep arriving.
-const STEADY: u32 = 3;
+const STEADY: u32 = 2;
 
 /// How often a stream that waits for room looks for it.
 const ROOM_EVERY: Duration = Duration::from_secs(2);

@@ -40,7 +40,8 @@ impl Shelf {
     /// The names over a ground; `context` has the engine that plans, and no tables.
     pub fn names(&self, context: &SessionContext, ground: Ground) -> Result<Arc<Names>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let names = match kept.iter().position(|names| names.all.ground == ground).and_then(|place| kept.remove(place)) {
+        let names = match kept.iter().position(|names| names.all.ground == ground).and_then(|place| kept.remove(place))
+        {
             Some(known) => known,
             None => Arc::new(Names::new(context, ground)?),
         };

@@ -65,7 +65,9 @@ pub(super) fn fill_list(pattern: LogicalPlan, faces: &[Expr]) -> Result<LogicalP
 fn lift(expr: Expr, schema: &DFSchema, face: &mut Option<String>) -> Transformed<Expr> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (*left, *right) {
-            (Expr::Column(column), Expr::Literal(ScalarValue::Utf8(Some(wanted)), _)) if is_face_id(&column, schema) => {
+            (Expr::Column(column), Expr::Literal(ScalarValue::Utf8(Some(wanted)), _))
+                if is_face_id(&column, schema) =>
+            {
                 *face = Some(wanted);
                 Transformed::yes(Expr::Column(column).eq(marker(0)))
             }

@@ -94,7 +94,8 @@ async fn what_else_a_text_says_of_a_face_counts() {
     ] {
         assert_eq!(rows(&session, &count(condition)).await, [expected], "{condition}");
     }
-    let twice = "with f as (select face_id from faces where face_id = 'c') select a.face_id from f a join f b using (face_id)";
+    let twice =
+        "with f as (select face_id from faces where face_id = 'c') select a.face_id from f a join f b using (face_id)";
     assert_eq!(rows(&session, twice).await, ["c"]);
     assert_eq!(rows(&session, &twice.replace("'c'", "'a'")).await, ["a"]);
 }
