@@ -223,7 +223,7 @@ impl Session {
             return state.optimize(&plan).map_err(guard::failed);
         }
         let (pattern, face) = patterns::split(plan, guard::strings(text)).map_err(guard::failed)?;
-        let key = if face.is_some() { Some(Key::Pattern(pattern.clone())) } else { key };
+        let key = if face.is_some() { Some(Key::Pattern(Box::new(pattern.clone()))) } else { key };
         let optimised = match key.as_ref().and_then(|key| self.names.plans.of(key)) {
             Some(known) => known,
             None => {

@@ -27,7 +27,7 @@ pub(super) enum Key {
     /// By a text.
     Text(String),
     /// By what several texts have in common.
-    Pattern(LogicalPlan),
+    Pattern(Box<LogicalPlan>),
 }
 
 /// The plans asked for last, newest first.
