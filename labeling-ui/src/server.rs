@@ -1,7 +1,8 @@
 //! The port: connections in, answers out, and an orderly end.
 //!
 //! So many connections are open at a time; others wait until one is free. One that sends no request for half a minute, or
-//! takes longer for the head of one, is closed, so that nobody holds the door shut with open hands.
+//! takes longer for the head of one, is closed, and a tenth of that is all a connection gets while half of them are taken: so
+//! nobody holds the door shut with open hands.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -28,12 +29,16 @@ use crate::error::{Error, Result};
 /// Pause after the system refused a connection, as when no more files may be open.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// Connections that the system keeps waiting for this process to take them.
+const WAITING: u32 = 4096;
+
 /// Bounds on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Connections open at a time.
     pub connections: usize,
-    /// How long the head of a request may take, and how long a connection may be idle.
+    /// How long the head of a request may take, and how long a connection may be idle; a tenth for those that come while
+    /// half of the connections are taken.
     pub head: Duration,
     /// How long requests under way may take once the end was asked for.
     pub grace: Duration,
@@ -41,8 +46,8 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        // Well below the 1,024 files that a process may usually have open.
-        Self { connections: 512, head: Duration::from_secs(30), grace: Duration::from_secs(10) }
+        // For the 1,024 files that a process may have open at least.
+        Self { connections: 256, head: Duration::from_secs(30), grace: Duration::from_secs(10) }
     }
 }
 
@@ -58,9 +63,27 @@ pub trait Secure: Send + Sync + 'static {
     async fn secure(&self, connection: TcpStream) -> io::Result<Box<dyn Connection>>;
 }
 
+impl Bounds {
+    /// For a process that may have so many files open: a quarter of them may be connections.
+    pub fn of_files(files: usize) -> Self {
+        let connections = (files / 4).clamp(64, WAITING as usize);
+        Self { connections, ..Self::default() }
+    }
+
+    fn head_of(&self, free: usize) -> Duration {
+        if free < self.connections / 2 { self.head / 10 } else { self.head }
+    }
+}
+
 /// Opens the port; 0 takes any that is free.
 pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+    let opened = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(cfg!(unix))?;
+        socket.bind(address)?;
+        socket.listen(WAITING)
+    };
+    opened().map_err(|source| Error::Listen { address, source })
 }
 
 /// Serves until the token is cancelled: from then on no connection is taken, event streams end, and requests under way
@@ -76,8 +99,9 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     while let Some((stream, peer, permit)) = next(&listener, &free, &cancel).await {
         let (secure, router, cancel) = (secure.clone(), router.clone(), cancel.clone());
+        let head = bounds.head_of(free.available_permits());
         connections.spawn(async move {
-            answer(stream, peer, secure, router, bounds.head, cancel).await;
+            answer(stream, peer, secure, router, head, cancel).await;
             drop(permit);
         });
         while connections.try_join_next().is_some() {}

@@ -28,6 +28,7 @@ use crate::console::{Opened, sql_limits};
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::import::sighting_row;
+use crate::open_files;
 use crate::report::EventReader;
 use crate::tls::Tls;
 
@@ -80,7 +81,8 @@ impl HttpServer {
     pub async fn serve(self, context: &HttpContext, cancel: &CancellationToken) -> Result<()> {
         let router = api::router(parts(context, self.gate, cancel));
         let looking = tokio::spawn(watch(context.opened.corpus.clone(), context.events.clone(), cancel.clone()));
-        serve_on(self.listener, self.secure, router, Bounds::default(), cancel.clone()).await;
+        let bounds = Bounds::of_files(open_files::raise());
+        serve_on(self.listener, self.secure, router, bounds, cancel.clone()).await;
         looking.abort();
         self.lock.release().await;
         Ok(())

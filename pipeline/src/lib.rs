@@ -33,6 +33,7 @@ pub mod http;
 pub mod maintenance;
 pub mod memory;
 pub mod meter;
+pub mod open_files;
 pub mod postgres;
 pub mod precision;
 pub mod priority;

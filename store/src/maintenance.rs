@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::columns::Timestamp;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
+use crate::lance_log::{compactable, compaction};
 use crate::locks::{Lock, Purpose};
 use crate::log::{Change, IndexKind};
 use crate::table::TableId;
@@ -82,7 +83,9 @@ impl Corpus {
     pub async fn is_crowded(&self) -> Result<bool> {
         for table in TableId::ALL {
             let dataset = self.log().latest(*table).await?;
-            if dataset.num_small_files(FEW_ROWS).await >= CROWDED_FROM {
+            if dataset.num_small_files(FEW_ROWS).await >= CROWDED_FROM
+                && compactable(&dataset, *table, &compaction(FEW_ROWS, false)).await? >= CROWDED_FROM
+            {
                 return Ok(true);
             }
         }
@@ -134,9 +137,8 @@ impl Corpus {
         let mut compacted = false;
         for target_rows in if thorough { vec![all] } else { vec![FEW_ROWS, all] } {
             let dataset = self.log().latest(table).await?;
-            let small = dataset.num_small_files(target_rows).await;
-            let deleted = dataset.count_deleted_rows().await.map_err(Error::table(table))?;
-            if small >= if thorough { 2 } else { COMPACT_FROM } || (deleted > 0 && thorough) {
+            let fragments = compactable(&dataset, table, &compaction(target_rows, thorough)).await?;
+            if fragments >= if thorough { 1 } else { COMPACT_FROM } {
                 self.change(table, Change::Compact { target_rows, every_deletion: thorough }).await?;
                 compacted = true;
             }

@@ -1,11 +1,21 @@
 //! JSON bodies: bytes in, a value or a problem that says what is wrong out.
 
 use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
+use super::Api;
 use super::problem::Problem;
+
+/// All of a body, for routes whose answers may take longer than a body may.
+pub(super) async fn whole(request: Request, api: &Api) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(api.parts.limits.answer, Bytes::from_request(request, api)).await {
+        Ok(read) => read.map_err(|rejection| Problem::from_status(rejection.status())),
+        Err(_) => Err(Problem::from_status(StatusCode::SERVICE_UNAVAILABLE)),
+    }
+}
 
 /// The value that a body holds.
 pub(super) fn json<T: DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> Result<T, Problem> {

@@ -11,7 +11,7 @@ use arrow::ipc::writer::StreamWriter;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
@@ -41,6 +41,7 @@ pub(super) fn describe_answer() -> Operation {
         .problem(404, "No such round.")
         .problem(410, "The round's tables are gone.")
         .problem(422, "query_refused, query_failed, query_timeout or query_too_large.")
+        .problem(503, "The body took too long to arrive.")
         .problem(429, "As many queries run as are answered side by side.")
 }
 
@@ -94,8 +95,9 @@ impl Question {
 pub(super) async fn answer(
     State(api): State<Api>,
     headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> std::result::Result<Response, Problem> {
+    let body = body::whole(request, &api).await?;
     let question: Question = body::json(&headers, &body)?;
     let permit = permit(&api.queries)?;
     let session = api.reading.at(question.moment()?).await?;

@@ -1,9 +1,10 @@
-//! The port: requests under way are finished, streams end, and nothing holds the end up for ever.
+//! The port: requests under way are finished, streams end, and nobody holds it up for others, at the end or before.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use marginalia_labeling_ui::{Bounds, listen, serve};
+use marginalia_labeling_ui::api::Limits;
+use marginalia_labeling_ui::{Bounds, Gate, listen, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -96,5 +97,57 @@ async fn whoever_only_holds_connections_open_loses_them_and_others_are_answered(
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     for connection in idle {
         read(connection).await;
+    }
+}
+
+/// Heads that no client has a reason to send.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_without_end_is_refused() {
+    let bench = Bench::new().await;
+    let (address, _serving) = start(&bench, Bounds::default()).await;
+    let many: String = (0..5000).map(|n| format!("X-{n}: bomb\r\n")).collect();
+    let long = format!("X-Long: {}\r\n", "a".repeat(8 << 20));
+    let path = "a".repeat(1 << 20);
+    for (request, status) in [
+        (format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n{many}\r\n"), "431"),
+        (format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n{long}\r\n"), "431"),
+        (format!("GET /{path} HTTP/1.1\r\nHost: {address}\r\n\r\n"), "414"),
+        ("\0\0\0\0 no request at all\r\n\r\n".to_owned(), "400"),
+    ] {
+        let (mut answers, mut asks) = TcpStream::connect(address).await.unwrap().into_split();
+        // The server answers before all of it was sent, and hears no more.
+        let sending = tokio::spawn(async move { asks.write_all(request.as_bytes()).await });
+        let mut answer = [0; 12];
+        answers.read_exact(&mut answer).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), format!("HTTP/1.1 {status}"));
+        sending.abort();
+    }
+    let asked = send(address, "GET /healthz", b"").await;
+    assert!(read(asked).await.starts_with("HTTP/1.1 200"));
+}
+
+/// Bodies that never end, as fast as one byte: each holds one of the places for uploads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_never_ends_gives_its_place_back() {
+    let limits = Limits { answer: Duration::from_millis(500), uploads: 2, ..Limits::default() };
+    let bench = Bench::with(limits, Gate::Loopback).await;
+    let (address, _serving) = start(&bench, Bounds { head: Duration::from_millis(500), ..Bounds::default() }).await;
+    for (path, kind) in [
+        ("/api/faces", "image/png"),
+        ("/api/faces", "multipart/form-data; boundary=x"),
+        ("/api/faces", "application/x-tar"),
+        ("/api/labels", "application/json"),
+        ("/api/sql", "application/json"),
+    ] {
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n{{"
+        );
+        slow.write_all(head.as_bytes()).await.unwrap();
+        let answer = read(slow).await;
+        assert!(answer.starts_with("HTTP/1.1 503") || answer.starts_with("HTTP/1.1 400"), "{path} {kind}: {answer}");
+        let image = [b"\x89PNG ", path.as_bytes(), kind.as_bytes()].concat();
+        let answer = read(send(address, "POST /api/faces", &image).await).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "after {path} {kind}: {answer}");
     }
 }

@@ -1,5 +1,6 @@
 //! The API with the pipeline's own admission: what comes in over HTTP is judged as what comes in by folder.
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use marginalia_labeling_ui::api::router;
 use marginalia_labeling_ui::{Events, Gate, Metrics};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -182,7 +185,7 @@ async fn one_process_hands_the_queue_out_and_ends_when_it_is_told() {
         let (context, cancel) = (context.clone(), cancel.clone());
         async move { server.serve(&context, &cancel).await }
     });
-    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
     let request = format!("GET /api/queue?annotator=ada HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
@@ -214,4 +217,37 @@ async fn rounds_of_this_process_are_told_to_those_who_listen() {
     }
     assert!(heard.contains("event: round\n") && heard.contains("\"event\":\"round_aborted\""), "{heard}");
     assert!(!heard.contains("scan_finished"), "{heard}");
+}
+
+/// Whoever opens ten thousand connections and says nothing on them gets in nobody's way for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_silent_connections_keep_nobody_out() {
+    let bench = Bench::new();
+    let files = marginalia::open_files::raise();
+    let mut server = bench.start(&["serve", "--addr", "127.0.0.1:0", "--json"]);
+    let mut served = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut served).unwrap();
+    let served: Value = serde_json::from_str(&served).unwrap();
+    let address: SocketAddr = served["http"].as_str().unwrap().parse().unwrap();
+    // Where this process may have fewer files open, so may the server.
+    let silent: Vec<_> = (0..files.saturating_sub(200).min(10_000))
+        .map(|_| {
+            tokio::spawn(async move {
+                let connection = TcpStream::connect(address).await;
+                std::future::pending::<()>().await;
+                drop(connection);
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    silent.iter().for_each(JoinHandle::abort);
+    server.kill().unwrap();
+    server.wait().unwrap();
 }

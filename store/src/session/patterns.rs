@@ -5,16 +5,18 @@
 //!
 //! A marker is a string that no face is called, and no parameter, since the optimiser concludes less from those: it would not
 //! carry the condition over to the other side of an outer join. What it concludes from a marker must hold for every face. So
-//! a plan has a pattern only if its text holds one string, which `face_id` must equal; no view compares `face_id` with one.
+//! a plan has a pattern only if its text holds one string, which a table's `face_id` must equal ([`origin`]); no view
+//! compares that with one.
 
-use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, ExprSchema, exec_err};
+use datafusion::common::exec_err;
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Filter, LogicalPlan, LogicalPlanBuilder, Operator};
 use datafusion::prelude::{Expr, col, lit};
 use datafusion::scalar::ScalarValue;
+
+mod origin;
 
 /// Items of an open list: as many as the optimiser leaves alone, because fewer become comparisons.
 const OPEN: usize = 4;
@@ -28,7 +30,7 @@ pub(super) fn split(plan: LogicalPlan, strings: usize) -> Result<(LogicalPlan, O
     let mut face = None;
     let pattern = plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Filter(Filter { predicate, input, .. }) => {
-            let predicate = predicate.transform_up(|expr| Ok(lift(expr, input.schema(), &mut face)))?;
+            let predicate = predicate.transform_up(|expr| Ok(lift(expr, &input, &mut face)))?;
             let filter = LogicalPlan::Filter(Filter::try_new(predicate.data, input)?);
             Ok(Transformed::new_transformed(filter, predicate.transformed))
         }
@@ -62,11 +64,11 @@ pub(super) fn fill_list(pattern: LogicalPlan, faces: &[Expr]) -> Result<LogicalP
     if filled { Ok(plan) } else { exec_err!("the plan has no open list") }
 }
 
-fn lift(expr: Expr, schema: &DFSchema, face: &mut Option<String>) -> Transformed<Expr> {
+fn lift(expr: Expr, input: &LogicalPlan, face: &mut Option<String>) -> Transformed<Expr> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (*left, *right) {
             (Expr::Column(column), Expr::Literal(ScalarValue::Utf8(Some(wanted)), _))
-                if is_face_id(&column, schema) =>
+                if column.name == "face_id" && origin::is_a_tables_face_id(input, &column) =>
             {
                 *face = Some(wanted);
                 Transformed::yes(Expr::Column(column).eq(marker(0)))
@@ -75,10 +77,6 @@ fn lift(expr: Expr, schema: &DFSchema, face: &mut Option<String>) -> Transformed
         },
         other => Transformed::no(other),
     }
-}
-
-fn is_face_id(column: &Column, schema: &DFSchema) -> bool {
-    column.name == "face_id" && schema.data_type(column).is_ok_and(|kind| *kind == DataType::Utf8)
 }
 
 fn marker(place: usize) -> Expr {

@@ -1,8 +1,12 @@
 //! One read of a table, as the planner sees it.
 //!
-//! In: the plan that Lance makes for a read. Out: a leaf that answers from memory how many rows it has. The engine's rules ask
-//! for the statistics of everything below each node again and again, and Lance works those of a filtered read out anew each
-//! time, which was a third of planning. [`BareScans`] leaves Lance's own plan where the leaf stood, once the rules are done.
+//! In: the plan that Lance makes for a read. Out: a leaf that answers from memory how many rows it has, and that several
+//! threads read where the table is large.
+//!
+//! The engine's rules ask for the statistics of everything below each node again and again, and Lance works those of a
+//! filtered read out anew each time, which was a third of planning. [`BareScans`] leaves Lance's own plan where the leaf
+//! stood, once the rules are done. Lance's plans have one partition, whose batches are all decoded by the thread that asks
+//! for them; the other core waits. A read of as many partitions as the plan has hands its batches to whoever is ready.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -16,6 +20,10 @@ use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream, Statistics,
 };
+use lance::io::exec::filtered_read::{FilteredReadExec, FilteredReadThreadingMode};
+
+/// Rows of a table from which it is read by several threads.
+const SPLIT_FROM_ROWS: usize = 65_536;
 
 /// The read of a table.
 #[derive(Debug)]
@@ -25,7 +33,12 @@ pub(super) struct ScanExec {
 }
 
 impl ScanExec {
-    pub fn new(read: Arc<dyn ExecutionPlan>) -> Self {
+    /// Takes a plan of Lance's, to be read by so many threads.
+    pub fn try_new(read: Arc<dyn ExecutionPlan>, partitions: usize) -> Result<Self> {
+        Ok(Self::whole(split(&read, partitions)?.unwrap_or(read)))
+    }
+
+    fn whole(read: Arc<dyn ExecutionPlan>) -> Self {
         Self { read, statistics: OnceLock::new() }
     }
 }
@@ -73,7 +86,7 @@ impl ExecutionPlan for ScanExec {
     }
 
     fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn ExecutionPlan>> {
-        Some(Arc::new(Self::new(self.read.with_fetch(limit)?)))
+        Some(Arc::new(Self::whole(self.read.with_fetch(limit)?)))
     }
 
     fn fetch(&self) -> Option<usize> {
@@ -83,6 +96,19 @@ impl ExecutionPlan for ScanExec {
     fn cardinality_effect(&self) -> CardinalityEffect {
         self.read.cardinality_effect()
     }
+}
+
+/// The same read in so many partitions, where there is anything to share. A read with a limit of its own has one.
+fn split(read: &Arc<dyn ExecutionPlan>, partitions: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let Some(scan) = read.downcast_ref::<FilteredReadExec>() else { return Ok(None) };
+    let rows: usize = scan.dataset().fragments().iter().filter_map(|fragment| fragment.num_rows()).sum();
+    let takes_rows_of_a_stream = scan.index_input().is_none() && !scan.children().is_empty();
+    if takes_rows_of_a_stream || scan.fetch().is_some() || rows < SPLIT_FROM_ROWS {
+        return Ok(None);
+    }
+    let options = scan.options().clone().with_threading_mode(FilteredReadThreadingMode::MultiplePartitions(partitions));
+    let scan = FilteredReadExec::try_new(scan.dataset().clone(), options, scan.index_input().cloned())?;
+    Ok(Some(Arc::new(scan)))
 }
 
 /// Puts Lance's plans in the place of the leaves, for what runs and for the rules that know Lance's plans.

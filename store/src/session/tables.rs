@@ -72,7 +72,8 @@ impl TableProvider for Named {
         if table.schema() != self.schema {
             return internal_err!("the table {} has other columns than the plan", self.name);
         }
-        Ok(Arc::new(ScanExec::new(table.scan(state, projection, filters, limit).await?)))
+        let read = table.scan(state, projection, filters, limit).await?;
+        Ok(Arc::new(ScanExec::try_new(read, state.config().target_partitions())?))
     }
 
     /// Every table here applies all filters, or has no rows.
