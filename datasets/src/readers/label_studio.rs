@@ -79,7 +79,9 @@ struct Annotation {
     lead_time: Option<f64>,
     #[serde(default)]
     completed_by: Value,
-    /// What an export of ours adds.
+    #[serde(default)]
+    updated_by: Value,
+    /// Where the first exports of ours said whose it is.
     #[serde(default)]
     meta: Value,
 }
@@ -87,13 +89,23 @@ struct Annotation {
 impl Annotation {
     /// The class that was chosen; empty where none was.
     fn class(&self) -> &str {
-        let choices = self.result.iter().find_map(|result| result["value"]["choices"].as_array());
+        let choices = self.chosen().and_then(|result| result["value"]["choices"].as_array());
         choices.and_then(|choices| choices.first()?.as_str()).unwrap_or_default()
+    }
+
+    fn chosen(&self) -> Option<&Value> {
+        self.result.iter().find(|result| result["value"]["choices"].is_array())
+    }
+
+    /// What an export of ours says of it: in the result, which is another's once somebody has changed it.
+    fn exported(&self) -> &Value {
+        let result = self.chosen().filter(|_| self.updated_by.is_null()).map(|result| &result["meta"]);
+        result.filter(|meta| meta.is_object()).unwrap_or(&self.meta)
     }
 
     fn annotator(&self) -> String {
         let by = &self.completed_by;
-        let named = [&self.meta["annotator"], &by["email"], &by["username"], by];
+        let named = [&self.exported()["annotator"], &by["email"], &by["username"], by];
         let name = named.into_iter().find_map(Value::as_str).map(str::to_owned);
         name.unwrap_or_else(|| match by["id"].as_u64().or(by.as_u64()) {
             Some(id) => format!("label-studio-{id}"),
@@ -217,7 +229,7 @@ fn read_task(
         if let Item::Face(record) = &mut item {
             let seconds = annotation.lead_time.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
             record.lead_time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            record.is_judged_by_person = annotation.meta["origin"].as_str().is_none_or(|origin| origin == "human");
+            record.is_judged_by_person = annotation.exported()["origin"].as_str().is_none_or(|origin| origin == "human");
         }
         if sink(item).is_break() {
             return Ok(ControlFlow::Break(()));

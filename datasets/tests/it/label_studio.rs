@@ -56,6 +56,22 @@ fn every_annotation_is_a_record_with_its_annotator_and_time() {
     assert_eq!(again.faces[2].given_class, None);
 }
 
+/// What an export of ours says in a result comes back through Label Studio as it is.
+#[test]
+fn a_label_that_went_there_and_back_is_its_annotators_until_somebody_changes_it() {
+    let ours = choice("fear").replace("}}]", r#"},"meta":{"annotator":"ada","origin":"human"}}]"#);
+    let tasks = format!(
+        r#"[{{"data":{{"image":"images/b.jpg"}},"annotations":[
+            {{"id":1,"completed_by":1,"updated_by":null,"result":{ours}}},
+            {{"id":2,"completed_by":1,"updated_by":4,"result":{ours}}},
+            {{"id":3,"completed_by":1,"result":{ours}}}]}}]"#
+    );
+    let (_folder, all) = exported(&tasks);
+    let all = all.unwrap();
+    let annotators: Vec<_> = all.faces.iter().filter_map(|face| face.annotator.as_deref()).collect();
+    assert_eq!(annotators, ["ada", "label-studio-1", "ada"]);
+}
+
 #[test]
 fn what_is_no_export_is_refused_and_a_class_nobody_knows_is_told_first() {
     for text in ["{}", "", "path,label\n", r#"[{"data": 3}]"#, "[1, 2", "[]x"] {

@@ -107,7 +107,7 @@ async fn a_head_without_end_is_refused() {
     let (address, _serving) = start(&bench, Bounds::default()).await;
     let many: String = (0..5000).map(|n| format!("X-{n}: bomb\r\n")).collect();
     let long = format!("X-Long: {}\r\n", "a".repeat(8 << 20));
-    let path = "a".repeat(1 << 20);
+    let path = "a".repeat(100_000);
     for (request, status) in [
         (format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n{many}\r\n"), "431"),
         (format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\n{long}\r\n"), "431"),

@@ -102,15 +102,16 @@ impl Tasks {
     }
 }
 
+/// Label Studio refuses annotations by people it does not know, and keeps of an annotation what it knows itself. A result it
+/// keeps as it is, so there stands whose it is: exported again and imported here, the label is that person's still.
 fn annotation(judged: &Value) -> Value {
-    json!({
-        "result": [choice(judged["expression"].as_str().unwrap_or_default())],
-        "was_cancelled": false,
-        "lead_time": judged.get("seconds"),
+    let mut result = choice(judged["expression"].as_str().unwrap_or_default());
+    result["meta"] = json!({
+        "annotator": judged.get("annotator"),
+        "origin": judged.get("origin"),
         "created_at": judged.get("created_at"),
-        "completed_by": { "email": judged.get("annotator") },
-        "meta": { "annotator": judged.get("annotator"), "origin": judged.get("origin") },
-    })
+    });
+    json!({ "result": [result], "was_cancelled": false, "ground_truth": false, "lead_time": judged.get("seconds") })
 }
 
 fn choice(class: &str) -> Value {

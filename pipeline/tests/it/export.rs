@@ -106,7 +106,7 @@ fn every_format_holds_the_corpus() {
     assert_eq!(of(&tasks.iter().map(|task| task["data"].clone()).collect::<Vec<_>>()), expected);
     let human = tasks.iter().find(|task| task["data"]["origin"] == "human").unwrap();
     assert_eq!(human["annotations"][0]["result"][0]["value"]["choices"][0], "fear");
-    assert_eq!(human["annotations"][0]["meta"]["annotator"], "ada");
+    assert_eq!(human["annotations"][0]["result"][0]["meta"]["annotator"], "ada");
     let pseudo = tasks.iter().find(|task| task["data"]["origin"] == "pseudo").unwrap();
     assert_eq!(pseudo["predictions"][0]["model_version"], "round-1");
     let image = human["data"]["image"].as_str().unwrap().rsplit_once("images/").unwrap().1;
