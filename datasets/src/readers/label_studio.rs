@@ -35,6 +35,9 @@ impl Reader for LabelStudio {
         // A label that nobody knows is told before anything is read.
         for file in &files {
             for_each_task(file, &mut |task| {
+                if task.data.is_empty() {
+                    return Err(refused(file));
+                }
                 for annotation in task.annotations.iter().filter(|annotation| !annotation.was_cancelled) {
                     given.given(annotation.class(), || encode_path(file))?;
                 }
@@ -117,14 +120,9 @@ impl Annotation {
 /// The file, or every `.json` file of a folder that holds tasks, by name.
 fn files(path: &Path) -> Result<Vec<PathBuf>> {
     let is_json = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-    let refused = || Error::NotADataset {
-        path: path.to_owned(),
-        reader: "label-studio",
-        expected: "a .json file that Label Studio exported, or a folder with such files",
-    };
     let metadata = fs::metadata(path).map_err(Error::io(path))?;
     if !metadata.is_dir() {
-        return if is_json(path) && holds_tasks(path)? { Ok(vec![path.to_owned()]) } else { Err(refused()) };
+        return if is_json(path) && holds_tasks(path)? { Ok(vec![path.to_owned()]) } else { Err(refused(path)) };
     }
     let mut found = Vec::new();
     for entry in fs::read_dir(path).map_err(Error::io(path))? {
@@ -134,7 +132,16 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     found.sort();
-    if found.is_empty() { Err(refused()) } else { Ok(found) }
+    if found.is_empty() { Err(refused(path)) } else { Ok(found) }
+}
+
+fn refused(path: &Path) -> Error {
+    Error::NotADataset {
+        path: path.to_owned(),
+        reader: "label-studio",
+        expected: "a .json file that Label Studio exported as JSON (JSON-MIN and CSV leave out who said what), or a folder \
+                   with such files",
+    }
 }
 
 /// Whether a file is a list, as exports are.

@@ -85,6 +85,9 @@ fn what_is_no_export_is_refused_and_a_class_nobody_knows_is_told_first() {
     };
     let (_folder, all) = exported(&format!("[{},{}]", task("fear"), task("hunger")));
     assert!(all.unwrap_err().to_string().contains("hunger"));
+    let (_folder, all) = exported(r#"[{"image":"/data/upload/b.jpg","id":1,"annotator":3,"expression":"fear"}]"#);
+    let refused = all.unwrap_err().to_string();
+    assert!(refused.contains("tasks.json") && refused.contains("JSON-MIN"), "{refused}");
 }
 
 #[test]

@@ -104,7 +104,7 @@ async fn whoever_only_holds_connections_open_loses_them_and_others_are_answered(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_without_end_is_refused() {
     let bench = Bench::new().await;
-    let (address, _serving) = start(&bench, Bounds::default()).await;
+    let (address, _serving) = start(&bench, Bounds { head: Duration::from_secs(2), ..Bounds::default() }).await;
     let many: String = (0..5000).map(|n| format!("X-{n}: bomb\r\n")).collect();
     let long = format!("X-Long: {}\r\n", "a".repeat(8 << 20));
     let path = "a".repeat(100_000);
