@@ -148,27 +148,26 @@ impl Desk {
                 return self.served(&top, taken, now).await;
             }
         }
-        let mut depth = DEPTH.max(limit);
+        let (mut depth, mut since) = (DEPTH.max(limit), Instant::now());
         loop {
-            let top = self.top(depth).await?;
+            let top = self.top(depth, since).await?;
             let (taken, now) = self.take_from(&top, annotator, limit);
-            if taken.tasks.len() == limit {
+            let has_all = taken.tasks.len() == limit || (top.is_whole && !taken.tasks.is_empty());
+            if has_all || (top.is_whole && taken.judged_since == 0) {
                 return self.served(&top, taken, now).await;
-            }
-            if taken.judged_since > 0 {
-                // The tables have moved on: what is short here may be there, or another reason for it.
-                continue;
             }
             if top.is_whole {
-                return self.served(&top, taken, now).await;
+                // The tables have moved on: there may be something there, or another reason why there is nothing.
+                since = Instant::now();
+            } else {
+                depth = 4 * depth.max(top.places.len());
             }
-            depth = 4 * depth.max(top.places.len());
         }
     }
 
     /// Faces in the queue, as they were counted in the last seconds.
     pub async fn waiting(&self) -> Result<u64> {
-        Ok(self.top(DEPTH).await?.waiting)
+        Ok(self.top(DEPTH, Instant::now()).await?.waiting)
     }
 
     /// A heartbeat: for each face whether `annotator` still has it.
@@ -216,7 +215,7 @@ impl Desk {
         }
         let desk = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = desk.top(DEPTH).await {
+            if let Err(error) = desk.top(DEPTH, Instant::now()).await {
                 tracing::warn!("the queue cannot be read: {error}");
             }
         });
@@ -234,16 +233,19 @@ impl Desk {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first places, at least `depth` of them where there are so many; read once per state of the tables, however many
-    /// ask.
-    async fn top(&self, depth: usize) -> Result<Top> {
+    /// The first places, at least `depth` of them where there are so many, as they were at `since` or later. However many ask,
+    /// and however often the tables change meanwhile, whoever waited for one reading is content with the next.
+    async fn top(&self, depth: usize, since: Instant) -> Result<Top> {
         let _reading = self.reading_top.lock().await;
+        let is_deep = |top: &Top| top.places.len() >= depth || top.is_whole;
+        if let Some(top) = self.known().filter(|top| top.read >= since && is_deep(top)) {
+            return Ok(top);
+        }
         let (read, came_back) = (Instant::now(), self.came_back.load(Ordering::SeqCst));
         let session = self.reading.newest().await?;
         let versions = session.snapshot().versions();
         let before = self.known();
-        let is_enough = |top: &&Top| top.versions == versions && (top.places.len() >= depth || top.is_whole);
-        let top = match before.as_ref().filter(is_enough) {
+        let top = match before.as_ref().filter(|top| top.versions == versions && is_deep(top)) {
             Some(top) => Top { read, ..top.clone() },
             None => {
                 let places = places(&session, depth).await?;

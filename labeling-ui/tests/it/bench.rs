@@ -51,7 +51,8 @@ impl Bench {
         Self::made(options, Limits::default(), Gate::Loopback).await
     }
 
-    async fn made(options: Options, limits: Limits, gate: Gate) -> Self {
+    /// With all of it chosen.
+    pub async fn made(options: Options, limits: Limits, gate: Gate) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let classes = CLASSES.map(str::to_owned);
         let corpus = Corpus::init(&folder.path().join("corpus"), &classes, options).await.unwrap();

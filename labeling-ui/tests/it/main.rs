@@ -13,4 +13,5 @@ mod overlap;
 mod page;
 mod queue;
 mod server;
+mod shift;
 mod sql;
