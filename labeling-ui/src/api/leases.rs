@@ -38,7 +38,7 @@ pub(super) struct PutBack {
 pub(super) struct Extended {
     #[schemars(with = "Vec<FaceId>")]
     held: Vec<String>,
-    #[schemars(with = "Vec<FaceId>")]
+    /// As they were sent, be they ids or not.
     lost: Vec<String>,
     lease_seconds: f64,
 }

@@ -1,12 +1,13 @@
 //! `POST /api/sql`: one question, behind the same walls as `marginalia sql`, answered as it is computed.
 //!
-//! The answer is JSON, or an Arrow IPC stream where `Accept` asks for it. What goes wrong before the first rows is a problem
+//! The answer is JSON, or an Arrow IPC stream or Parquet where `Accept` asks for it. What goes wrong before the first rows is a problem
 //! of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
@@ -14,6 +15,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::errors::ParquetError;
+use datafusion::parquet::file::properties::WriterProperties;
 use futures::Stream;
 use futures::stream::try_unfold;
 use marginalia_store::{Answer, Moment};
@@ -25,10 +29,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, body};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The type of an Arrow IPC stream.
 pub(super) const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
+/// The type of a Parquet file.
+pub(super) const PARQUET: &str = "application/vnd.apache.parquet";
+
+/// Rows of a row group: what of a Parquet file is in memory at a time.
+const GROUP_ROWS: usize = 65_536;
 
 /// `POST /api/sql`.
 pub(super) fn describe_answer() -> Operation {
@@ -36,8 +45,9 @@ pub(super) fn describe_answer() -> Operation {
                    off is not whole.";
     Operation::new("sql", summary)
         .body::<Question>()
-        .answers_shaped(200, "JSON, or an Arrow IPC stream where Accept names it.", table)
+        .answers_shaped(200, "JSON, or an Arrow IPC stream or Parquet where Accept names it.", table)
         .or_in(ARROW_STREAM)
+        .or_in(PARQUET)
         .problem(404, "No such round.")
         .problem(410, "The round's tables are gone.")
         .problem(422, "query_refused, query_failed, query_timeout or query_too_large.")
@@ -104,11 +114,8 @@ pub(super) async fn answer(
     let mut answer = session.query(&question.query).await?;
     // Most of what can go wrong has gone wrong by the first rows.
     let first = answer.next().await?;
-    let form = if wants_arrow(&headers) { Form::Arrow } else { Form::Json };
-    let content_type = match form {
-        Form::Arrow => ARROW_STREAM,
-        Form::Json => "application/json",
-    };
+    let form = Form::wanted(&headers);
+    let content_type = form.content_type();
     let rows = Rows { answer, waiting: first, _permit: permit };
     let body = Body::from_stream(written(rows, form)?);
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
@@ -121,18 +128,32 @@ fn permit(queries: &Arc<Semaphore>) -> std::result::Result<OwnedSemaphorePermit,
     })
 }
 
-/// Whether an Arrow stream is asked for by name; anything else is answered in JSON.
-fn wants_arrow(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted
-        .flat_map(|value| value.split(','))
-        .any(|value| value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(ARROW_STREAM)))
-}
-
 #[derive(Clone, Copy)]
 enum Form {
     Arrow,
     Json,
+    Parquet,
+}
+
+impl Form {
+    /// The first but JSON that is asked for by name.
+    fn wanted(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let essences = accepted.flat_map(|value| value.split(',')).filter_map(|value| value.split(';').next());
+        let named = |essence: &str| {
+            let mut forms = [Self::Arrow, Self::Parquet].into_iter();
+            forms.find(|form| essence.trim().eq_ignore_ascii_case(form.content_type()))
+        };
+        essences.filter_map(named).next().unwrap_or(Self::Json)
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Arrow => ARROW_STREAM,
+            Self::Json => "application/json",
+            Self::Parquet => PARQUET,
+        }
+    }
 }
 
 /// Rows on their way; dropping them stops the query.
@@ -169,6 +190,7 @@ fn written(rows: Rows, form: Form) -> Result<impl Stream<Item = Result<Bytes>> +
 /// Turns batches into bytes.
 enum Writer {
     Arrow(StreamWriter<Vec<u8>>),
+    Parquet(Box<ArrowWriter<Vec<u8>>>),
     Json {
         /// What comes before the next row.
         before: Vec<u8>,
@@ -180,6 +202,11 @@ impl Writer {
         Ok(match form {
             Form::Arrow => {
                 Self::Arrow(StreamWriter::try_new(Vec::new(), schema).map_err(marginalia_store::Error::from)?)
+            }
+            Form::Parquet => {
+                let properties = WriterProperties::builder().set_max_row_group_row_count(Some(GROUP_ROWS)).build();
+                let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties));
+                Self::Parquet(Box::new(writer.map_err(unwritable)?))
             }
             Form::Json => {
                 let fields = schema.fields().iter();
@@ -195,6 +222,10 @@ impl Writer {
             Self::Arrow(writer) => {
                 writer.write(batch).map_err(marginalia_store::Error::from)?;
                 Ok(std::mem::take(writer.get_mut()).into())
+            }
+            Self::Parquet(writer) => {
+                writer.write(batch).map_err(unwritable)?;
+                Ok(std::mem::take(writer.inner_mut()).into())
             }
             Self::Json { before } => {
                 let mut lines = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(Vec::new());
@@ -216,6 +247,7 @@ impl Writer {
                 writer.finish().map_err(marginalia_store::Error::from)?;
                 Ok(writer.into_inner().map_err(marginalia_store::Error::from)?.into())
             }
+            Self::Parquet(writer) => Ok(writer.into_inner().map_err(unwritable)?.into()),
             Self::Json { mut before } => {
                 // After a row a comma waits that has nothing to part.
                 if before == b"," {
@@ -226,4 +258,8 @@ impl Writer {
             }
         }
     }
+}
+
+fn unwritable(error: ParquetError) -> Error {
+    marginalia_store::Error::from(ArrowError::ParquetError(error.to_string())).into()
 }

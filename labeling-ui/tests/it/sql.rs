@@ -1,10 +1,11 @@
-//! SQL over HTTP: rows as they are computed, in JSON or Arrow, behind the walls of the session.
+//! SQL over HTTP: rows as they are computed, in JSON, Arrow or Parquet, behind the walls of the session.
 
 use std::io::Cursor;
 
 use arrow::ipc::reader::StreamReader;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, header};
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 
 use crate::bench::{Bench, json, to};
@@ -44,6 +45,25 @@ async fn rows_come_as_an_arrow_stream_where_it_is_asked_for() {
         assert_eq!((answer.status.as_u16(), answer.header(header::CONTENT_TYPE)), (200, ARROW));
         let reader = StreamReader::try_new(Cursor::new(answer.body), None).unwrap();
         assert_eq!(reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 5000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_come_as_parquet_where_it_is_asked_for() {
+    let bench = Bench::new().await;
+    for (query, rows, groups) in [
+        ("select value, [cast(value as varchar)] as texts from generate_series(1, 100000)", 100_000, 2),
+        ("select face_id from faces", 0, 0),
+    ] {
+        let request = to(Method::POST, "/api/sql").header(header::ACCEPT, "application/vnd.apache.parquet, */*;q=0.1");
+        let answer = bench.send(json(request, &json!({ "query": query }))).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.header(header::CONTENT_TYPE)),
+            (200, "application/vnd.apache.parquet")
+        );
+        let reader = ParquetRecordBatchReaderBuilder::try_new(answer.body).unwrap();
+        assert_eq!(reader.metadata().num_row_groups(), groups);
+        assert_eq!(reader.build().unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), rows);
     }
 }
 

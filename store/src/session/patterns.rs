@@ -8,8 +8,8 @@
 //! a plan has a pattern only if its text holds one string, which a table's `face_id` must equal ([`origin`]); no view
 //! compares that with one.
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::exec_err;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Filter, LogicalPlan, LogicalPlanBuilder, Operator};

@@ -99,7 +99,8 @@ async fn what_else_a_text_says_of_a_face_counts() {
     assert_eq!(rows(&session, twice).await, ["c"]);
     assert_eq!(rows(&session, &twice.replace("'c'", "'a'")).await, ["a"]);
     // What a text calls face_id need not be one: a view compares this column with a string of its own.
-    let no_face = json!({"label_id": "4", "face_id": "b", "verdict": "not_a_face", "annotator": "ann", "origin": "human"});
+    let no_face =
+        json!({"label_id": "4", "face_id": "b", "verdict": "not_a_face", "annotator": "ann", "origin": "human"});
     insert(&corpus, "labels", vec![no_face]).await;
     let session = open(&corpus, &SqlRuntime::new().expect("SQL threads")).await;
     for (expression, expected) in [("neutral", vec!["it's"]), ("not_a_face", vec![]), ("sadness", vec!["c"])] {

@@ -15,7 +15,13 @@ import type {
   Table,
 } from "./types.ts";
 
-const ARROW = "application/vnd.apache.arrow.stream";
+/** Files that an answer can be. */
+export type FileFormat = "arrow" | "parquet";
+
+const ACCEPTED: Record<FileFormat, string> = {
+  arrow: "application/vnd.apache.arrow.stream",
+  parquet: "application/vnd.apache.parquet",
+};
 
 /** Bytes of a table that a page can hold. */
 const LARGEST = 48e6;
@@ -109,8 +115,8 @@ export async function sql<R>(query: string, when: When = {}, signal?: AbortSigna
   return turns.take(() => ask<Table<R>>("POST", "/api/sql", asking), signal);
 }
 
-export function sqlArrow(query: string, when: When = {}): Promise<Blob> {
-  return askBytes("POST", "/api/sql", { body: { query, ...when }, accept: ARROW });
+export function sqlFile(format: FileFormat, query: string, when: When = {}): Promise<Blob> {
+  return askBytes("POST", "/api/sql", { body: { query, ...when }, accept: ACCEPTED[format] });
 }
 
 /** Where a face's picture is: as it came, or no larger than `width`. */

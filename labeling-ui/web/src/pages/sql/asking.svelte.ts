@@ -1,6 +1,6 @@
 // One question at a time, and its answer.
 
-import { sql, sqlArrow, type When } from "../../api/calls.ts";
+import { type FileFormat, sql, sqlFile, type When } from "../../api/calls.ts";
 import { isAbort, Problem, Unreachable } from "../../api/http.ts";
 import type { Row, Table } from "../../api/types.ts";
 import { csv, save } from "./csv.ts";
@@ -49,10 +49,12 @@ export class Asking {
     save("answer.csv", new Blob([csv(columns, this.answer.rows)], { type: "text/csv" }));
   }
 
-  async saveArrow(): Promise<void> {
+  /** Asked again as a file: it holds what the table cannot show. */
+  async saveAs(format: FileFormat): Promise<void> {
     if (!this.asked) return;
+    const name = { arrow: "answer.arrows", parquet: "answer.parquet" }[format];
     try {
-      save("answer.arrows", await sqlArrow(this.asked.query, this.asked.when));
+      save(name, await sqlFile(format, this.asked.query, this.asked.when));
     } catch (error) {
       this.trouble = words(error);
     }
