@@ -82,7 +82,7 @@ async fn work(shift: Arc<Shift>, person: u64) {
         }
         for (number, face_id) in faces.iter().enumerate() {
             let dice = dice(&(person, step, number));
-            if dice % 40 == 0 {
+            if dice.is_multiple_of(40) {
                 // Away for two minutes, without a word.
                 tokio::time::sleep(LEASE * 2).await;
                 break;
