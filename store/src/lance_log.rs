@@ -15,7 +15,7 @@ use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use lance::Dataset;
 use lance::dataset::builder::DatasetBuilder;
-use lance::dataset::optimize::{CompactionOptions, compact_files, plan_compaction};
+use lance::dataset::optimize::compact_files;
 use lance::dataset::transaction::{Operation, Transaction};
 use lance::dataset::{CommitBuilder, InsertBuilder, NewColumnTransform, WriteMode, WriteParams};
 use lance::index::DatasetIndexExt;
@@ -28,6 +28,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::columns::Timestamp;
 use crate::commit::{DurableCommits, OnlyVersion, STAGING};
+use crate::compaction;
 use crate::contention::{Contention, added_since, is_conflict, keys};
 use crate::error::{Error, Result};
 use crate::home::Home;
@@ -244,7 +245,7 @@ impl LanceLog {
 
     async fn compact(&self, table: TableId, target_rows: usize, every_deletion: bool) -> Result<u64> {
         let mut dataset = self.latest(table).await?.as_ref().clone();
-        let options = compaction(target_rows, every_deletion);
+        let options = compaction::options(target_rows, every_deletion);
         compact_files(&mut dataset, options, None).await.map_err(Error::table(table))?;
         Ok(self.remember(table, dataset).await)
     }
@@ -376,27 +377,4 @@ pub(crate) async fn uncovered_rows(
         segments.iter().any(|segment| segment.fragment_bitmap.as_ref().is_some_and(|bitmap| bitmap.contains(id)))
     };
     Ok(dataset.iter_fragments().filter(|f| !covered(f.id)).map(|f| f.physical_rows.unwrap_or(0)).sum())
-}
-
-/// How many fragments a compaction would take: those of an index stay apart from those it does not cover yet.
-pub(crate) async fn compactable(dataset: &Dataset, table: TableId, options: &CompactionOptions) -> Result<usize> {
-    let plan = plan_compaction(dataset, options).await.map_err(Error::table(table))?;
-    Ok(plan.tasks.iter().map(|task| task.fragments.len()).sum())
-}
-
-/// How fragments become such of so many rows.
-pub(crate) fn compaction(target_rows: usize, every_deletion: bool) -> CompactionOptions {
-    let mut options = CompactionOptions {
-        target_rows_per_fragment: target_rows,
-        max_bytes_per_file: Some(1 << 30),
-        num_threads: Some(1),
-        batch_size: Some(256),
-        io_buffer_size: Some(64 << 20),
-        defer_index_remap: false,
-        ..CompactionOptions::default()
-    };
-    if every_deletion {
-        options.materialize_deletions_threshold = 0.0;
-    }
-    options
 }

@@ -10,6 +10,7 @@ mod backup;
 mod clock;
 pub mod columns;
 mod commit;
+mod compaction;
 mod contention;
 mod corpus;
 mod error;

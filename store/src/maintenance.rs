@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use crate::columns::Timestamp;
+use crate::compaction;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::lance_log::{compactable, compaction};
 use crate::locks::{Lock, Purpose};
 use crate::log::{Change, IndexKind};
 use crate::table::TableId;
@@ -84,7 +84,7 @@ impl Corpus {
         for table in TableId::ALL {
             let dataset = self.log().latest(*table).await?;
             if dataset.num_small_files(FEW_ROWS).await >= CROWDED_FROM
-                && compactable(&dataset, *table, &compaction(FEW_ROWS, false)).await? >= CROWDED_FROM
+                && compaction::fragments(&dataset, *table, &compaction::options(FEW_ROWS, false)).await? >= CROWDED_FROM
             {
                 return Ok(true);
             }
@@ -137,7 +137,7 @@ impl Corpus {
         let mut compacted = false;
         for target_rows in if thorough { vec![all] } else { vec![FEW_ROWS, all] } {
             let dataset = self.log().latest(table).await?;
-            let fragments = compactable(&dataset, table, &compaction(target_rows, thorough)).await?;
+            let fragments = compaction::fragments(&dataset, table, &compaction::options(target_rows, thorough)).await?;
             if fragments >= if thorough { 1 } else { COMPACT_FROM } {
                 self.change(table, Change::Compact { target_rows, every_deletion: thorough }).await?;
                 compacted = true;

@@ -94,9 +94,6 @@ pub struct Export {
 /// Faces of the corpus that a part covers, whether they are exported or not.
 const PART: u64 = 64 * 1024;
 
-/// Ranges of ids that a part is read in.
-const RANGES: u32 = 16;
-
 /// Images in memory at a time.
 const IMAGES: usize = 256;
 
@@ -134,7 +131,7 @@ pub async fn export(
         save(&request.folder, &record)?;
     }
     request.format.finish(&request.folder, record.parts, corpus.classes())?;
-    card::write(&request.folder, &session, &record).await?;
+    card::write(&request.folder, sql, &session, &record).await?;
     record.finished = true;
     save(&request.folder, &record)?;
     corpus.let_go(&work).await?;
@@ -189,8 +186,8 @@ async fn write_part(
     mut part: Box<dyn Part>,
 ) -> Result<u64> {
     let mut faces = 0;
-    let ranges = id_ranges(u64::from(parts) * u64::from(RANGES));
-    for range in ranges.skip((number * RANGES) as usize).take(RANGES as usize) {
+    // A part has as many faces as memory holds without their images.
+    if let Some(range) = id_ranges(parts.into()).nth(number as usize) {
         let sql = format!("{query} and {} order by face_id", range.condition());
         let mut answer = session.query_trusted(&sql, Vec::new()).await?;
         while let Some(batch) = answer.next().await? {

@@ -5,6 +5,7 @@
 //! slows the watcher instead of filling memory. Nothing that is wrong with a file stops the stream.
 
 mod memory;
+mod window;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ use crate::report::Reporter;
 use crate::watch::{Again, FileKey, Found, Taken, WatchSettings, Watcher, take};
 
 use memory::Memory;
+use window::Window;
 
 /// Batches that are being read while one is committed.
 const BATCHES_AHEAD: usize = 1;
@@ -36,10 +38,6 @@ const BATCHES_AHEAD: usize = 1;
 /// Files of the first batch: small, so that the cores have something to do while the next is gathered; each further one is
 /// twice as large, up to the setting.
 const FIRST_BATCH: usize = 512;
-
-/// How many windows long a stream that does not pause is gathered: fewer and larger commits, so that reading stays fast while
-/// faces keep arriving.
-const STEADY: u32 = 2;
 
 /// How often a stream that waits for room looks for it.
 const ROOM_EVERY: Duration = Duration::from_secs(2);
@@ -132,19 +130,19 @@ impl Gatherer {
     async fn run(mut self) -> Result<()> {
         let shortest = Duration::from_millis(self.context.config.batch_window_ms);
         let limits = self.context.config.limits();
-        let (mut most, mut window, mut idle_since) = (FIRST_BATCH, shortest, Instant::now());
+        let (mut window, mut files, mut idle_since) = (Window::new(shortest), 0, Instant::now());
+        let mut most = FIRST_BATCH;
         while let Some(first) = self.watcher.next().await {
             let mut gathered = Gathered::default();
             self.take_note(first, &mut gathered);
-            window = if idle_since.elapsed() < shortest { (2 * window).min(STEADY * shortest) } else { shortest };
-            let end = tokio::time::Instant::now() + window;
+            let end = tokio::time::Instant::now() + window.next(idle_since.elapsed(), files);
             while !gathered.is_full(most.min(self.context.config.batch_faces)) {
                 match tokio::time::timeout_at(end, self.watcher.next()).await {
                     Ok(Some(found)) => self.take_note(found, &mut gathered),
                     Ok(None) | Err(_) => break,
                 }
             }
-            idle_since = Instant::now();
+            (files, idle_since) = (gathered.files.len(), Instant::now());
             if gathered.is_empty() {
                 continue;
             }

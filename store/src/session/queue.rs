@@ -3,7 +3,8 @@
 //! In: the entries that the round wrote, the views `unlabelled` and `second_opinions`, and the text of `views/queue.sql` for
 //! all that stands behind the entries. Out: rows in the order of `rank`, which the engine is told, so that `order by rank
 //! limit 100` sorts nothing and stops reading where it has enough. Entries are looked up a few at a time, by the index on
-//! `face_id`; the rest, which has to see all faces before its first row, is begun only when the entries are used up.
+//! `face_id`; the rest, which has to see all faces before its first row, is begun only when the entries are used up. What does
+//! not wait for anything else is asked side by side.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use arrow::datatypes::{DataType, Field, SchemaRef, UInt64Type};
 use async_trait::async_trait;
 use datafusion::catalog::streaming::StreamingTable;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{ScalarValue, exec_datafusion_err, exec_err};
 use datafusion::datasource::TableType;
 use datafusion::error::Result;
@@ -105,6 +107,13 @@ impl Rows {
     async fn planned(&self, optimised: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
         self.state.query_planner().create_physical_plan(optimised, &self.state).await
     }
+
+    async fn collected(self, plan: LogicalPlan, context: Arc<TaskContext>) -> Result<RecordBatch> {
+        let plan = self.planned(&plan).await?;
+        let schema = plan.schema();
+        let batches = collect(plan, context).await?;
+        Ok(concat_batches(&schema, &batches)?)
+    }
 }
 
 impl PartitionStream for Rows {
@@ -143,16 +152,16 @@ impl Front {
     /// The next rows: faces that want more judgements, then the entries that still wait; none when all are used up.
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         if self.unfinished.is_none() {
-            let begun = self.collect(&self.rows.queue.unfinished).await?;
+            let queue = &self.rows.queue;
+            let (begun, entries) = (self.begin(queue.unfinished.clone()), self.begin(queue.entries.clone()));
+            let begun = joined(begun).await?;
+            self.entries = Some(joined(entries).await?);
             self.unfinished = Some(text(&begun, "face_id")?.iter().flatten().map(str::to_owned).collect());
             if begun.num_rows() > 0 {
                 let rows = self.ranked(&begun)?;
                 self.shown += rows.num_rows() as u64;
                 return Ok(Some(rows));
             }
-        }
-        if self.entries.is_none() {
-            self.entries = Some(self.collect(&self.rows.queue.entries).await?);
         }
         let Some(entries) = &self.entries else { return Ok(None) };
         while self.at < entries.num_rows() {
@@ -172,8 +181,9 @@ impl Front {
     async fn waiting(&self, entries: &RecordBatch) -> Result<RecordBatch> {
         let (ids, lanes) = (text(entries, "face_id")?, text(entries, "lane")?);
         let in_doubt = ids.iter().zip(lanes).filter(|(_, lane)| *lane == Some("review")).filter_map(|(id, _)| id);
-        let mut found = self.look_up(&self.rows.queue.unlabelled, ids.iter().flatten()).await?;
-        let others = self.look_up(&self.rows.queue.second_opinions, in_doubt).await?;
+        let others = self.look_up(&self.rows.queue.second_opinions, in_doubt)?;
+        let mut found = joined(self.look_up(&self.rows.queue.unlabelled, ids.iter().flatten())?).await?;
+        let others = joined(others).await?;
         if others.num_rows() > 0 {
             found = concat_batches(&found.schema(), &[found, others])?;
         }
@@ -221,12 +231,18 @@ impl Front {
     }
 
     /// The rows of a plan with an open list about these faces.
-    async fn look_up<'a>(&self, plan: &LogicalPlan, faces: impl Iterator<Item = &'a str>) -> Result<RecordBatch> {
+    fn look_up<'a>(&self, plan: &LogicalPlan, faces: impl Iterator<Item = &'a str>) -> Result<Begun> {
         let wanted: Vec<Expr> = faces.map(lit).collect();
         if wanted.is_empty() {
-            return Ok(RecordBatch::new_empty(plan.schema().inner().clone()));
+            let none = RecordBatch::new_empty(plan.schema().inner().clone());
+            return Ok(SpawnedTask::spawn(async { Ok(none) }));
         }
-        self.collect(&fill_list(plan.clone(), &wanted)?).await
+        Ok(self.begin(fill_list(plan.clone(), &wanted)?))
+    }
+
+    /// Begins to compute all rows of a plan.
+    fn begin(&self, plan: LogicalPlan) -> Begun {
+        SpawnedTask::spawn(self.rows.clone().collected(plan, self.context.clone()))
     }
 
     /// What stands behind the entries.
@@ -236,13 +252,13 @@ impl Front {
         let rows = execute_stream(plan, self.context.clone())?;
         Ok(rows.map(move |batch| behind(&batch?, shown, &schema)).boxed())
     }
+}
 
-    async fn collect(&self, plan: &LogicalPlan) -> Result<RecordBatch> {
-        let plan = self.rows.planned(plan).await?;
-        let schema = plan.schema();
-        let batches = collect(plan, self.context.clone()).await?;
-        Ok(concat_batches(&schema, &batches)?)
-    }
+/// Rows on their way; dropped, they are given up.
+type Begun = SpawnedTask<Result<RecordBatch>>;
+
+async fn joined(begun: Begun) -> Result<RecordBatch> {
+    begun.join_unwind().await.map_err(|error| exec_datafusion_err!("the queue was given up ({error})"))?
 }
 
 /// The same rows, their ranks behind those that were shown.
