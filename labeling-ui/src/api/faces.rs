@@ -129,7 +129,7 @@ pub(super) async fn upload(
             let detail = format!("Send an image ({images}), or several as multipart/form-data or application/x-tar.");
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
-        let image = whole(&api, request).await?;
+        let image = one_image(&api, request).await?;
         let name = about.name.as_deref().unwrap_or(&request_id.0);
         let upload = Upload { source: format!("upload:{}", tidy(name)), stream: stream.clone(), image };
         one(admit(&api, vec![upload], permit).await?)
@@ -231,7 +231,7 @@ async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePer
 }
 
 /// The body as one image.
-async fn whole(api: &Api, mut request: Request) -> Result<Vec<u8>, Problem> {
+async fn one_image(api: &Api, mut request: Request) -> Result<Vec<u8>, Problem> {
     DefaultBodyLimit::max(api.parts.limits.image_bytes).apply(&mut request);
     match Bytes::from_request(request, api).await {
         Ok(bytes) => Ok(bytes.into()),

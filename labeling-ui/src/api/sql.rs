@@ -1,7 +1,7 @@
 //! `POST /api/sql`: one question, behind the same walls as `marginalia sql`, answered as it is computed.
 //!
-//! The answer is JSON, or an Arrow IPC stream or Parquet where `Accept` asks for it. What goes wrong before the first rows is a problem
-//! of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
+//! The answer is JSON, or an Arrow IPC stream or Parquet where `Accept` asks for it. What goes wrong before the first rows is
+//! a problem of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
 
 use std::sync::Arc;
 

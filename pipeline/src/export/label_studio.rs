@@ -25,7 +25,7 @@ impl Format for LabelStudio {
          from provenance v \
          left join ( \
            select face_id, array_agg(named_struct('expression', expression, 'annotator', annotator, 'origin', origin, \
-             'seconds', seconds, 'created_at', created_at) order by created_at, label_id) as judged \
+             'seconds', seconds) order by created_at, label_id) as judged \
            from current_labels where expression is not null group by face_id \
          ) j on v.face_id = j.face_id \
          left join current_predictions p on v.face_id = p.face_id"
@@ -109,7 +109,6 @@ fn annotation(judged: &Value) -> Value {
     result["meta"] = json!({
         "annotator": judged.get("annotator"),
         "origin": judged.get("origin"),
-        "created_at": judged.get("created_at"),
     });
     json!({ "result": [result], "was_cancelled": false, "ground_truth": false, "lead_time": judged.get("seconds") })
 }

@@ -103,11 +103,36 @@ async fn what_else_a_text_says_of_a_face_counts() {
         json!({"label_id": "4", "face_id": "b", "verdict": "not_a_face", "annotator": "ann", "origin": "human"});
     insert(&corpus, "labels", vec![no_face]).await;
     let session = open(&corpus, &SqlRuntime::new().expect("SQL threads")).await;
-    for (expression, expected) in [("neutral", vec!["it's"]), ("not_a_face", vec![]), ("sadness", vec!["c"])] {
-        let renamed = "select id from (select face_id as id, expression as face_id from corpus)";
-        let renamed = format!("{renamed} where face_id = '{expression}'");
-        assert_eq!(rows(&session, &renamed).await, expected, "{renamed}");
+    let named = "select face_id as id, expression as face_id from corpus";
+    let mut found = 0;
+    // Whatever stands between the two, a class is looked for as any other string is.
+    for source in [
+        format!("({named})"),
+        format!("({named} union all select expression, face_id from corpus)"),
+        format!("(select *, count(*) over (partition by face_id) from ({named}))"),
+        format!("(select id, face_id, count(*) from ({named}) group by id, face_id)"),
+        format!("(select distinct id, face_id from ({named}) order by id limit 9)"),
+        format!("(select r.* from faces l join ({named}) r on l.face_id = r.id)"),
+        format!("(select l.* from ({named}) l left join sightings r on l.id = r.face_id)"),
+        format!("(select r.* from sightings l right join ({named}) r on l.face_id = r.id)"),
+        format!("(select r.* from ({named}) l full join ({named}) r on l.id = r.id)"),
+        format!("(select l.* from ({named}) l left semi join faces r on l.id = r.face_id)"),
+        format!("(select r.* from faces l right semi join ({named}) r on l.face_id = r.id)"),
+        format!("(select l.* from ({named}) l left anti join rejects r on l.id = r.source)"),
+        format!("(select face_id from faces) join ({named}) r on true"),
+        format!("(select face_id from faces) cross join ({named}) r"),
+        format!("({named}) join (select id as other, face_id as class from ({named})) r on id = other"),
+    ] {
+        let column = if source.ends_with(" r") || source.ends_with("on true") { "r.face_id" } else { "face_id" };
+        for face in ["neutral", "not_a_face", "sadness", "a", "c"] {
+            let looked_up = format!("select {column} from {source} where {column} = '{face}'");
+            let compared = format!("select {column} from {source} where concat({column}, '') = '{face}'");
+            let expected = rows(&session, &compared).await;
+            assert_eq!(rows(&session, &looked_up).await, expected, "{looked_up}");
+            found += expected.len();
+        }
     }
+    assert!(found > 20, "{found} rows are no test");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,8 +3,8 @@
 //! In: a plan and a column of its rows. Out: whether it is the `face_id` of a table, as it is. A text may call anything
 //! `face_id`.
 
-use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::{Aggregate, Distinct, Expr, LogicalPlan};
+use datafusion::common::{Column, DFSchema, JoinType};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, LogicalPlan};
 
 /// Whether the column is a table's `face_id`, handed up by name or as a null of an outer join; not where that cannot be seen.
 pub(super) fn is_a_tables_face_id(plan: &LogicalPlan, column: &Column) -> bool {
@@ -29,15 +29,26 @@ fn is_face_id_at(plan: &LogicalPlan, place: usize) -> bool {
         LogicalPlan::Distinct(Distinct::All(input)) => is_face_id_at(input, place),
         LogicalPlan::Window(window) => place < width(window.input.schema()) && is_face_id_at(&window.input, place),
         LogicalPlan::Union(union) => union.inputs.iter().all(|input| is_face_id_at(input, place)),
-        LogicalPlan::Join(join) => {
-            let (qualifier, field) = join.schema.qualified_field(place);
-            let column = Column::new(qualifier.cloned(), field.name());
-            match join.left.schema().maybe_index_of_column(&column) {
-                Some(place) => is_face_id_at(&join.left, place),
-                None => is_a_tables_face_id(&join.right, &column),
-            }
-        }
+        LogicalPlan::Join(join) => match side_of(join, place) {
+            Some((side, place)) => is_face_id_at(side, place),
+            None => false,
+        },
         _ => false,
+    }
+}
+
+/// The input that a join's column comes from, and its place there; none for the mark of a mark join.
+fn side_of(join: &Join, place: usize) -> Option<(&LogicalPlan, usize)> {
+    let (left, right) = (width(join.left.schema()), width(join.right.schema()));
+    let (first, second) = match join.join_type {
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => (left, right),
+        JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => (left, 0),
+        JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => (0, right),
+    };
+    match place.checked_sub(first) {
+        None => Some((&join.left, place)),
+        Some(place) if place < second => Some((&join.right, place)),
+        Some(_) => None,
     }
 }
 
