@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 use crate::memory::Computing;
 use crate::report::{Mode, Reporter, ReporterHandle};
 
+/// Bytes of each cache, where what was read is not read again.
+const READ_ONCE_CACHE: usize = 16 << 20;
+
 /// The global arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Console {
@@ -37,6 +40,16 @@ impl Console {
     /// Opens the corpus that the arguments, the environment or the current folder name.
     pub async fn open(&self) -> Result<Opened> {
         Opened::at(&find_corpus(self.corpus.as_deref())?).await
+    }
+
+    /// The same for a command that reads everything once: memory keeps little of what it will not come back to.
+    pub async fn open_to_read_once(&self) -> Result<Opened> {
+        let lean = |options: Options| Options {
+            index_cache_bytes: options.index_cache_bytes.min(READ_ONCE_CACHE),
+            metadata_cache_bytes: options.metadata_cache_bytes.min(READ_ONCE_CACHE),
+            ..options
+        };
+        Opened::with(&find_corpus(self.corpus.as_deref())?, lean, SqlRuntime::new()?).await
     }
 
     /// Starts the readers of events.
@@ -68,16 +81,21 @@ pub fn write_out(text: &str) -> Result<()> {
 impl Opened {
     /// Opens the corpus in a folder or at a URI.
     pub async fn at(root: &Path) -> Result<Self> {
+        let sql = SqlRuntime::holding(|| Box::new(Computing::begin()))?;
+        Self::with(root, |options| options, sql).await
+    }
+
+    async fn with(root: &Path, change: impl FnOnce(Options) -> Options, sql: SqlRuntime) -> Result<Self> {
         let home = Home::attach(root).await?;
         let config = Config::load(home.folder())?;
-        let corpus = Corpus::open_in(home, store_options(&config)).await?;
+        let corpus = Corpus::open_in(home, change(store_options(&config))).await?;
         if corpus.classes() != config.classes {
             return Err(Error::ClassesChanged {
                 config: config.classes.join(", "),
                 corpus: corpus.classes().join(", "),
             });
         }
-        Ok(Self { corpus, config, sql: SqlRuntime::holding(|| Box::new(Computing::begin()))? })
+        Ok(Self { corpus, config, sql })
     }
 
     /// Notes in the audit log what a command changed. Its user is whoever the system says; nobody could make them prove it.

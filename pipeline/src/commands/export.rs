@@ -35,7 +35,7 @@ pub struct Args {
 
 /// Runs `export`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let opened = console.open().await?;
+    let opened = console.open_to_read_once().await?;
     let filter = filter(&args);
     let format: &'static dyn Format = *FORMATS
         .iter()

@@ -13,7 +13,7 @@ use super::{Format, Part};
 use crate::error::Result;
 
 /// Bytes of a row group: what a reader needs at a time.
-const ROW_GROUP: usize = 64 << 20;
+const ROW_GROUP: usize = 32 << 20;
 
 /// `parquet`.
 pub(super) struct Parquet;
