@@ -18,9 +18,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::archive::{self, File};
 use super::body::essence;
+use super::caller::Caller;
 use super::operation::Operation;
 use super::problem::{Problem, RequestId};
-use super::uploaded::{Image, MOST_NAMED, Uploaded};
+use super::uploaded::{Image, MOST_NAMED, Sender, Uploaded, tidy};
 use super::{Api, to_the_end};
 use crate::access::Role;
 use crate::admission::{Admitted, Upload};
@@ -40,8 +41,6 @@ const FORM_TYPE: &str = "multipart/form-data";
 
 /// Images in one form.
 const MOST: usize = 256;
-/// Characters of a name.
-const NAME_CHARS: usize = 255;
 
 /// The face that a path names.
 #[derive(Deserialize, JsonSchema)]
@@ -103,6 +102,7 @@ pub(super) fn describe_story() -> Operation {
 /// Takes images in.
 pub(super) async fn upload(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
     Query(about): Query<About>,
     request: Request,
@@ -113,14 +113,14 @@ pub(super) async fn upload(
             format!("{} uploads are under way, which is all that are taken at once.", api.parts.limits.uploads);
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail).retry_after(1)
     })?;
-    let stream = tidy(&about.stream);
+    let sender = Sender { name: caller.name(), stream: tidy(&about.stream) };
     let essence = essence(request.headers()).unwrap_or_default();
     if ARCHIVE_TYPES.contains(&essence.as_str()) {
-        return archived(&api, request.into_body(), &stream, permit).await;
+        return archived(&api, request.into_body(), &sender, permit).await;
     }
     let taken = async {
         if essence == FORM_TYPE {
-            let uploads = parts(&api, request, &stream, &request_id).await?;
+            let uploads = parts(&api, request, &sender, &request_id).await?;
             let names: Vec<String> = uploads.iter().map(|upload| upload.source.clone()).collect();
             return Ok(many(names, admit(&api, uploads, permit).await?));
         }
@@ -131,8 +131,7 @@ pub(super) async fn upload(
         }
         let image = one_image(&api, request).await?;
         let name = about.name.as_deref().unwrap_or(&request_id.0);
-        let upload = Upload { source: format!("upload:{}", tidy(name)), stream: stream.clone(), image };
-        one(admit(&api, vec![upload], permit).await?)
+        one(admit(&api, vec![sender.upload(sender.source(name), image)], permit).await?)
     };
     let in_time = tokio::time::timeout(api.parts.limits.answer, taken).await;
     in_time.unwrap_or_else(|_| Err(Problem::from_status(StatusCode::SERVICE_UNAVAILABLE)))
@@ -158,14 +157,14 @@ impl Archived {
         &mut self,
         api: &Api,
         files: Vec<File>,
-        stream: &str,
+        sender: &Sender<'_>,
         permit: &Arc<OwnedSemaphorePermit>,
     ) -> Result<(), Problem> {
         let (mut uploads, mut sources) = (Vec::new(), Vec::new());
         for File { name, image } in files {
-            let source = format!("upload:{}", tidy(&name));
+            let source = sender.source(&name);
             sources.push((source.clone(), image.is_some()));
-            uploads.extend(image.map(|image| Upload { source, stream: stream.to_owned(), image }));
+            uploads.extend(image.map(|image| sender.upload(source, image)));
         }
         let mut admitted = admit(api, uploads, permit.clone()).await?.into_iter();
         for (source, is_whole) in sources {
@@ -200,7 +199,12 @@ fn refused_for_its_size(api: &Api) -> Admitted {
 }
 
 /// Takes the files of an archive in as they arrive, some at a time, each time in one commit.
-async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePermit) -> Result<Response, Problem> {
+async fn archived(
+    api: &Api,
+    body: Body,
+    sender: &Sender<'_>,
+    permit: OwnedSemaphorePermit,
+) -> Result<Response, Problem> {
     let limits = &api.parts.limits;
     let mut batches = archive::files(body, limits.image_bytes, limits.answer);
     let permit = Arc::new(permit);
@@ -215,7 +219,7 @@ async fn archived(api: &Api, body: Body, stream: &str, permit: OwnedSemaphorePer
                 return Err(archived.told_in(Problem::new(StatusCode::BAD_REQUEST, "bad_archive", detail)));
             }
         };
-        archived.take(api, files, stream, &permit).await?;
+        archived.take(api, files, sender, &permit).await?;
     }
     let status = match (archived.new, archived.known) {
         (0, 0) => {
@@ -241,7 +245,12 @@ async fn one_image(api: &Api, mut request: Request) -> Result<Vec<u8>, Problem> 
 }
 
 /// The parts of the body that are files.
-async fn parts(api: &Api, request: Request, stream: &str, request_id: &RequestId) -> Result<Vec<Upload>, Problem> {
+async fn parts(
+    api: &Api,
+    request: Request,
+    sender: &Sender<'_>,
+    request_id: &RequestId,
+) -> Result<Vec<Upload>, Problem> {
     let wrong = |status: StatusCode, words: String| match status {
         StatusCode::PAYLOAD_TOO_LARGE => too_large(api),
         status => Problem::new(status, "bad_multipart", words),
@@ -256,12 +265,12 @@ async fn parts(api: &Api, request: Request, stream: &str, request_id: &RequestId
             let detail = format!("At most {MOST} images are taken in one request.");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many", detail));
         }
-        let name = field.file_name().map(tidy).unwrap_or_else(|| format!("{}/{}", request_id.0, uploads.len()));
+        let name = field.file_name().map_or_else(|| format!("{}/{}", request_id.0, uploads.len()), str::to_owned);
         let mut image = Vec::new();
         while let Some(chunk) = field.chunk().await.map_err(|error| wrong(error.status(), error.body_text()))? {
             image.extend_from_slice(&chunk);
         }
-        uploads.push(Upload { source: format!("upload:{name}"), stream: stream.to_owned(), image });
+        uploads.push(sender.upload(sender.source(&name), image));
     }
     if uploads.is_empty() {
         return Err(Problem::new(
@@ -282,11 +291,6 @@ fn too_large(api: &Api) -> Problem {
         megabytes(limits.upload_bytes)
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
-}
-
-/// A name that is stored as it is shown: of one line, of some length, and nothing else is believed of it.
-fn tidy(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '_' } else { c }).take(NAME_CHARS).collect()
 }
 
 /// Admits, and tells of the faces that are new.

@@ -142,12 +142,15 @@ async fn beyond_loopback_a_token_says_who_asks_and_what_they_may() {
         async |token| bench.send(with_token(Method::GET, "/api/queue", token).body(Body::empty()).unwrap()).await;
     queue("r").await.problem(403, "role");
     assert_eq!(queue("b").await.json()["tasks"].as_array().unwrap().len(), 2);
-    let upload = async |token| {
-        let request = with_token(Method::POST, "/api/faces", token).header(header::CONTENT_TYPE, "image/png");
-        bench.send(request.body(Body::from("\u{89}PNG")).unwrap()).await
+    let upload = async |token, image: &'static str| {
+        let path = "/api/faces?name=a.png";
+        let request = with_token(Method::POST, path, token).header(header::CONTENT_TYPE, "image/png");
+        bench.send(request.body(Body::from(image)).unwrap()).await
     };
-    upload("a").await.problem(403, "role");
-    assert_ne!(upload("root").await.status, 403);
+    upload("a", "\u{89}PNG").await.problem(403, "role");
+    // Where a face was seen says who sent it.
+    let refused = upload("root", "no").await.problem(422, "refused");
+    assert_eq!(refused["detail"], "upload@root:a.png");
 
     // One key of two people is two requests.
     let keyed = async |token, n| {
