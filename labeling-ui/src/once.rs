@@ -6,7 +6,6 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use marginalia_store::TableId;
 use marginalia_store::tables::labels::Label;
 use tokio::sync::Mutex;
 
@@ -91,18 +90,13 @@ impl Judge {
 
     /// The rows of this request, if it came before.
     async fn before(&self, request: &RequestKey) -> Result<Option<Vec<Label>>> {
-        // Of the characters that a key may have none needs quoting.
-        let filter = format!("request_key = '{}'", request.key);
-        let snapshot = self.corpus.snapshot().await?;
-        if snapshot.count(TableId::Labels, Some(&filter)).await? == 0 {
+        let rows = self.corpus.labels_of_request(&request.key).await?;
+        if rows.is_empty() {
             return Ok(None);
         }
-        let mut rows = snapshot.rows::<Label>(Some(&filter)).await?;
         if rows.iter().any(|row| row.request_hash.as_ref() != Some(&request.hash)) {
             return Err(Error::ReusedKey { key: request.key.clone() });
         }
-        // Ids rise in the order in which they were made.
-        rows.sort_by(|a, b| a.label_id.cmp(&b.label_id));
         Ok(Some(rows))
     }
 }

@@ -17,7 +17,7 @@ use crate::error::Result;
 
 /// Bytes of images that are remembered.
 const BYTES: u64 = 64 << 20;
-/// Faces that are read together: enough for what people have before them, and few enough for memory where they are large.
+/// Faces that are read together: enough for what one has before them, and few enough for memory where they are large.
 const TOGETHER: usize = 64;
 /// Bytes that a face takes beside its image, about.
 const AROUND: usize = 400;
@@ -67,17 +67,22 @@ impl Pictures {
         Ok(unknown.into_iter().filter(|id| !stored.contains(*id)).map(str::to_owned).collect())
     }
 
-    /// Reads the first of these faces together, those of them that are not here yet.
+    /// Reads these faces, those of them that are not here yet, many together and the first of them first; not more than would
+    /// push each other out.
     pub async fn fetch(&self, face_ids: impl Iterator<Item = &str>) -> Result<()> {
         let version = self.check().await?;
-        let unknown: Vec<&str> =
-            face_ids.take(TOGETHER).filter(|id| is_face_id(id) && !self.has(id, version)).collect();
-        if unknown.is_empty() {
-            return Ok(());
+        let unknown: Vec<&str> = face_ids.filter(|id| is_face_id(id) && !self.has(id, version)).collect();
+        let mut bytes = 0;
+        for some in unknown.chunks(TOGETHER) {
+            let ids = some.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
+            let faces = self.corpus.snapshot().await?.rows::<Face>(Some(&format!("face_id IN ({ids})"))).await?;
+            bytes += faces.iter().map(|face| (face.image.len() + AROUND) as u64).sum::<u64>();
+            self.keep(version, faces.into_iter().map(Arc::new).collect()).await?;
+            if bytes > BYTES / 2 {
+                break;
+            }
         }
-        let ids = unknown.iter().map(|id| format!("'{id}'")).collect::<Vec<_>>().join(", ");
-        let faces = self.corpus.snapshot().await?.rows::<Face>(Some(&format!("face_id IN ({ids})"))).await?;
-        self.keep(version, faces.into_iter().map(Arc::new).collect()).await
+        Ok(())
     }
 
     fn has(&self, face_id: &str, version: u64) -> bool {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt};
 use lance_io::local::to_local_path;
 use lance_io::object_store::ObjectStore;
 use lance_io::object_writer::get_etag;
@@ -22,6 +23,7 @@ use lance_table::format::{IndexMetadata, Manifest, Transaction};
 use lance_table::io::commit::{CommitError, CommitHandler, ManifestLocation, ManifestNamingScheme, ManifestWriter};
 use object_store::path::Path as ObjectPath;
 
+use crate::newest::Newest;
 use crate::version_files::{VersionFiles, check_whole};
 
 /// What stands in the name of a manifest that is being written. Lance does not take such a file for a manifest.
@@ -37,6 +39,7 @@ pub(crate) struct DurableCommits {
     syncs: bool,
     /// Files of each table that a commit of this process has made sure of, among those its newest manifest names.
     secured: Arc<Mutex<HashMap<PathBuf, HashSet<String>>>>,
+    newest: Arc<Newest>,
 }
 
 /// A sync that failed: what the kernel kept is unknown, so nobody may be told that the commit is safe.
@@ -55,7 +58,7 @@ struct NotWhole(String);
 impl DurableCommits {
     /// With `syncs` a commit is on the disk when it is done; without, the operating system has it.
     pub fn new(syncs: bool) -> Self {
-        Self { syncs, secured: Arc::default() }
+        Self { syncs, secured: Arc::default(), newest: Arc::default() }
     }
 
     /// Publishes the version: makes sure of what it names, then gives its manifest the final name.
@@ -137,6 +140,26 @@ impl CommitHandler for DurableCommits {
         true
     }
 
+    async fn resolve_latest_location(
+        &self,
+        base_path: &ObjectPath,
+        _object_store: &ObjectStore,
+    ) -> lance::Result<ManifestLocation> {
+        self.newest.of(base_path).map_err(|error| not_found(base_path, error))
+    }
+
+    fn list_manifest_locations_since<'a>(
+        &self,
+        base_path: &ObjectPath,
+        _object_store: &'a ObjectStore,
+        since_version: u64,
+    ) -> BoxStream<'a, lance::Result<ManifestLocation>> {
+        match self.newest.since(base_path, since_version) {
+            Ok(newer) => stream::iter(newer.into_iter().map(Ok)).boxed(),
+            Err(error) => stream::iter([Err(not_found(base_path, error))]).boxed(),
+        }
+    }
+
     async fn commit(
         &self,
         manifest: &mut Manifest,
@@ -192,6 +215,23 @@ impl CommitHandler for OnlyVersion {
         self.commits.propagate_commit_error_after_success()
     }
 
+    async fn resolve_latest_location(
+        &self,
+        base_path: &ObjectPath,
+        object_store: &ObjectStore,
+    ) -> lance::Result<ManifestLocation> {
+        self.commits.resolve_latest_location(base_path, object_store).await
+    }
+
+    fn list_manifest_locations_since<'a>(
+        &self,
+        base_path: &ObjectPath,
+        object_store: &'a ObjectStore,
+        since_version: u64,
+    ) -> BoxStream<'a, lance::Result<ManifestLocation>> {
+        self.commits.list_manifest_locations_since(base_path, object_store, since_version)
+    }
+
     async fn commit(
         &self,
         manifest: &mut Manifest,
@@ -208,6 +248,13 @@ impl CommitHandler for OnlyVersion {
         self.commits
             .commit(manifest, indices, base_path, object_store, manifest_writer, naming_scheme, transaction)
             .await
+    }
+}
+
+fn not_found(table: &ObjectPath, error: std::io::Error) -> lance::Error {
+    match error.kind() {
+        ErrorKind::NotFound => lance::Error::not_found(table.to_string()),
+        _ => lance::Error::io_source(Box::new(error)),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::tables::faces::Face;
 use crate::tables::rounds::Round;
 use crate::tokens::Grants;
 use crate::tombstones::Tombstones;
+use crate::value_filter::ValueFilter;
 use crate::writer::{AdmitAll, Gather, Writer};
 
 /// Key of the class names, a JSON list, in every table's schema metadata.
@@ -31,6 +32,9 @@ const CLASSES_KEY: &str = "marginalia:classes";
 
 /// Key of the corpus's own id, in the metadata of table `faces`.
 const IDENTITY_KEY: &str = "marginalia:corpus";
+
+/// Bytes of the filter over the keys of requests: one false alarm in a hundred at 1.7 million.
+const REQUEST_KEYS: usize = 2 << 20;
 
 /// When a class loses its pseudo-labels to the judgement of people.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,6 +104,8 @@ struct Inner {
     clock: ClockGuard,
     tombstones: Arc<Tombstones>,
     grants: Grants,
+    /// Keys under which labels were stored.
+    request_keys: tokio::sync::Mutex<ValueFilter>,
     /// One writer task per table, started at first use, by row type.
     writers: Mutex<HashMap<TypeId, Box<dyn Any + Send>>>,
 }
@@ -181,6 +187,7 @@ impl Corpus {
             classes,
             clock: ClockGuard::new(log.now()),
             tombstones: Arc::default(),
+            request_keys: tokio::sync::Mutex::new(ValueFilter::new(TableId::Labels, "request_key", REQUEST_KEYS)),
             grants: Grants::default(),
             log,
             options,
@@ -224,6 +231,10 @@ impl Corpus {
     /// The log under all tables.
     pub fn log(&self) -> &Arc<dyn Log> {
         &self.inner.log
+    }
+
+    pub(crate) fn request_keys(&self) -> &tokio::sync::Mutex<ValueFilter> {
+        &self.inner.request_keys
     }
 
     pub(crate) fn tombstones(&self) -> &Arc<Tombstones> {

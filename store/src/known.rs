@@ -1,7 +1,7 @@
 //! Which faces the corpus holds already, without holding the corpus in memory.
 //!
-//! In: rows about to be written. Out: for each whether it is new. A Bloom filter of fixed size over all stored ids says
-//! "certainly new" for most; for the rest the `face_id` index (and a scan of what it does not cover yet) decides. The
+//! In: rows about to be written. Out: for each whether it is new. A filter of fixed size over all stored ids says "certainly
+//! new" for most; for the rest the `face_id` index (and a scan of what it does not cover yet) decides. The
 //! look and the commit happen under one file lock, so that two processes on one corpus cannot both be first; in an object
 //! store, where a lock would cost more than the commit, the commit itself fails if the same face came in between.
 
@@ -9,7 +9,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use fastbloom::BloomFilter;
 use futures::TryStreamExt;
 use lance::Dataset;
 
@@ -22,12 +21,11 @@ use crate::room;
 use crate::table::TableId;
 use crate::tables::faces::Face;
 use crate::tombstones::Tombstones;
+use crate::value_filter::ValueFilter;
 use crate::writer::{Admit, Admitted};
 
-/// Bits of the filter: 16 MiB, one false alarm in a hundred at 14 million faces; beyond that more look-ups, never a
-/// wrong answer.
-const FILTER_BITS: usize = 16 * 8 * 1024 * 1024;
-const FILTER_HASHES: u32 = 7;
+/// Bytes of the filter: one false alarm in a hundred at 14 million faces.
+const FILTER: usize = 16 << 20;
 
 /// Ids asked of the index at a time.
 const LOOKUP: usize = 1024;
@@ -38,9 +36,7 @@ pub struct KnownFaces {
     log: Arc<dyn Log>,
     reserve_bytes: u64,
     tombstones: Arc<Tombstones>,
-    filter: BloomFilter,
-    /// Fragments whose ids are in the filter.
-    covered: HashSet<u64>,
+    filter: ValueFilter,
     /// Ids let in last, until they are written.
     admitted: Vec<String>,
 }
@@ -48,35 +44,14 @@ pub struct KnownFaces {
 impl KnownFaces {
     /// Nothing is read before the first face comes.
     pub fn new(corpus: &Corpus, log: Arc<dyn Log>) -> Self {
-        let filter = BloomFilter::with_num_bits(FILTER_BITS).seed(&0x6d61_7267_696e).hashes(FILTER_HASHES);
         Self {
             home: corpus.home().clone(),
             log,
             reserve_bytes: corpus.options().reserve_bytes,
             tombstones: corpus.tombstones().clone(),
-            filter,
-            covered: HashSet::new(),
+            filter: ValueFilter::new(TableId::Faces, "face_id", FILTER),
             admitted: Vec::new(),
         }
-    }
-
-    /// Brings the filter up to the fragments that this or any other process has added.
-    async fn catch_up(&mut self, faces: &Arc<Dataset>) -> Result<()> {
-        let fresh: Vec<_> = faces.iter_fragments().filter(|f| !self.covered.contains(&f.id)).cloned().collect();
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let mut scan = faces.scan();
-        scan.with_fragments(fresh.clone()).project(&["face_id"]).map_err(Error::table(TableId::Faces))?;
-        scan.scan_in_order(false);
-        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
-        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
-            for id in ids(&batch)? {
-                self.filter.insert(id);
-            }
-        }
-        self.covered.extend(fresh.iter().map(|f| f.id));
-        Ok(())
     }
 }
 
@@ -112,9 +87,9 @@ impl Admit<Face> for KnownFaces {
     async fn admit(&mut self, rows: &[Face]) -> Result<Admitted> {
         let lock = Lock::exclusive_async(self.home.folder(), Purpose::Faces).await?;
         let faces = self.log.latest(TableId::Faces).await?;
-        self.catch_up(&faces).await?;
+        self.filter.catch_up(&faces).await?;
         let suspects: Vec<&str> =
-            rows.iter().map(|face| face.face_id.as_str()).filter(|id| self.filter.contains(id)).collect();
+            rows.iter().map(|face| face.face_id.as_str()).filter(|id| self.filter.may_hold(id)).collect();
         let known = stored(&faces, &suspects).await?;
         let ids: Vec<&str> = rows.iter().map(|face| face.face_id.as_str()).collect();
         let forgotten = self.tombstones.hold(&self.home, self.log.as_ref(), &ids).await?;
@@ -133,12 +108,12 @@ impl Admit<Face> for KnownFaces {
 
     fn written(&mut self, table: &Dataset) {
         for id in self.admitted.drain(..) {
-            self.filter.insert(id.as_str());
+            self.filter.insert(&id);
         }
         // Under the lock nobody else adds faces: whatever is new in the table are the rows above. In an object store there
         // is no such lock, and the next look reads what is new.
         if self.home.remote().is_none() {
-            self.covered.extend(table.iter_fragments().map(|fragment| fragment.id));
+            self.filter.cover(table);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Where everything lasts.
 //!
-//! A corpus is a folder of Lance tables, or the same in an object store. Rows come in through one writer per table ([`Corpus::writer`]) and are
-//! acknowledged after they lie on the disk; a round comes in through a [`RoundWriter`] and shows once its marker stands;
-//! answers go out through a [`Snapshot`] and the read-only SQL [`Session`] over it. Modules in the order data flows:
-//! what a table is, how rows get in, how rounds commit, how readers look, how the whole is kept in order.
+//! A corpus is a folder of Lance tables, or the same in an object store. Rows come in through one writer per table
+//! ([`Corpus::writer`]) and are acknowledged after they lie on the disk; a round comes in through a [`RoundWriter`] and shows
+//! once its marker stands; answers go out through a [`Snapshot`] and the read-only SQL [`Session`] over it. Modules in the
+//! order data flows: what a table is, how rows get in, how rounds commit, how readers look, how the whole is kept in order.
 
 mod audit_log;
 mod backup;
@@ -27,6 +27,7 @@ pub mod log;
 mod lookup;
 mod maintenance;
 mod moment;
+mod newest;
 mod objects;
 mod pins;
 mod repair;
@@ -40,6 +41,7 @@ pub mod tables;
 mod tokens;
 mod tombstones;
 mod trial;
+mod value_filter;
 mod verify;
 mod version_files;
 mod views;

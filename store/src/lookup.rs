@@ -1,14 +1,15 @@
-//! Single faces by their ids, in the newest version of the table: for those who ask about one face at a time and need no
-//! snapshot of everything else.
+//! Single rows by their keys, in the newest version of the table: for those who ask about one at a time and need no snapshot
+//! of everything else.
 
 use std::collections::HashSet;
 
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
-use crate::known::stored;
+use crate::known::{is_in, stored};
 use crate::snapshot::read_all;
 use crate::table::TableId;
 use crate::tables::faces::Face;
+use crate::tables::labels::Label;
 
 impl Corpus {
     /// Which of these faces the corpus has.
@@ -28,6 +29,25 @@ impl Corpus {
         let faces = self.log().latest(TableId::Faces).await?;
         let rows = read_all::<Face>(&faces, Some(&format!("face_id = '{face_id}'"))).await?;
         rows.into_iter().next().ok_or_else(missing)
+    }
+
+    /// The labels of the request that came with this key, in the order of their ids; none where none came.
+    ///
+    /// Asked before every label of a page. The table has a fragment for each of the last labels, and reading them all would
+    /// take longer than storing another: only those that came since the last question are read.
+    pub async fn labels_of_request(&self, request_key: &str) -> Result<Vec<Label>> {
+        let labels = self.log().latest(TableId::Labels).await?;
+        let may_be_there = {
+            let mut keys = self.request_keys().lock().await;
+            keys.catch_up(&labels).await?;
+            keys.may_hold(request_key)
+        };
+        if !may_be_there {
+            return Ok(Vec::new());
+        }
+        let mut rows = read_all::<Label>(&labels, Some(&is_in("request_key", &[request_key]))).await?;
+        rows.sort_by(|a, b| a.label_id.cmp(&b.label_id));
+        Ok(rows)
     }
 }
 

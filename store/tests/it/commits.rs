@@ -121,6 +121,35 @@ async fn two_processes_at_once_store_a_face_once() {
     assert!(report.is_clean(), "{:?}", report.findings);
 }
 
+/// What another process has read, kept for it or not, is old once somebody else has committed, be what came in between there
+/// or cleaned up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_process_always_finds_the_newest_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("c");
+    let (one, other) = (new_corpus(&root).await, Corpus::open(&root, Options::default()).await.unwrap());
+    let count =
+        async |corpus: &Corpus| corpus.snapshot().await.unwrap().count(TableId::Labels, None).await.unwrap() as u32;
+    let mut stored = 0;
+    for turn in 0..12 {
+        if turn % 3 == 0 {
+            let read = other.snapshot().await.unwrap().versions();
+            other.hold("an export", &read).await.unwrap();
+        }
+        for _ in 0..=turn % 3 {
+            one.writer::<Label>().append(vec![label(stored, "a")]).await.unwrap();
+            stored += 1;
+        }
+        if turn % 2 == 0 {
+            one.care(Care { clean_up: Some(std::time::Duration::ZERO), thorough: turn % 4 == 0 }).await.unwrap();
+        }
+        assert_eq!((count(&other).await, count(&one).await), (stored, stored), "turn {turn}");
+        other.writer::<Label>().append(vec![label(stored, "a")]).await.unwrap();
+        stored += 1;
+        assert_eq!((count(&one).await, count(&other).await), (stored, stored), "turn {turn}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn seen_files_are_known_by_path_size_time_and_inode() {
     let folder = tempfile::tempdir().unwrap();
