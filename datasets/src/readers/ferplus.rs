@@ -20,6 +20,7 @@ use crate::candidate::has_image_extension;
 use crate::counts::{KnownCount, joined};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
+use crate::file::FileContent;
 use crate::glimpse::Glimpse;
 use crate::image_files::{Meaning, source_of};
 use crate::layout::Layout;
@@ -65,7 +66,7 @@ impl Reader for FerPlus {
         if let Some(votes) = VOTES.iter().find_map(|name| glimpse.named(name)) {
             return Some(format!("`{}` has FER+'s votes", votes.display()));
         }
-        let labels = glimpse.find(|path| is_label_table(path))?;
+        let labels = glimpse.find(is_label_table)?;
         Some(format!("`{}` has FER+'s votes", labels.display()))
     }
 
@@ -170,12 +171,8 @@ impl Judged<'_> {
             Meaning::Skip(why) => return Ok(Item::Skipped { source, why }),
             Meaning::Reject(reason) => return Ok(Item::Reject(Reject { source, reason })),
         };
-        let content = crate::file::FileContent {
-            bytes: record.image,
-            size: record.size,
-            mtime: record.mtime,
-            inode: record.inode,
-        };
+        let (bytes, size, mtime, inode) = (record.image, record.size, record.mtime, record.inode);
+        let content = FileContent { bytes, size, mtime, inode };
         let mut item = self.reading.item(&row, || Ok(content), source, None)?;
         if let Item::Face(face) = &mut item {
             face.source_hash = record.source_hash;

@@ -2,6 +2,7 @@
 
 use image::ImageFormat;
 use marginalia_datasets::{Classes, ReadRequest, encode_png, face_id, reader};
+use proptest::prelude::*;
 
 use crate::support::{encode, faces, folder, jpeg, npy, npy_letter, picture, read, refusal, rejects, skipped, write};
 
@@ -163,6 +164,22 @@ fn every_type_that_copies_store_labels_in_is_understood() {
     }
     let negative = label(npy("<i2", "()", &(-1i16).to_le_bytes())).unwrap_err();
     assert!(negative.contains("label -1"), "{negative}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever lies where a label should be costs its image at most.
+    #[test]
+    fn damaged_labels_are_rejects(has_header: bool, at in 0usize..200, bytes: [u8; 24], count in 0usize..24) {
+        let mut file = if has_header { npy_letter('3') } else { Vec::new() };
+        let bytes = bytes[..count].to_vec();
+        let at = at % (file.len() + 1);
+        file.splice(at..(at + bytes.len()).min(file.len()), bytes);
+        let set = folder(&[("val_set/images/5.jpg", jpeg(1)), ("val_set/annotations/5_exp.npy", file)]);
+        let all = read("affectnet", &ReadRequest::new(set.path(), &Classes::with_contempt())).unwrap();
+        prop_assert_eq!(all.faces.len() + all.rejects.len() + all.skipped.len(), 1);
+    }
 }
 
 #[test]

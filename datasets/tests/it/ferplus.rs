@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use marginalia_datasets::{Classes, ReadRequest, Split, count_differences, reader};
+use proptest::prelude::*;
 
 use crate::support::{faces, folder, jpeg, png, read, read_with, real_data, refusal, rejects, skipped};
 
@@ -88,11 +89,7 @@ fn votes_and_pixels_are_joined_row_by_row() {
     let seven = read("ferplus", &ReadRequest::new(set.path(), &standard)).unwrap();
     assert_eq!(seven.faces.len(), 2);
     assert_eq!(seven.faces[0].votes, Some(vec![4, 0, 1, 0, 0, 0, 5]));
-    let request = ReadRequest {
-        unlabelled: true,
-        split: Some(Split::Test),
-        ..ReadRequest::new(set.path(), &standard)
-    };
+    let request = ReadRequest { unlabelled: true, split: Some(Split::Test), ..ReadRequest::new(set.path(), &standard) };
     let unlabelled = read("ferplus", &request).unwrap();
     assert_eq!(unlabelled.faces.len(), 6);
     assert!(unlabelled.faces.iter().all(|face| face.given_class.is_none() && face.votes.is_none()));
@@ -134,6 +131,38 @@ fn the_modes_are_those_of_the_released_code() {
             };
         }
         assert_eq!(found, cases.map(|(_, wanted)| wanted[i].to_owned()), "{mode}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    /// In every mode what is kept was voted for, and the label has the most votes of it.
+    #[test]
+    fn kept_votes_were_cast(cast in prop::collection::vec(prop::array::uniform10(0u32..7), 1..40)) {
+        let line = |votes: &[u32; 10]| votes.map(|count| count.to_string()).join(",");
+        let rows: String = cast.iter().map(|votes| format!("Training,,{}\n", line(votes))).collect();
+        let set = folder(&[
+            ("fer2013new.csv", format!("{HEADER}\n{rows}").into()),
+            ("fer2013.csv", fer2013(&vec!["Training"; cast.len()])),
+        ]);
+        // The corpus's classes in the order of FER+'s columns.
+        let order = ["neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"];
+        let classes = Classes::new(order).unwrap();
+        for mode in ["majority", "probability", "multi_target"] {
+            let all = read_with("ferplus", set.path(), &classes, &[&format!("votes={mode}")]).unwrap();
+            prop_assert_eq!(all.faces.len() + all.skipped.len(), cast.len());
+            for face in &all.faces {
+                let row: usize = face.source.rsplit('=').next().unwrap().parse().unwrap();
+                let (kept, cast) = (face.votes.as_ref().unwrap(), &cast[row]);
+                let label = order.iter().position(|class| face.given_class.as_deref() == Some(class)).unwrap();
+                prop_assert!(kept.iter().zip(cast).all(|(kept, cast)| kept <= cast));
+                prop_assert_eq!(kept.iter().max(), Some(&kept[label]));
+                prop_assert!(cast[label] > 1 && cast[label] == *cast.iter().max().unwrap());
+                let counted: u32 = cast.iter().filter(|count| **count > 1).sum();
+                prop_assert!(mode != "majority" || 2 * cast[label] > counted);
+            }
+        }
     }
 }
 
