@@ -59,3 +59,50 @@ pub fn count_differences(known: &[KnownCount], read: &[(&str, usize)]) -> Vec<Co
     // A data set has a handful of parts: all combinations are few.
     (1..1u32 << parts.len().min(8)).map(differences).min_by_key(distance).unwrap_or_default()
 }
+
+/// The counts of one part of a set.
+pub(crate) const fn part<const N: usize>(
+    part: &'static str,
+    split: Split,
+    counts: [(&'static str, usize); N],
+) -> [KnownCount; N] {
+    let mut known = [KnownCount { part, split, class: "", count: 0 }; N];
+    let mut i = 0;
+    while i < N {
+        (known[i].class, known[i].count) = counts[i];
+        i += 1;
+    }
+    known
+}
+
+/// The same counts several times over, as another part: so many frames of each sequence, say.
+pub(crate) const fn times<const N: usize>(
+    part: &'static str,
+    factor: usize,
+    mut counts: [KnownCount; N],
+) -> [KnownCount; N] {
+    let mut i = 0;
+    while i < N {
+        counts[i].part = part;
+        counts[i].count *= factor;
+        i += 1;
+    }
+    counts
+}
+
+/// Parts one after the other; `ALL` is how many counts they have together.
+pub(crate) const fn joined<const ALL: usize>(parts: &[&[KnownCount]]) -> [KnownCount; ALL] {
+    let mut all = [parts[0][0]; ALL];
+    let (mut i, mut at) = (0, 0);
+    while i < parts.len() {
+        let mut j = 0;
+        while j < parts[i].len() {
+            all[at] = parts[i][j];
+            at += 1;
+            j += 1;
+        }
+        i += 1;
+    }
+    assert!(at == ALL, "as many counts as the parts have");
+    all
+}

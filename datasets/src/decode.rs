@@ -112,7 +112,7 @@ fn image_reason(image: &[u8], format: Format, error: &ImageError) -> Reason {
     Reason::Corrupt { format, detail: one_line(error) }
 }
 
-fn check_size(width: u32, height: u32, pixel_bytes: u64, limits: &Limits) -> Result<(), Reason> {
+pub(crate) fn check_size(width: u32, height: u32, pixel_bytes: u64, limits: &Limits) -> Result<(), Reason> {
     if width > limits.max_side || height > limits.max_side {
         return Err(Reason::TooLarge { width, height, limit: limits.max_side });
     }
@@ -124,7 +124,7 @@ fn check_size(width: u32, height: u32, pixel_bytes: u64, limits: &Limits) -> Res
 }
 
 /// Grey stays grey, everything else becomes RGB; transparency is laid over black.
-fn to_grey_or_rgb(pixels: DynamicImage) -> DynamicImage {
+pub(crate) fn to_grey_or_rgb(pixels: DynamicImage) -> DynamicImage {
     match pixels {
         DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => pixels,
         DynamicImage::ImageLuma16(_) => DynamicImage::ImageLuma8(pixels.into_luma8()),
@@ -153,7 +153,7 @@ fn over_black(value: u8, alpha: u8) -> u8 {
 }
 
 /// Decoders' messages may hold line breaks and any length; a table cell should not.
-fn one_line(error: &dyn std::fmt::Display) -> String {
+pub(crate) fn one_line(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
 }

@@ -89,6 +89,30 @@ impl Entries {
         }
     }
 
+    /// The contents of the files that `is_wanted` holds for: the lists of a data set, which are small beside its images.
+    ///
+    /// # Errors
+    /// Those of a visit, and a wanted file that cannot be read or is larger than `limits` allow.
+    pub(crate) fn contents(
+        &self,
+        is_wanted: impl Fn(&Path) -> bool,
+        limits: &Limits,
+    ) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+        let mut contents = Vec::new();
+        self.visit(&mut |found| {
+            if let Found::File(entry) = found
+                && is_wanted(&entry.path)
+            {
+                let path = entry.path.clone();
+                let content = entry.read(limits);
+                let content = content.map_err(|reason| Error::Unreadable { path: self.root.join(&path), reason })?;
+                contents.push((path, content.bytes));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(contents)
+    }
+
     fn visit_folder(&self, visit: Visit<'_>) -> Result<()> {
         let mut walk = WalkDir::new(&self.root).sort_by_file_name().into_iter();
         while let Some(entry) = walk.next() {

@@ -32,6 +32,12 @@ pub enum Error {
     UnknownClassMap { name: String, known: String },
     #[error("unknown data set format `{name}`; the formats are {known}")]
     UnknownReader { name: String, known: String },
+    #[error("the format `{reader}` has no option `{name}`; {known}")]
+    UnknownOption { reader: &'static str, name: String, known: String },
+    #[error("`{text}` is no option; write NAME=VALUE, such as frames=3")]
+    InvalidOption { text: String },
+    #[error("the option `{name}` cannot be `{value}`; it takes {valid}")]
+    InvalidOptionValue { name: &'static str, value: String, valid: String },
     #[error("`{text}` is no split; the splits are train, validation and test")]
     UnknownSplit { text: String },
     #[error("`{text}` is no label budget; write all, a total such as 400, per-class:N or ada-cm:N, with N at least 1")]
@@ -50,6 +56,14 @@ pub enum Error {
     // What the data holds.
     #[error("{path}: not something that `{reader}` reads; it takes {expected}", path = .path.display())]
     NotADataset { path: PathBuf, reader: &'static str, expected: &'static str },
+    #[error("{path}: {what}; {instead}", path = .path.display())]
+    NotThisPart { path: PathBuf, what: &'static str, instead: &'static str },
+    #[error("{path}: {problem}; both files have to be the published ones, row for row", path = .path.display())]
+    RowsDoNotMatch { path: PathBuf, problem: String },
+    #[error("{path}: no format recognises this{hint}; name the format. These were looked for:{looked_for}", path = .path.display())]
+    NotRecognised { path: PathBuf, hint: String, looked_for: String },
+    #[error("{path}: several formats recognise this, say which one it is:{candidates}", path = .path.display())]
+    Ambiguous { path: PathBuf, candidates: String },
     #[error("{path}: no column {wanted}; the columns are {found}", path = .path.display())]
     MissingColumn { path: PathBuf, wanted: &'static str, found: String },
     #[error("{path}: this table is larger than {limit} bytes; unpack the archive into a folder and read that", path = .path.display())]

@@ -39,16 +39,26 @@ mod archive;
 mod candidate;
 mod entries;
 mod file;
+mod glimpse;
 mod source;
 
 // Data sets.
 mod counts;
+mod image_files;
 mod layout;
 mod listed;
+mod npy;
+mod options;
+mod pixel_text;
 mod reader;
 mod readers;
+mod reading;
+mod recognise;
+mod sequences;
 mod subject;
 mod table;
+mod vote_table;
+mod votes;
 
 // Admission: bytes to faces.
 mod admission;
@@ -59,6 +69,7 @@ mod limits;
 mod perceptual;
 mod reject;
 mod thumbnail;
+mod tiff;
 
 // Choosing among faces.
 mod draw;
@@ -79,11 +90,14 @@ pub use entries::{Entries, Entry, FileFacts, Found};
 pub use error::{Error, Place, Result};
 pub use file::{FileContent, read_file};
 pub use format::Format;
+pub use glimpse::Glimpse;
 pub use labels::LabelBudget;
 pub use limits::Limits;
 pub use near::near_groups;
+pub use options::{OptionValues, Options, ReaderOption};
 pub use perceptual::{PERCEPTUAL_HASH, perceptual_hash};
 pub use reader::{Item, ReadRequest, Reader, Record, Sink, reader, readers};
+pub use recognise::{Recognised, recognise};
 pub use reject::{Reason, Reject};
 pub use source::{decode_path, encode_path};
 pub use split::{HoldOut, Split};

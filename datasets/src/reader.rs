@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use crate::class_map::ClassMap;
 use crate::classes::Classes;
 use crate::error::{Error, Result};
+use crate::glimpse::Glimpse;
 use crate::limits::Limits;
+use crate::options::{Options, ReaderOption};
 use crate::reject::Reject;
 use crate::split::Split;
 
@@ -19,13 +21,16 @@ pub struct Record {
     /// `archive.tar!/inner/path` inside an archive; `file.csv#row=N` for the Nth data row, from 0, of a table that
     /// holds pixels.
     pub source: String,
-    /// The file's bytes, or a PNG where the reader made the image (csv pixels, a crop by box).
+    /// The file's bytes, or a PNG where the reader made the image (csv pixels, a crop by box, a TIFF).
     pub image: Vec<u8>,
     /// The class by its name in the corpus.
     pub given_class: Option<String>,
     pub split: Option<Split>,
     /// The person, where the data set says who.
     pub subject: Option<String>,
+    /// How many people said which class, in the order of the corpus's classes, where the data set keeps that. Their
+    /// shares are the soft target; people who said anything else are left out.
+    pub votes: Option<Vec<u32>>,
     /// Who labelled it, where a table says who.
     pub annotator: Option<String>,
     /// How long that took, where it says.
@@ -38,7 +43,8 @@ pub struct Record {
     pub size: u64,
     pub mtime: Option<SystemTime>,
     pub inode: Option<u64>,
-    /// BLAKE3 of what `image` was made from, where the reader made it: the row's pixel text, or the uncropped file.
+    /// BLAKE3 of what `image` was made from, where the reader made it: the row's pixel text, the uncropped file, or the
+    /// TIFF.
     pub source_hash: Option<String>,
     /// The part of the file that `image` shows: x, y, width and height in pixels of the upright image.
     pub bbox: Option<[u32; 4]>,
@@ -69,12 +75,15 @@ pub struct ReadRequest<'a> {
     pub split: Option<Split>,
     /// Ignores every class the data set gives: names are neither resolved nor checked.
     pub unlabelled: bool,
+    /// What was chosen where the reader leaves a choice; see [`Options::of`].
+    pub options: &'a Options,
 }
 
 impl<'a> ReadRequest<'a> {
     /// A request with default limits, and the data set's own labels and splits.
     pub fn new(path: &'a Path, classes: &'a Classes) -> Self {
-        Self { path, classes, class_map: None, limits: Limits::default(), split: None, unlabelled: false }
+        let (limits, options) = (Limits::default(), Options::none());
+        Self { path, classes, class_map: None, limits, split: None, unlabelled: false, options }
     }
 }
 
@@ -88,6 +97,20 @@ pub trait Reader: Send + Sync {
 
     /// One line for people: what layout it reads.
     fn about(&self) -> &'static str;
+
+    /// The choices that it leaves to whoever imports.
+    fn options(&self) -> &'static [ReaderOption] {
+        &[]
+    }
+
+    /// Why a path looks like this format, as a sentence without its full stop; `None` where it does not. Numbers as
+    /// folder names are no evidence: they mean another class in every set.
+    fn evidence(&self, glimpse: &Glimpse) -> Option<String>;
+
+    /// Whether many data sets share this layout, so that evidence for one set goes before it.
+    fn is_general(&self) -> bool {
+        false
+    }
 
     /// Reads everything at the request's path into the sink, in an order that is always the same.
     ///

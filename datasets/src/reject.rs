@@ -49,6 +49,8 @@ pub enum Reason {
     TooManyDecodedBytes { bytes: u64, limit: u64 },
     #[error("the {format} decoder failed on this image")]
     DecoderFailed { format: Format },
+    #[error("this TIFF cannot be converted: {detail}; save it as uncompressed grey, palette or RGB, or as PNG")]
+    TiffNotConverted { detail: String },
     // About the file.
     #[error("the file cannot be read: {detail}")]
     Unreadable { detail: String },
@@ -58,6 +60,11 @@ pub enum Reason {
     Changed,
     #[error("this face was forgotten on request and is not taken in again")]
     Forgotten,
+    // About what the data set says of it.
+    #[error("the file name does not say what the face shows: {detail}")]
+    InvalidName { detail: String },
+    #[error("the image has no label that can be read: {detail}")]
+    NoLabel { detail: String },
     // About a row of a table.
     #[error("the row does not work: {detail}")]
     InvalidRow { detail: String },
@@ -81,10 +88,13 @@ impl Reason {
             Self::TooSmall { .. } => "too_small",
             Self::TooManyDecodedBytes { .. } => "too_many_decoded_bytes",
             Self::DecoderFailed { .. } => "decoder_failed",
+            Self::TiffNotConverted { .. } => "tiff_not_converted",
             Self::Unreadable { .. } => "unreadable",
             Self::NotAFile => "not_a_file",
             Self::Changed => "changed",
             Self::Forgotten => "forgotten",
+            Self::InvalidName { .. } => "invalid_name",
+            Self::NoLabel { .. } => "no_label",
             Self::InvalidRow { .. } => "invalid_row",
             Self::OutsideFolder => "outside_folder",
             Self::InvalidBox { .. } => "invalid_box",

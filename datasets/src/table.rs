@@ -19,6 +19,8 @@ pub(crate) struct Row {
     pub annotator: String,
     /// x, y, width and height as written.
     pub bbox: Option<[f64; 4]>,
+    /// As [`Record::votes`](crate::Record::votes).
+    pub votes: Option<Vec<u32>>,
 }
 
 /// Visits rows with their line numbers, from 1. A row that does not work comes as a reason.
@@ -50,8 +52,19 @@ pub(crate) fn visit_rows(table: &Path, stream: impl Read, visit: RowVisit<'_>) -
     }
 }
 
+/// Whether the beginning of a table shows a column for the images' paths.
+pub(crate) fn lists_images(table: &Path, head: &str) -> bool {
+    if table.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl")) {
+        return head.lines().next().is_some_and(|line| json_row(line).is_ok());
+    }
+    open_csv(table, head.as_bytes()).is_ok_and(|(_, header)| column(&header, PATH).is_some())
+}
+
+/// A stream whose beginning was looked at.
+pub(crate) type TableStream<R> = std::io::Chain<Cursor<Vec<u8>>, R>;
+
 /// A csv reader past byte order mark and header, and the header's names trimmed and in lower case.
-pub(crate) fn open_csv<R: Read>(table: &Path, mut stream: R) -> Result<(csv::Reader<impl Read + use<R>>, Vec<String>)> {
+pub(crate) fn open_csv<R: Read>(table: &Path, mut stream: R) -> Result<(csv::Reader<TableStream<R>>, Vec<String>)> {
     let mut head = Vec::new();
     stream.by_ref().take(1 << 16).read_to_end(&mut head).map_err(Error::io(table))?;
     if head.starts_with(b"\xEF\xBB\xBF") {
@@ -109,7 +122,7 @@ fn visit_csv(table: &Path, stream: impl Read, visit: RowVisit<'_>) -> Result<()>
         let row = parse_box(bbox.map(text)).and_then(|bbox| {
             let path = path_of(bytes(Some(path)))?;
             let (label, split, subject, annotator) = (text(label), text(split), text(subject), text(annotator));
-            Ok(Row { path, label, split, subject, annotator, bbox })
+            Ok(Row { path, label, split, subject, annotator, bbox, votes: None })
         });
         if visit(line, row)?.is_break() {
             return Ok(());
@@ -156,6 +169,7 @@ fn json_row(line: &str) -> std::result::Result<Row, Reason> {
         subject: text(SUBJECT),
         annotator: text(ANNOTATOR),
         bbox,
+        votes: None,
     })
 }
 

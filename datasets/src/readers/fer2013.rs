@@ -13,27 +13,26 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use image::GrayImage;
-
 use crate::admission::face_id;
 use crate::candidate::{Candidate, NO_IMAGE};
-use crate::class_map::ClassMap;
 use crate::counts::KnownCount;
 use crate::encode::encode_grey_png;
 use crate::entries::{Entries, Entry, FileFacts, Found};
 use crate::error::{Error, Result};
-use crate::given_class::{Given, GivenClasses};
+use crate::given_class::Given;
+use crate::glimpse::Glimpse;
 use crate::layout::{Layout, class_and_split};
+use crate::pixel_text::parse_pixels;
 use crate::reader::{Item, ReadRequest, Reader, Record, Sink};
+use crate::reading::{Reading, stem};
 use crate::reject::{Reason, Reject};
 use crate::source::encode_path;
 use crate::split::Split;
-use crate::table::{column, open_csv};
+use crate::table::{Row, column, open_csv};
 
 pub(super) struct Fer2013;
 
 const NAME: &str = "fer2013";
-const SIDE: u32 = 48;
 
 impl Reader for Fer2013 {
     fn name(&self) -> &'static str {
@@ -44,10 +43,19 @@ impl Reader for Fer2013 {
         "FER2013: fer2013.csv or icml_face_data.csv, or its images in class folders; also inside .tar, .tar.gz or .zip"
     }
 
+    fn evidence(&self, glimpse: &Glimpse) -> Option<String> {
+        let table = glimpse.find(|path| is_csv(path) && (is_published(path) || has_pixels(path, &glimpse.head(path))));
+        if let Some(table) = table {
+            return Some(format!("`{}` is a table of pixels", table.display()));
+        }
+        let image = glimpse.image(|stem| PARTS.iter().any(|part| numbered(stem, part)))?;
+        Some(format!("`{}` is named as FER2013's images are", image.display()))
+    }
+
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
-        let given = GivenClasses::of(request).or_class_map(ClassMap::named(NAME)?);
+        let reading = Reading::numbered(request, NAME, NAME)?;
         if let Some(entries) = Entries::open(request.path)? {
-            return read_entries(&entries, request, &given, sink);
+            return read_entries(&entries, &reading, sink);
         }
         if !is_csv(request.path) {
             let expected = "a csv with the columns emotion, pixels and Usage, or images in class folders";
@@ -55,7 +63,7 @@ impl Reader for Fer2013 {
         }
         let file = File::open(request.path).map_err(Error::io(request.path))?;
         let facts = FileFacts::of(&file).map_err(Error::io(request.path))?;
-        let table = Table { path: request.path, source: encode_path(request.path), facts, request, given: &given };
+        let table = Table { path: request.path, source: encode_path(request.path), facts, reading };
         table.read(file, sink).map(|_| ())
     }
 
@@ -64,30 +72,25 @@ impl Reader for Fer2013 {
     }
 }
 
-fn read_entries(entries: &Entries, request: &ReadRequest<'_>, given: &GivenClasses<'_>, sink: Sink<'_>) -> Result<()> {
+fn read_entries(entries: &Entries, reading: &Reading<'_>, sink: Sink<'_>) -> Result<()> {
     // Tables are met as they come; only what folder names say can be checked beforehand.
-    Layout::of(entries, |_| false)?.check_classes(entries, given)?;
+    Layout::of(entries, |_| false)?.check_classes(entries, &reading.given)?;
     entries.visit(&mut |found| match found {
         Found::Skipped { source, why } => Ok(sink(Item::Skipped { source, why: why.to_owned() })),
         Found::Reject(reject) => Ok(sink(Item::Reject(reject))),
-        Found::File(entry) if is_csv(&entry.path) => read_table_entry(entry, request, given, sink),
-        Found::File(entry) => Ok(sink(image_item(entry, request, given)?)),
+        Found::File(entry) if is_csv(&entry.path) => read_table_entry(entry, reading, sink),
+        Found::File(entry) => Ok(sink(image_item(entry, reading)?)),
     })
 }
 
 /// A csv beside other files: read if it holds pixels, passed over if it is something else (FER+'s votes, a submission).
-fn read_table_entry(
-    entry: Entry<'_>,
-    request: &ReadRequest<'_>,
-    given: &GivenClasses<'_>,
-    sink: Sink<'_>,
-) -> Result<ControlFlow<()>> {
+fn read_table_entry(entry: Entry<'_>, reading: &Reading<'_>, sink: Sink<'_>) -> Result<ControlFlow<()>> {
     let (path, source) = (entry.path.clone(), entry.source.clone());
     let (stream, facts) = match entry.stream() {
         Ok(opened) => opened,
         Err(reason) => return Ok(sink(Item::Reject(Reject { source, reason }))),
     };
-    let table = Table { path: &path, source, facts, request, given };
+    let table = Table { path: &path, source, facts, reading: *reading };
     match table.read(stream, sink) {
         Err(Error::MissingColumn { .. }) => {
             Ok(sink(Item::Skipped { source: table.source, why: "a table without a column `pixels`".to_owned() }))
@@ -97,31 +100,17 @@ fn read_table_entry(
 }
 
 /// An image file: class from its folder, split from its name, then from its folder.
-fn image_item(entry: Entry<'_>, request: &ReadRequest<'_>, given: &GivenClasses<'_>) -> Result<Item> {
+fn image_item(entry: Entry<'_>, reading: &Reading<'_>) -> Result<Item> {
     let (path, source) = (entry.path.clone(), entry.source.clone());
-    let content = match Candidate::read(entry, &request.limits) {
+    let content = match Candidate::read(entry, &reading.request.limits) {
         Ok(Candidate::Image(content)) => content,
         Ok(Candidate::Other) => return Ok(Item::Skipped { source, why: NO_IMAGE.to_owned() }),
         Err(reason) => return Ok(Item::Reject(Reject { source, reason })),
     };
     let (class, folder_split) = class_and_split(&path);
-    let given_class = match given.given(class, || source.clone())? {
-        Given::LeftOut(why) => return Ok(Item::Skipped { source, why }),
-        Given::Class(class) => class,
-    };
-    let prefix = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('_').next());
-    let split = prefix.and_then(Split::parse).or(folder_split).unwrap_or(Split::Train);
-    Ok(Item::Face(Record {
-        source,
-        image: content.bytes,
-        given_class,
-        split: Some(request.split.unwrap_or(split)),
-        dataset: NAME.to_owned(),
-        size: content.size,
-        mtime: content.mtime,
-        inode: content.inode,
-        ..Record::default()
-    }))
+    let split = stem(&path).split('_').next().and_then(Split::parse).or(folder_split).unwrap_or(Split::Train);
+    let row = Row { label: class.to_owned(), ..Row::default() };
+    reading.item(&row, || Ok(content), source, Some(split))
 }
 
 /// A csv of pixels.
@@ -129,8 +118,7 @@ struct Table<'t> {
     path: &'t Path,
     source: String,
     facts: FileFacts,
-    request: &'t ReadRequest<'t>,
-    given: &'t GivenClasses<'t>,
+    reading: Reading<'t>,
 }
 
 impl Table<'_> {
@@ -173,7 +161,7 @@ impl Table<'_> {
     ) -> std::result::Result<std::result::Result<Record, String>, Reason> {
         let invalid = |detail: String| Reason::InvalidRow { detail };
         // One wrong row in 36,000 should not cost the others, so here an unknown class is a reject.
-        let given = self.given.given(emotion, || "this row".to_owned()).map_err(|error| invalid(error.to_string()))?;
+        let given = self.reading.given.given(emotion, || "this row".to_owned()).map_err(|error| invalid(error.to_string()))?;
         let given_class = match given {
             Given::LeftOut(why) => return Ok(Err(why)),
             Given::Class(class) => class,
@@ -186,7 +174,7 @@ impl Table<'_> {
             source: source.to_owned(),
             image: encode_grey_png(&parse_pixels(pixels)?),
             given_class,
-            split: Some(self.request.split.or(used).unwrap_or(Split::Train)),
+            split: Some(self.reading.request.split.or(used).unwrap_or(Split::Train)),
             dataset: NAME.to_owned(),
             size: self.facts.size,
             mtime: self.facts.mtime,
@@ -197,28 +185,25 @@ impl Table<'_> {
     }
 }
 
-/// 2,304 numbers from 0 to 255, row by row.
-fn parse_pixels(text: &[u8]) -> std::result::Result<GrayImage, Reason> {
-    let invalid = |detail: String| Reason::InvalidRow { detail };
-    let wanted = (SIDE * SIDE) as usize;
-    let mut pixels = Vec::with_capacity(wanted);
-    for number in text.split(u8::is_ascii_whitespace).filter(|number| !number.is_empty()) {
-        let value = std::str::from_utf8(number).ok().and_then(|number| number.parse::<u8>().ok());
-        let value = value.ok_or_else(|| {
-            let number: String = String::from_utf8_lossy(number).chars().take(20).collect();
-            invalid(format!("`{number}` is no pixel; pixels are whole numbers from 0 to 255"))
-        })?;
-        if pixels.len() == wanted {
-            return Err(invalid(format!("more than {wanted} pixels")));
-        }
-        pixels.push(value);
-    }
-    let count = pixels.len();
-    GrayImage::from_raw(SIDE, SIDE, pixels).ok_or_else(|| invalid(format!("{count} pixels instead of {wanted}")))
-}
-
 fn is_csv(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+/// Whether a table has the name it was published under; inside archives that is all that is seen of it.
+fn is_published(path: &Path) -> bool {
+    ["fer2013", "icml_face_data"].contains(&stem(path))
+}
+
+fn has_pixels(path: &Path, head: &str) -> bool {
+    open_csv(path, head.as_bytes()).is_ok_and(|(_, header)| column(&header, &["pixels"]).is_some())
+}
+
+/// The parts of the set, as file names begin with them.
+const PARTS: [&str; 3] = ["Training", "PublicTest", "PrivateTest"];
+
+fn numbered(stem: &str, part: &str) -> bool {
+    let number = stem.strip_prefix(part).and_then(|rest| rest.strip_prefix('_'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 const fn count(part: &'static str, split: Split, class: &'static str, count: usize) -> KnownCount {

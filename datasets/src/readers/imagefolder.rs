@@ -5,19 +5,22 @@
 //! The class is the folder right above the file. Files at the root or right in a split's folder have no class. Where
 //! there is metadata, it alone gives classes, for its folder and all below.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::candidate::{Candidate, NO_IMAGE, has_image_extension};
+use crate::classes::expression_of;
 use crate::entries::{Entries, Entry, Found};
 use crate::error::{Error, Result};
-use crate::given_class::{Given, GivenClasses};
+use crate::given_class::GivenClasses;
+use crate::glimpse::Glimpse;
 use crate::layout::{Layout, class_and_split};
-use crate::listed::{ListedFolder, item_of};
-use crate::reader::{Item, ReadRequest, Reader, Record, Sink};
+use crate::listed::ListedFolder;
+use crate::reader::{Item, ReadRequest, Reader, Sink};
+use crate::reading::{Reading, stem};
 use crate::reject::Reject;
 use crate::source::encode_path;
 use crate::subject::subject_in;
@@ -37,6 +40,21 @@ impl Reader for ImageFolder {
         "images in folders named after classes, or beside a metadata.csv or .jsonl; a folder, .tar, .tar.gz or .zip"
     }
 
+    fn evidence(&self, glimpse: &Glimpse) -> Option<String> {
+        let metadata = glimpse.find(is_metadata);
+        if let Some(metadata) = metadata.filter(|_| glimpse.images().next().is_some()) {
+            return Some(format!("`{}` lists the images beside it", metadata.display()));
+        }
+        let classes: BTreeSet<&str> =
+            glimpse.images().map(|image| class_and_split(image).0).filter(|class| expression_of(class).is_some()).collect();
+        let named: Vec<String> = classes.iter().take(3).map(|class| format!("`{class}`")).collect();
+        (classes.len() > 1).then(|| format!("its folders are named after classes: {}", named.join(", ")))
+    }
+
+    fn is_general(&self) -> bool {
+        true
+    }
+
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let entries = Entries::open(request.path)?.ok_or_else(|| Error::NotADataset {
             path: request.path.to_owned(),
@@ -44,23 +62,25 @@ impl Reader for ImageFolder {
             expected: "a folder, .tar, .tar.gz or .zip of images",
         })?;
         let layout = Layout::of(&entries, is_metadata)?;
-        layout.check_classes(&entries, &GivenClasses::of(request))?;
+        let dataset = dataset_name(request.path);
+        let reading = Reading::of(request, &dataset);
+        layout.check_classes(&entries, &reading.given)?;
         let rows = rows_in_archive(&entries, &layout, request)?;
-        let reading = Reading { request, entries: &entries, rows, dataset: dataset_name(request.path) };
+        let tree = Tree { reading, entries: &entries, rows };
         let mut unlisted = 0i64;
         let mut stopped = false;
         entries.visit(&mut |found| {
             let flow = match found {
                 Found::Skipped { source, why } => sink(Item::Skipped { source, why: why.to_owned() }),
                 Found::Reject(reject) => sink(Item::Reject(reject)),
-                Found::File(entry) if is_metadata(&entry.path) => reading.table_in_folder(&entry.path, &mut unlisted, sink)?,
+                Found::File(entry) if is_metadata(&entry.path) => tree.table_in_folder(&entry.path, &mut unlisted, sink)?,
                 Found::File(entry) => match layout.table_for(&entry.path) {
-                    None => sink(reading.by_folder(entry)?),
+                    None => sink(tree.by_folder(entry)?),
                     Some(_) if entries.is_folder() => {
                         unlisted += i64::from(has_image_extension(&entry.path));
                         ControlFlow::Continue(())
                     }
-                    Some(_) => sink(reading.by_row_in_archive(entry)?),
+                    Some(_) => sink(tree.by_row_in_archive(entry)?),
                 },
             };
             stopped = flow.is_break();
@@ -75,41 +95,27 @@ impl Reader for ImageFolder {
     }
 }
 
-/// One reading under way.
-struct Reading<'r> {
-    request: &'r ReadRequest<'r>,
+/// A folder or archive that is being read.
+struct Tree<'r> {
+    reading: Reading<'r>,
     entries: &'r Entries,
     /// Metadata rows by path, in an archive.
     rows: HashMap<PathBuf, Row>,
-    dataset: String,
 }
 
-impl Reading<'_> {
+impl Tree<'_> {
     /// A file that no metadata speaks for: its folders say what it is.
     fn by_folder(&self, entry: Entry<'_>) -> Result<Item> {
         let (path, source) = (entry.path.clone(), entry.source.clone());
-        let content = match Candidate::read(entry, &self.request.limits) {
+        let content = match Candidate::read(entry, &self.reading.request.limits) {
             Ok(Candidate::Image(content)) => content,
             Ok(Candidate::Other) => return Ok(Item::Skipped { source, why: NO_IMAGE.to_owned() }),
             Err(reason) => return Ok(Item::Reject(Reject { source, reason })),
         };
         let (class, split) = class_and_split(&path);
-        let given_class = match GivenClasses::of(self.request).given(class, || source.clone())? {
-            Given::LeftOut(why) => return Ok(Item::Skipped { source, why }),
-            Given::Class(class) => class,
-        };
-        Ok(Item::Face(Record {
-            source,
-            image: content.bytes,
-            given_class,
-            split: self.request.split.or(split),
-            subject: path.file_stem().and_then(|stem| stem.to_str()).and_then(subject_in),
-            dataset: self.dataset.clone(),
-            size: content.size,
-            mtime: content.mtime,
-            inode: content.inode,
-            ..Record::default()
-        }))
+        let subject = subject_in(stem(&path)).unwrap_or_default();
+        let row = Row { label: class.to_owned(), subject, ..Row::default() };
+        self.reading.item(&row, || Ok(content), source, split)
     }
 
     /// Everything that a metadata table lists, read from the folder. Each file found is taken off `unlisted`.
@@ -126,9 +132,9 @@ impl Reading<'_> {
             let item = match row {
                 Err(reason) => Item::Reject(Reject { source: format!("{}#line={line}", encode_path(&full)), reason }),
                 Ok(row) => {
-                    let content = folder.read(&row, &self.request.limits);
+                    let content = folder.read(&row, &self.reading.request.limits);
                     *unlisted -= i64::from(content.is_ok());
-                    item_of(&row, content, folder.source(&row), &self.dataset, split, self.request)?
+                    self.reading.item(&row, || content, folder.source(&row), split)?
                 }
             };
             flow = sink(item);
@@ -144,7 +150,7 @@ impl Reading<'_> {
             return Ok(Item::Skipped { source, why: "not listed in the metadata".to_owned() });
         };
         let (_, split) = class_and_split(&path);
-        item_of(row, entry.read(&self.request.limits), source, &self.dataset, split, self.request)
+        self.reading.item(row, || entry.read(&self.reading.request.limits), source, split)
     }
 }
 

@@ -12,9 +12,10 @@ use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::given_class::GivenClasses;
-use crate::listed::{ListedFolder, item_of};
+use crate::glimpse::Glimpse;
+use crate::listed::ListedFolder;
 use crate::reader::{Item, ReadRequest, Reader, Sink};
+use crate::reading::Reading;
 use crate::source::encode_path;
 use crate::table::Row;
 
@@ -29,9 +30,18 @@ impl Reader for LabelStudio {
         "Label Studio's JSON export, or a folder of such files, with the images in or beside the folder"
     }
 
+    fn evidence(&self, glimpse: &Glimpse) -> Option<String> {
+        let file = glimpse.find(|path| {
+            let is_beside = path.parent().is_none_or(|folder| folder == Path::new(""));
+            let head = if is_beside && is_json(path) { glimpse.head(path) } else { String::new() };
+            head.trim_start().starts_with('[') && ["\"data\"", "\"annotations\""].iter().any(|key| head.contains(key))
+        })?;
+        Some(format!("`{}` is a list of tasks", file.display()))
+    }
+
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let files = files(request.path)?;
-        let given = GivenClasses::of(request);
+        let reading = Reading::of(request, "label-studio");
         // A label that nobody knows is told before anything is read.
         for file in &files {
             for_each_task(file, &mut |task| {
@@ -39,7 +49,7 @@ impl Reader for LabelStudio {
                     return Err(refused(file));
                 }
                 for annotation in task.annotations.iter().filter(|annotation| !annotation.was_cancelled) {
-                    given.given(annotation.class(), || encode_path(file))?;
+                    reading.given.given(annotation.class(), || encode_path(file))?;
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -49,7 +59,7 @@ impl Reader for LabelStudio {
             let listed = ListedFolder::open(folder)?;
             let mut is_stopped = false;
             for_each_task(file, &mut |task| {
-                let stopped = read_task(&task, folder, &listed, request, sink)?;
+                let stopped = read_task(&task, folder, &listed, &reading, sink)?;
                 is_stopped = stopped.is_break();
                 Ok(stopped)
             })?;
@@ -119,7 +129,6 @@ impl Annotation {
 
 /// The file, or every `.json` file of a folder that holds tasks, by name.
 fn files(path: &Path) -> Result<Vec<PathBuf>> {
-    let is_json = |path: &Path| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let metadata = fs::metadata(path).map_err(Error::io(path))?;
     if !metadata.is_dir() {
         return if is_json(path) && holds_tasks(path)? { Ok(vec![path.to_owned()]) } else { Err(refused(path)) };
@@ -133,6 +142,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     if found.is_empty() { Err(refused(path)) } else { Ok(found) }
+}
+
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
 fn refused(path: &Path) -> Error {
@@ -215,9 +228,10 @@ fn read_task(
     task: &Task,
     folder: &Path,
     listed: &ListedFolder,
-    request: &ReadRequest<'_>,
+    reading: &Reading<'_>,
     sink: Sink<'_>,
 ) -> Result<ControlFlow<()>> {
+    let limits = &reading.request.limits;
     let text = |key: &str| task.data.get(key).and_then(Value::as_str).unwrap_or_default();
     let row = Row { path: image_path(&task.data, folder), split: text("split").to_owned(), ..Row::default() };
     let source = listed.source(&row);
@@ -226,13 +240,13 @@ fn read_task(
     });
     let mut said = said.peekable();
     if said.peek().is_none() {
-        return Ok(sink(item_of(&row, listed.read(&row, &request.limits), source, "label-studio", None, request)?));
+        return Ok(sink(reading.item(&row, || listed.read(&row, limits), source, None)?));
     }
     for (place, annotation) in said {
         let row = Row { label: annotation.class().to_owned(), annotator: annotation.annotator(), ..row.clone() };
         let id = annotation.id.as_u64().map_or(format!("{}", place + 1), |id| format!("id{id}"));
         let source = format!("{source}#annotation={id}");
-        let mut item = item_of(&row, listed.read(&row, &request.limits), source, "label-studio", None, request)?;
+        let mut item = reading.item(&row, || listed.read(&row, limits), source, None)?;
         if let Item::Face(record) = &mut item {
             let seconds = annotation.lead_time.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
             record.lead_time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::given_class::GivenClasses;
-use crate::listed::{ListedFolder, item_of};
+use crate::glimpse::Glimpse;
+use crate::listed::ListedFolder;
 use crate::reader::{Item, ReadRequest, Reader, Sink};
+use crate::reading::{Reading, stem};
 use crate::reject::Reject;
 use crate::source::encode_path;
-use crate::table::{is_table, visit_rows};
+use crate::table::{is_table, lists_images, visit_rows};
 
 pub(super) struct Manifest;
 
@@ -25,21 +27,31 @@ impl Reader for Manifest {
         "a .csv, .tsv or .jsonl table of image paths with labels, splits, subjects and face boxes"
     }
 
+    fn evidence(&self, glimpse: &Glimpse) -> Option<String> {
+        let table = glimpse.find(|path| {
+            let is_named = glimpse.is_file() || (stem(path) == "manifest" && path.parent() == Some(Path::new("")));
+            is_named && is_table(path) && lists_images(path, &glimpse.head(path))
+        })?;
+        Some(format!("`{}` is a table with a column for the images' paths", table.display()))
+    }
+
+    fn is_general(&self) -> bool {
+        true
+    }
+
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let table = table_at(request.path)?;
         let folder = ListedFolder::open(parent_of(&table))?;
         check_labels(&table, request)?;
         let dataset = table.file_stem().map_or_else(String::new, |stem| encode_path(Path::new(stem)));
+        let reading = Reading::of(request, &dataset);
         visit_rows(&table, open(&table)?, &mut |line, row| {
             let item = match row {
                 Err(reason) => {
                     let source = format!("{}#line={line}", encode_path(&table));
                     Item::Reject(Reject { source, reason })
                 }
-                Ok(row) => {
-                    let content = folder.read(&row, &request.limits);
-                    item_of(&row, content, folder.source(&row), &dataset, None, request)?
-                }
+                Ok(row) => reading.item(&row, || folder.read(&row, &request.limits), folder.source(&row), None)?,
             };
             Ok(sink(item))
         })

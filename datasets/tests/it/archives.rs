@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use marginalia_datasets::{Classes, Error, ReadRequest};
 
 use crate::support::{folder, jpeg, read};
+use crate::{ck_plus, expw, ferplus, oulu_casia, posed, raf_db, sfew};
 
 const FILES: [(&str, u32); 4] =
     [("set/test/sad/b.jpg", 2), ("set/train/happy/a.jpg", 1), ("set/train/happy/.DS_Store", 3), ("set/notes.txt", 4)];
@@ -144,5 +145,41 @@ fn a_damaged_archive_is_an_error() {
     for name in ["cut.tar", "cut.zip", "cut.tar.gz"] {
         let result = read("imagefolder", &ReadRequest::new(&folder.path().join(name), &classes));
         assert!(matches!(result, Err(Error::Archive { .. })), "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn every_set_is_read_from_an_archive_as_from_its_folder() {
+    let sets = [
+        ("raf-db", raf_db::published()),
+        ("raf-db", raf_db::kaggle()),
+        ("ck-plus", ck_plus::sequences()),
+        ("ck-plus", ck_plus::ck_48()),
+        ("ferplus", ferplus::training_form()),
+        ("sfew", sfew::aligned()),
+        ("expw", expw::scenes()),
+        ("oulu-casia", oulu_casia::sequences()),
+        ("kdef", posed::kdef()),
+        ("jaffe", posed::jaffe()),
+    ];
+    let classes = Classes::with_contempt();
+    let archives = folder(&[]);
+    for (i, (format, set)) in sets.iter().enumerate() {
+        let archive = archives.path().join(format!("{i}.tar"));
+        let mut tar = tar::Builder::new(File::create(&archive).unwrap());
+        tar.append_dir_all("set", set.path()).unwrap();
+        tar.finish().unwrap();
+        let [of_folder, of_archive] = [set.path(), &archive].map(|path| {
+            let all =
+                read(format, &ReadRequest::new(path, &classes)).unwrap_or_else(|error| panic!("{format}: {error}"));
+            let images = all.faces.iter().map(|face| (face.image.clone(), face.bbox, face.votes.clone()));
+            let mut faces: Vec<_> = crate::support::faces(&all).into_iter().zip(images).collect();
+            let mut rejects = crate::support::rejects(&all);
+            faces.sort();
+            rejects.sort();
+            (faces, rejects)
+        });
+        assert!(!of_folder.0.is_empty(), "{format}");
+        assert!(of_folder == of_archive, "{format}: {:?} {:?}", of_folder.1, of_archive.1);
     }
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use marginalia_datasets::{Item, ReadRequest, Record, Reject, Result, reader};
+use marginalia_datasets::{Classes, Item, Options, ReadRequest, Record, Reject, Result, reader};
 
 /// A picture with texture, another one for every seed.
 pub fn picture(seed: u32, width: u32, height: u32) -> DynamicImage {
@@ -100,4 +100,95 @@ pub fn real_data(test: &str) -> Option<PathBuf> {
             found.then_some(folder)
         }
     }
+}
+
+/// The same with options chosen, `name=value`.
+pub fn read_with(format: &str, path: &Path, classes: &Classes, options: &[&str]) -> Result<Read> {
+    let options = Options::of(reader(format)?, options)?;
+    read(format, &ReadRequest { options: &options, ..ReadRequest::new(path, classes) })
+}
+
+/// `name class split subject` of each face, `-` for what it has not.
+pub fn faces(read: &Read) -> Vec<String> {
+    let subject = |face: &Record| face.subject.clone().unwrap_or("-".to_owned());
+    read.summary().iter().zip(&read.faces).map(|(line, face)| format!("{line} {}", subject(face))).collect()
+}
+
+/// `name: why` of everything skipped, by name.
+pub fn skipped(read: &Read) -> Vec<String> {
+    let name = |source: &str| source.rsplit(['/', '!']).next().unwrap_or_default().to_owned();
+    let mut lines: Vec<String> = read.skipped.iter().map(|(source, why)| format!("{}: {why}", name(source))).collect();
+    lines.sort();
+    lines
+}
+
+/// `name: reason` of every reject.
+pub fn rejects(read: &Read) -> Vec<String> {
+    let name = |source: &str| source.rsplit(['/', '!']).next().unwrap_or_default().to_owned();
+    read.rejects.iter().map(|reject| format!("{}: {}", name(&reject.source), reject.reason)).collect()
+}
+
+/// The message of a reading that fails, with the folder's place left out.
+pub fn refusal(read: Result<Read>, folder: &Path) -> String {
+    let text = read.expect_err("an error").to_string();
+    text.replace(&folder.display().to_string(), "FOLDER")
+}
+
+/// A `.npy` of one value as NumPy writes it: type, shape and bytes.
+pub fn npy(kind: &str, shape: &str, value: &[u8]) -> Vec<u8> {
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut file = b"\x93NUMPY\x01\x00".to_vec();
+    file.extend((header.len() as u16).to_le_bytes());
+    file.extend(header.as_bytes());
+    file.extend(value);
+    file
+}
+
+/// A `.npy` of one string of one letter, the way AffectNet's labels come.
+pub fn npy_letter(letter: char) -> Vec<u8> {
+    npy("<U1", "()", &(letter as u32).to_le_bytes())
+}
+
+/// An uncompressed TIFF of 16×16 pixels with a palette: pixel (x, y) has colour x + 16 y of it.
+pub fn palette_tiff(palette: &[[u8; 3]; 256], big_endian: bool) -> Vec<u8> {
+    let short = |value: u16| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+    let long = |value: u32| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
+    let (pixels, map, directory) = (8u32, 8 + 256, 8 + 256 + 6 * 256);
+    let mut file = if big_endian { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
+    file.extend(long(directory));
+    file.extend(0..=255u8);
+    for channel in 0..3 {
+        // As programs write it: 8 bits twice.
+        palette.iter().for_each(|color| file.extend(short(u16::from(color[channel]) * 257)));
+    }
+    let entries: [(u16, u16, u32, u32); 10] = [
+        (256, 3, 1, 16),
+        (257, 3, 1, 16),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 3),
+        (273, 4, 1, pixels),
+        (277, 3, 1, 1),
+        (278, 3, 1, 16),
+        (279, 4, 1, 256),
+        (320, 3, 768, map),
+    ];
+    file.extend(short(entries.len() as u16));
+    for (tag, kind, count, value) in entries {
+        file.extend(short(tag));
+        file.extend(short(kind));
+        file.extend(long(count));
+        if kind == 3 && count == 1 {
+            file.extend(short(value as u16));
+            file.extend([0, 0]);
+        } else {
+            file.extend(long(value));
+        }
+    }
+    file.extend(long(0));
+    file
 }

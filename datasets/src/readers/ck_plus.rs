@@ -1,0 +1,183 @@
+//! CK+, the extended Cohn-Kanade set (Lucey et al., CVPR workshops 2010), in two forms.
+//!
+//! - Sequences: `cohn-kanade-images/S005/001/S005_001_00000011.png` and, for 327 of the 593, a label in
+//!   `Emotion/S005/001/S005_001_00000011_emotion.txt`. They run from neutral to the height of the expression: the last
+//!   frames are read with its class. A sequence without a label is unlabelled, not neutral. That the first frame is
+//!   neutral is a convention, and read so only where it is asked for.
+//! - CK+48, which circulates: `CK+48/anger/S010_004_00000017.png`, the last three frames of the labelled sequences.
+//!
+//! There is no split: fold by person. The frames of a sequence are near copies.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use crate::candidate::has_image_extension;
+use crate::counts::{KnownCount, joined, part, times};
+use crate::entries::{Entries, Found};
+use crate::error::{Error, Result};
+use crate::glimpse::Glimpse;
+use crate::image_files::{Meaning, source_of};
+use crate::layout::class_and_split;
+use crate::options::{OptionValues, ReaderOption};
+use crate::reader::{ReadRequest, Reader, Sink};
+use crate::reading::{Reading, stem};
+use crate::sequences::{FRAMES, Sequences};
+use crate::split::Split;
+use crate::subject::ck_plus_name;
+use crate::table::Row;
+
+pub(super) struct CkPlus;
+
+const NAME: &str = "ck-plus";
+const LABEL_END: &str = "_emotion";
+
+const NEUTRAL: ReaderOption = ReaderOption {
+    name: "neutral",
+    values: OptionValues::OneOf(&["none", "labelled", "all"]),
+    default: "none",
+    about: "whether the first frames of the labelled or of all sequences are read as neutral, a convention and no label",
+};
+
+impl Reader for CkPlus {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "CK+: cohn-kanade-images with Emotion beside it, or CK+48's class folders; a folder or archive"
+    }
+
+    fn options(&self) -> &'static [ReaderOption] {
+        &[FRAMES, NEUTRAL]
+    }
+
+    fn evidence(&self, glimpse: &Glimpse) -> Option<String> {
+        let frame = glimpse.image(|stem| ck_plus_name(stem).is_some())?;
+        Some(format!("`{}` is named as CK+'s frames are", frame.display()))
+    }
+
+    fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
+        let refused = |expected| Error::NotADataset { path: request.path.to_owned(), reader: NAME, expected };
+        let no_frames = "frames named like S005_001_00000011.png, in folders of sequences or of classes";
+        let entries = Entries::open(request.path)?.ok_or_else(|| refused(no_frames))?;
+        let sequences = sequences_in(&entries)?;
+        if sequences.is_empty() {
+            return Err(refused(no_frames));
+        }
+        let labels = labels_in(&entries, request)?;
+        let are_folders_classes = labels.is_empty() && !sequences.paths().any(lies_in_sequence);
+        if are_folders_classes {
+            if request.options.word(&NEUTRAL) != "none" {
+                let valid = "none for CK+48, which has the last frames of its sequences only".to_owned();
+                let value = request.options.word(&NEUTRAL).to_owned();
+                return Err(Error::InvalidOptionValue { name: NEUTRAL.name, value, valid });
+            }
+            let reading = Reading::of(request, NAME);
+            let label = |frame: &Path| class_and_split(frame).0.to_owned();
+            return read_ends(&reading, &entries, &sequences, &label, sink);
+        }
+        if labels.is_empty() && !request.unlabelled {
+            return Err(refused("the folder Emotion beside cohn-kanade-images, or --unlabelled"));
+        }
+        let reading = Reading::numbered(request, NAME, "ck+")?;
+        let label = |frame: &Path| {
+            let sequence = ck_plus_name(stem(frame)).map(|name| name.sequence);
+            sequence.and_then(|sequence| labels.get(sequence)).cloned().unwrap_or_default()
+        };
+        read_ends(&reading, &entries, &sequences, &label, sink)
+    }
+
+    fn known_counts(&self) -> &'static [KnownCount] {
+        &COUNTS
+    }
+}
+
+/// Whether a frame lies in the folder of its sequence, `S005/001/S005_001_00000011.png`.
+fn lies_in_sequence(frame: &Path) -> bool {
+    let folder = frame.parent().unwrap_or(Path::new(""));
+    ck_plus_name(stem(frame)).is_some_and(|name| folder.ends_with(name.sequence.replace('_', "/")))
+}
+
+/// Sequences under the folder of their frames and their name.
+fn sequences_in(entries: &Entries) -> Result<Sequences> {
+    let mut sequences = Sequences::default();
+    entries.visit(&mut |found| {
+        if let Found::File(entry) = found
+            && has_image_extension(&entry.path)
+            && let Some(name) = ck_plus_name(stem(&entry.path))
+        {
+            sequences.add(entry.path.with_file_name(name.sequence), entry.path);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    sequences.sort();
+    Ok(sequences)
+}
+
+/// The numbers that label files hold, by sequence.
+fn labels_in(entries: &Entries, request: &ReadRequest<'_>) -> Result<HashMap<String, String>> {
+    let frame_of = |path: &Path| ck_plus_name(stem(path).strip_suffix(LABEL_END)?).map(|name| name.sequence.to_owned());
+    let is_label = |path: &Path| !has_image_extension(path) && frame_of(path).is_some();
+    let mut labels = HashMap::new();
+    for (path, content) in entries.contents(is_label, &request.limits)? {
+        let label = String::from_utf8_lossy(&content).trim().to_owned();
+        if let Some(sequence) = frame_of(&path) {
+            labels.insert(sequence, label);
+        }
+    }
+    Ok(labels)
+}
+
+/// Reads the last frames of every sequence with its label, and first frames as neutral where they are wanted.
+fn read_ends(
+    reading: &Reading<'_>,
+    entries: &Entries,
+    sequences: &Sequences,
+    label_of: &dyn Fn(&Path) -> String,
+    sink: Sink<'_>,
+) -> Result<()> {
+    let options = reading.request.options;
+    let neutral = options.word(&NEUTRAL);
+    let mut rows: BTreeMap<PathBuf, Meaning> = BTreeMap::new();
+    for ends in sequences.ends(options.number(&FRAMES)?) {
+        let Some(label) = ends.last.last().map(|frame| label_of(frame)) else { continue };
+        reading.given.given(&label, || source_of(entries, ends.sequence))?;
+        let is_neutral = neutral == "all" || (neutral == "labelled" && !label.is_empty());
+        let first = ends.first.filter(|_| is_neutral).map(|frame| (frame, "neutral"));
+        for (frame, label) in first.into_iter().chain(ends.last.iter().map(|frame| (*frame, label.as_str()))) {
+            let subject = ck_plus_name(stem(frame)).map(|name| name.subject).unwrap_or_default();
+            let row = Row { label: label.to_owned(), subject: subject.to_owned(), ..Row::default() };
+            rows.insert(frame.to_owned(), Meaning::of(row));
+        }
+    }
+    let unlisted = |path: &Path| match ck_plus_name(stem(path)) {
+        Some(_) => "a frame of its sequence that is not asked for".to_owned(),
+        None => "not named as CK+'s frames are".to_owned(),
+    };
+    reading.read_listed(entries, rows, &unlisted, sink)
+}
+
+/// The labelled sequences; counted on the published labels.
+const ONE_FRAME: [KnownCount; 7] = part(
+    "1 frame of each sequence",
+    Split::Train,
+    [
+        ("anger", 45),
+        ("contempt", 18),
+        ("disgust", 59),
+        ("fear", 25),
+        ("happiness", 69),
+        ("sadness", 28),
+        ("surprise", 83),
+    ],
+);
+
+/// Whatever number of frames is read is a sum of these.
+const COUNTS: [KnownCount; 23] = joined(&[
+    &ONE_FRAME,
+    &times("2 frames of each sequence", 2, ONE_FRAME),
+    &times("4 frames of each sequence", 4, ONE_FRAME),
+    &part("first frames of labelled sequences", Split::Train, [("neutral", 327)]),
+    &part("first frames of other sequences", Split::Train, [("neutral", 266)]),
+]);

@@ -1,0 +1,70 @@
+//! Sequences of frames that begin with a neutral face and end at the height of an expression (CK+, Oulu-CASIA).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::options::{OptionValues, ReaderOption};
+use crate::reading::stem;
+
+/// How many frames from the end show the expression.
+pub(crate) const FRAMES: ReaderOption = ReaderOption {
+    name: "frames",
+    values: OptionValues::Whole(1, 100),
+    default: "3",
+    about: "how many frames from the end of each sequence are read with its expression",
+};
+
+/// Frames by sequence, in the order they were taken, whatever order they are met in.
+#[derive(Debug, Default)]
+pub(crate) struct Sequences {
+    frames: BTreeMap<PathBuf, Vec<(u64, PathBuf)>>,
+}
+
+/// The frames that are used of one sequence.
+#[derive(Debug)]
+pub(crate) struct Ends<'s> {
+    /// Folder, or whatever else the sequence was added under.
+    pub sequence: &'s Path,
+    /// Where it begins; `None` where that frame is among the last ones.
+    pub first: Option<&'s Path>,
+    pub last: Vec<&'s Path>,
+}
+
+impl Sequences {
+    pub(crate) fn add(&mut self, sequence: PathBuf, frame: PathBuf) {
+        self.frames.entry(sequence).or_default().push((frame_number(&frame), frame));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Every frame.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.frames.values().flatten().map(|(_, path)| path.as_path())
+    }
+
+    /// Puts the frames of every sequence in order. Their numbers may begin anywhere and have gaps.
+    pub(crate) fn sort(&mut self) {
+        self.frames.values_mut().for_each(|frames| frames.sort());
+    }
+
+    /// The first frame and the last `count` of every sequence.
+    pub(crate) fn ends(&self, count: usize) -> impl Iterator<Item = Ends<'_>> {
+        self.frames.iter().map(move |(sequence, frames)| {
+            let (before, last) = frames.split_at(frames.len().saturating_sub(count));
+            Ends {
+                sequence,
+                first: before.first().map(|(_, path)| path.as_path()),
+                last: last.iter().map(|(_, path)| path.as_path()).collect(),
+            }
+        })
+    }
+}
+
+/// The number that a file name ends with; 0 without one.
+fn frame_number(frame: &Path) -> u64 {
+    let name = stem(frame);
+    let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    name[name.len() - digits..].parse().unwrap_or(0)
+}
