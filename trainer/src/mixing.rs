@@ -60,8 +60,8 @@ impl Mixing {
     }
 }
 
-/// Rows p^(1/T), each divided by its sum (MixMatch, Eq. 7): nearer to one class where T < 1. Computed from logarithms, so that
-/// no power of a small probability vanishes.
+/// Rows p^(1/T), each divided by its sum (MixMatch, Eq. 7): nearer to one class where T < 1. Computed from logarithms, so
+/// that no power of a small probability vanishes.
 pub fn sharpen(probabilities: &[Vec<f64>], temperature: f64) -> Vec<Vec<f64>> {
     let sharpen = |row: &Vec<f64>| crate::calibration::scaled_softmax(&crate::calibration::logits_of(row), temperature);
     probabilities.iter().map(sharpen).collect()

@@ -25,8 +25,8 @@ pub enum AlignmentTarget {
 pub struct MovingAverageConfig {
     /// Share of the old value that stays in each step, 0 or more and below 1.
     pub momentum: f64,
-    /// The average forgets at least so many times in a round: momentum is at most 1 − this / steps of the round. 0 = as given.
-    /// 0.999 remembers 1,000 steps, longer than a short round.
+    /// The average forgets at least so many times in a round: momentum is at most 1 − this / steps of the round. 0 = as
+    /// given. 0.999 remembers 1,000 steps, longer than a short round.
     pub spans_per_round: f64,
 }
 
