@@ -1,6 +1,7 @@
 //! How it runs: commands, config, watcher, ingest, rounds and the supervisor.
 //!
-//! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] write them,
+//! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] (of a
+//! [`data_set`]) write them,
 //! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, [`http`] serves
 //! people, [`export`] writes it down for others, and the [`commands`] show it: [`answers`] of SQL at a [`moment`], one or
 //! many at the [`prompt`]. Everything long tells [`events`], which
@@ -22,6 +23,7 @@ pub mod moment;
 pub mod prompt;
 
 pub mod admitting;
+pub mod data_set;
 pub mod import;
 pub mod ingest;
 pub mod watch;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::config::TrainerConfig;
 use crate::learner::{LearnerState, Moments};
-use crate::network::{Architecture, check_file};
+use crate::network::{AUXILIARY, Architecture, check_file};
 use crate::state_dict::{Entry, StateDict, TensorFile};
 use crate::views::pixels::Input;
 use crate::{Error, Result, backbones};
@@ -104,6 +104,7 @@ fn teacher_file(state: &TrainingState) -> TensorFile {
     put("round", state.round.to_string());
     put("epoch", state.epoch.to_string());
     file.add_state("", &state.learner.teacher);
+    AUXILIARY.iter().for_each(|name| drop(file.entries.remove(*name)));
     add_batch_counters(&mut file, &state.learner);
     file
 }
@@ -221,6 +222,7 @@ pub(crate) fn load_teacher(directory: &Path) -> Result<Teacher> {
         input_channels,
         classes: classes.len(),
         feature_scale: decimal("feature_scale")?,
+        auxiliary: 0,
     };
     let teacher = Teacher {
         architecture,

@@ -2,12 +2,20 @@
 //!
 //! `released` is the published recipe of Ada-CM to the letter; `streaming` (the default) is what short rounds from
 //! scratch need: a warmed-up EMA, scaled features and no floor under the margin. A config file names a preset and only
-//! what differs from it.
+//! what differs from it. Methods have sections of their own where they need them: [`ada_cm`] and [`rivals`].
+
+pub mod ada_cm;
+pub mod rivals;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+pub use self::ada_cm::{AdaCmConfig, MarginConfig, MarginFaces, MarginUpdate, Schedule, UnlabelledOver, Weights};
+pub use self::rivals::{AlignmentTarget, MovingAverageConfig};
+use self::rivals::{
+    FlexMatchConfig, FreeMatchConfig, MarginMixConfig, MixMatchConfig, ReMixMatchConfig, SoftMatchConfig, UdaConfig,
+};
 use crate::device::DeviceName;
 use crate::{Error, Result, backbones, methods};
 
@@ -33,62 +41,15 @@ pub enum ChannelOrder {
     Bgr,
 }
 
-/// The margin's schedule over the epoch number t (Ada-CM Eq. 2 and its ablations Eq. 6, 7, 8).
+/// Which images BatchNorm takes its statistics over in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Schedule {
-    /// 1 / (1 + γ^−t).
+pub enum BatchNormOver {
+    /// Each view by itself, as if it went through the network alone; as released.
     #[default]
-    Eq2,
-    /// 1 / (1 + (t + 1) / t).
-    Eq6,
-    /// 1 / (1 + (t + 1) / (2 t)).
-    Eq7,
-    /// 1 / (1 + e^log2(t + 1)).
-    Eq8,
-}
-
-/// What the unlabelled loss is divided by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UnlabelledOver {
-    /// The whole unlabelled batch, as released.
-    #[default]
+    View,
+    /// All views of a pass together.
     Batch,
-    /// The size of subset I, as Eq. 4 is written.
-    Subset,
-}
-
-/// The adaptive confidence margin.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MarginConfig {
-    /// Margin of every class before the first measurement, in 0..=1.
-    pub initial: f64,
-    /// Lowest margin a measured class can get, in 0..=1; 0 = no floor.
-    pub floor: f64,
-    /// Factor β of Eq. 2, in 0..=1.
-    pub beta: f64,
-    /// Base γ of Eq. 2, above 1.
-    pub gamma: f64,
-    /// Margin of a class without a right sample, in 0..=1; the floor does not touch it.
-    pub empty_class: f64,
-    /// How the margin grows with t.
-    pub schedule: Schedule,
-    /// Whether t starts again at 1, and the margins at `initial`, in every round.
-    pub restart_t_each_round: bool,
-}
-
-/// How the terms of the loss are weighed (Ada-CM Eq. 5), each 0 or more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Weights {
-    /// λ of the cross-entropy on labelled faces.
-    pub supervised: f64,
-    /// λ of the cross-entropy on pseudo-labelled faces.
-    pub unlabelled: f64,
-    /// λ of the InfoNCE term over subset II.
-    pub contrastive: f64,
 }
 
 /// Every setting of a round. Deserialising starts from the preset that `preset` names.
@@ -139,8 +100,35 @@ pub struct TrainerConfig {
     pub weights: Weights,
     /// InfoNCE's temperature, above 0.
     pub contrastive_temperature: f64,
-    /// What the unlabelled loss is divided by.
+    /// What the unlabelled loss of Ada-CM is divided by.
     pub unlabelled_over: UnlabelledOver,
+    /// Options of Ada-CM beyond the paper.
+    pub ada_cm: AdaCmConfig,
+    /// Confidence from which `pseudo-label`, `fixmatch` and `flexmatch` take a pseudo-label, in 0..=1.
+    pub threshold: f64,
+    /// Share of the round over which the unlabelled term of `pseudo-label`, `mixmatch` and `margin-mix` grows from 0, in
+    /// 0..=1; 0 = at once.
+    pub ramp: f64,
+    /// Moving averages that methods keep.
+    pub moving_average: MovingAverageConfig,
+    /// Shares of the classes, in their order, that predictions are aligned to where an `alignment` is `shares`.
+    pub alignment_shares: Vec<f64>,
+    /// MixMatch.
+    pub mixmatch: MixMatchConfig,
+    /// Margin-Mix, beside what it has of MixMatch.
+    pub margin_mix: MarginMixConfig,
+    /// ReMixMatch.
+    pub remixmatch: ReMixMatchConfig,
+    /// UDA.
+    pub uda: UdaConfig,
+    /// FlexMatch.
+    pub flexmatch: FlexMatchConfig,
+    /// FreeMatch.
+    pub freematch: FreeMatchConfig,
+    /// SoftMatch.
+    pub softmatch: SoftMatchConfig,
+    /// Which images BatchNorm takes its statistics over.
+    pub batch_norm: BatchNormOver,
     /// Dropout before the feature is normalised, 0 or more and below 1.
     pub dropout: f64,
     /// Seed of every random stream.
@@ -192,12 +180,27 @@ impl TrainerConfig {
                 empty_class: 0.8,
                 schedule: Schedule::Eq2,
                 restart_t_each_round: false,
+                faces: MarginFaces::Right,
+                update: MarginUpdate::Epoch,
             },
             k_weak: 2,
             k_strong: 1,
-            weights: Weights { supervised: 0.5, unlabelled: 1.0, contrastive: 0.1 },
+            weights: Weights { supervised: 0.5, unlabelled: 1.0, contrastive: 0.1, set_valued: 0.0, negative: 0.0 },
             contrastive_temperature: 0.07,
             unlabelled_over: UnlabelledOver::Batch,
+            ada_cm: AdaCmConfig::default(),
+            threshold: 0.95,
+            ramp: 0.4,
+            moving_average: MovingAverageConfig { momentum: 0.999, spans_per_round: 0.0 },
+            alignment_shares: Vec::new(),
+            mixmatch: MixMatchConfig::default(),
+            margin_mix: MarginMixConfig::default(),
+            remixmatch: ReMixMatchConfig::default(),
+            uda: UdaConfig::default(),
+            flexmatch: FlexMatchConfig::default(),
+            freematch: FreeMatchConfig::default(),
+            softmatch: SoftMatchConfig::default(),
+            batch_norm: BatchNormOver::View,
             dropout: 0.5,
             seed: 5,
             device: "cpu".to_owned(),
@@ -208,7 +211,8 @@ impl TrainerConfig {
         }
     }
 
-    /// The default: short rounds at 48 pixels, EMA warm-up, features scaled by 16, no floor under the margin.
+    /// The default: short rounds at 48 pixels, EMA warm-up, features scaled by 16, no floor under the margin,
+    /// moving averages no longer than a tenth of a round.
     pub fn streaming() -> Self {
         let released = Self::released();
         Self {
@@ -221,6 +225,7 @@ impl TrainerConfig {
             feature_scale: 16.0,
             decay_buffers: false,
             margin: MarginConfig { floor: 0.0, ..released.margin },
+            moving_average: MovingAverageConfig { spans_per_round: 10.0, ..released.moving_average },
             seed: 1,
             ..released
         }
@@ -241,16 +246,28 @@ impl TrainerConfig {
         DeviceName::parse(&self.device)?;
         self.validate_sizes()?;
         self.validate_rates()?;
-        let margin = &self.margin;
-        check("margin.initial", margin.initial, (0.0..=1.0).contains(&margin.initial), "0 to 1")?;
-        check("margin.floor", margin.floor, (0.0..=1.0).contains(&margin.floor), "0 (off) to 1")?;
-        check("margin.beta", margin.beta, (0.0..=1.0).contains(&margin.beta), "0 to 1")?;
-        check("margin.gamma", margin.gamma, margin.gamma > 1.0 && margin.gamma.is_finite(), "above 1")?;
-        check("margin.empty_class", margin.empty_class, (0.0..=1.0).contains(&margin.empty_class), "0 to 1")?;
-        let weight = |key, value: f64| check(key, value, value >= 0.0 && value.is_finite(), "0 or more");
-        weight("weights.supervised", self.weights.supervised)?;
-        weight("weights.unlabelled", self.weights.unlabelled)?;
-        weight("weights.contrastive", self.weights.contrastive)
+        self.validate_methods()
+    }
+
+    fn validate_methods(&self) -> Result<()> {
+        self.margin.validate()?;
+        self.weights.validate()?;
+        self.ada_cm.validate()?;
+        probability("threshold", self.threshold)?;
+        probability("ramp", self.ramp)?;
+        self.moving_average.validate()?;
+        check_shares(&self.alignment_shares)?;
+        self.mixmatch.validate()?;
+        self.margin_mix.validate()?;
+        self.remixmatch.validate()?;
+        self.uda.validate()?;
+        self.freematch.validate()?;
+        self.softmatch.validate()
+    }
+
+    /// Optimiser steps in a round.
+    pub fn steps_per_round(&self) -> u64 {
+        u64::from(self.steps_per_epoch) * u64::from(self.epochs_per_round)
     }
 
     fn validate_sizes(&self) -> Result<()> {
@@ -272,7 +289,6 @@ impl TrainerConfig {
     }
 
     fn validate_rates(&self) -> Result<()> {
-        let positive = |value: f64| value > 0.0 && value.is_finite();
         check("width", self.width, (0.0625..=4.0).contains(&self.width), "0.0625 to 4")?;
         check(
             "learning_rate",
@@ -281,14 +297,9 @@ impl TrainerConfig {
             "above 0, at most 1",
         )?;
         check("ema_decay", self.ema_decay, (0.0..1.0).contains(&self.ema_decay), "0 or more, below 1")?;
-        check("feature_scale", self.feature_scale, positive(self.feature_scale), "above 0")?;
+        positive("feature_scale", self.feature_scale)?;
         check("student_decay", self.student_decay, (0.0..=1.0).contains(&self.student_decay), "0 to 1")?;
-        check(
-            "contrastive_temperature",
-            self.contrastive_temperature,
-            positive(self.contrastive_temperature),
-            "above 0",
-        )?;
+        positive("contrastive_temperature", self.contrastive_temperature)?;
         check("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "0 or more, below 1")
     }
 }
@@ -329,4 +340,23 @@ fn check(key: &'static str, value: impl ToString, valid: bool, range: &str) -> R
         return Ok(());
     }
     Err(Error::Setting { key, value: value.to_string(), valid: range.to_owned() })
+}
+
+fn probability(key: &'static str, value: f64) -> Result<()> {
+    check(key, value, (0.0..=1.0).contains(&value), "0 to 1")
+}
+
+fn positive(key: &'static str, value: f64) -> Result<()> {
+    check(key, value, value > 0.0 && value.is_finite(), "above 0")
+}
+
+fn at_least_zero(key: &'static str, value: f64) -> Result<()> {
+    check(key, value, value >= 0.0 && value.is_finite(), "0 or more")
+}
+
+/// Whether shares are none or add up to 1; that there is one per class is known where the classes are.
+fn check_shares(shares: &[f64]) -> Result<()> {
+    let adds_up = (shares.iter().sum::<f64>() - 1.0).abs() < 1e-3 && shares.iter().all(|share| *share >= 0.0);
+    let shown = format!("{shares:?}");
+    check("alignment_shares", shown, shares.is_empty() || adds_up, "shares of 0 to 1 that add up to 1, one per class")
 }

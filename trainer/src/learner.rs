@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use candle_core::{CpuStorage, InplaceOp1, Layout, Var, bail};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use crate::config::TrainerConfig;
+use crate::config::{BatchNormOver, TrainerConfig};
 use crate::device::Backend;
 use crate::engine::scratch::Lease;
 use crate::engine::timing::{Operator, timed};
 use crate::engine::{adam, device, ema, tape};
 use crate::methods::{Loss, Method, StepBatch, value};
-use crate::network::{Architecture, Gradients, Pass, Student};
+use crate::network::{Architecture, Gradients, Student, StudentPass};
 use crate::state_dict::{Array, StateDict};
 use crate::streams::Streams;
 use crate::{Error, Result};
@@ -73,6 +73,7 @@ struct Settings {
     student_factor: f64,
     decay_buffers: bool,
     dropout: f64,
+    batch_norm: BatchNormOver,
 }
 
 /// A learner's weights and counters, as a checkpoint keeps them.
@@ -98,6 +99,22 @@ impl LearnerState {
         let moments = Moments { first: zeros.clone(), second: zeros };
         Self { student: weights.clone(), teacher: weights, moments, steps: 0, batches: 0 }
     }
+
+    /// The same for a network of other tensors: those that only `initial` has start fresh, those that it lacks go.
+    pub fn refit(mut self, initial: StateDict) -> Self {
+        let fresh = Self::fresh(initial);
+        let refit = |state: &mut StateDict, fresh: StateDict| {
+            state.retain(|name, array| fresh.get(name).is_some_and(|fresh| fresh.shape == array.shape));
+            fresh.into_iter().for_each(|(name, array)| {
+                state.entry(name).or_insert(array);
+            });
+        };
+        refit(&mut self.student, fresh.student);
+        refit(&mut self.teacher, fresh.teacher);
+        refit(&mut self.moments.first, fresh.moments.first);
+        refit(&mut self.moments.second, fresh.moments.second);
+        self
+    }
 }
 
 impl Learner {
@@ -120,6 +137,7 @@ impl Learner {
             student_factor: 1.0 - config.student_decay * config.learning_rate,
             decay_buffers: config.decay_buffers,
             dropout: config.dropout,
+            batch_norm: config.batch_norm,
         };
         let student = Student::new(architecture, backend, &state.student, state.batches)?;
         let LearnerState { teacher, moments, steps, .. } = state;
@@ -215,9 +233,10 @@ impl Learner {
         epoch: u32,
         step: u32,
     ) -> Result<Loss> {
-        let dropout = self.settings.dropout;
+        let Settings { dropout, batch_norm, .. } = self.settings;
         self.student.forget_passes();
-        let mut pass = Pass { student: &mut self.student, dropout, streams, epoch, step, calls: 0 };
+        let student = &mut self.student;
+        let mut pass = StudentPass { student, dropout, batch_norm, streams, epoch, step, calls: 0 };
         let outputs = method.forward(&mut pass, batch)?;
         method.loss(&outputs, batch)
     }

@@ -22,8 +22,10 @@ pub mod engine;
 pub mod backbones;
 pub mod network;
 
+pub mod alignment;
 pub mod margin;
 pub mod methods;
+pub mod mixing;
 
 mod health;
 pub mod learner;
@@ -47,7 +49,10 @@ pub mod projection;
 
 pub use calibration::Calibration;
 pub use checkpoint::CheckpointInfo;
-pub use config::{ChannelOrder, MarginConfig, Preset, Schedule, TrainerConfig, UnlabelledOver, Weights};
+pub use config::{
+    AlignmentTarget, BatchNormOver, ChannelOrder, MarginConfig, MarginFaces, MarginUpdate, Preset, Schedule,
+    TrainerConfig, UnlabelledOver, Weights,
+};
 pub use error::{Error, Result};
 pub use loader::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 pub use metrics::Metrics;

@@ -4,21 +4,27 @@
 //! through in one batch, and BatchNorm treats each as a batch of its own ([`crate::engine::batch_norm`]).
 
 mod body;
+mod pass;
 
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, Var};
 
 pub use self::body::Gradients;
-use self::body::{BodyPass, parameter};
+use self::body::{BodyPass, Seen, parameter};
+pub use self::pass::Pass;
+pub(crate) use self::pass::StudentPass;
 use crate::backbones::{self, Backbone, Role, TensorSpec};
-use crate::config::TrainerConfig;
+use crate::config::{BatchNormOver, TrainerConfig};
 use crate::device::Backend;
 use crate::engine::batch_norm::Statistics;
 use crate::engine::{dropout::dropout, linear::linear, normalise::normalise};
 use crate::state_dict::{Array, StateDict};
 use crate::streams::{Purpose, Stream, Streams};
-use crate::{Error, Result};
+use crate::{Error, Result, methods};
+
+/// Weight and bias of the auxiliary head.
+pub(crate) const AUXILIARY: [&str; 2] = ["auxiliary.weight", "auxiliary.bias"];
 
 /// The shape of a network: everything that must agree before weights fit.
 #[derive(Clone, Copy)]
@@ -32,10 +38,12 @@ pub struct Architecture {
     pub classes: usize,
     /// Factor on the unit-norm feature before the head.
     pub feature_scale: f64,
+    /// Rows of a second head that a method trains for itself; 0 = none. It is no part of a teacher's file.
+    pub auxiliary: usize,
 }
 
 impl Architecture {
-    /// The network that a configuration asks for.
+    /// The network that a configuration and its method ask for.
     pub fn new(config: &TrainerConfig, classes: usize) -> Result<Self> {
         let backbone = backbones::named(&config.backbone)?;
         Ok(Self {
@@ -44,7 +52,13 @@ impl Architecture {
             input_channels: config.input_channels,
             classes,
             feature_scale: config.feature_scale,
+            auxiliary: methods::build(config, classes)?.auxiliary(),
         })
+    }
+
+    /// The same without the auxiliary head: what a teacher's file and torchvision's have.
+    pub fn without_auxiliary(self) -> Self {
+        Self { auxiliary: 0, ..self }
     }
 
     /// Length of a feature row.
@@ -52,13 +66,18 @@ impl Architecture {
         self.backbone.feature_size(self.width)
     }
 
-    /// Every tensor in torchvision's order, head last.
+    /// Every tensor in torchvision's order, then the head, then the auxiliary one.
     pub fn tensors(&self) -> Vec<TensorSpec> {
         let inputs = self.feature_size();
         let role = Role::Linear { inputs };
         let mut tensors = self.backbone.tensors(self.width, self.input_channels);
         tensors.push(TensorSpec { name: "fc.weight".to_owned(), shape: vec![self.classes, inputs], role });
         tensors.push(TensorSpec { name: "fc.bias".to_owned(), shape: vec![self.classes], role });
+        if self.auxiliary > 0 {
+            let [weight, bias] = AUXILIARY.map(str::to_owned);
+            tensors.push(TensorSpec { name: weight, shape: vec![self.auxiliary, inputs], role });
+            tensors.push(TensorSpec { name: bias, shape: vec![self.auxiliary], role });
+        }
         tensors
     }
 
@@ -180,19 +199,58 @@ impl Student {
         Ok(state)
     }
 
-    /// One pass in train mode over `views`; running statistics move once per view, in order.
-    fn forward(&mut self, views: &[&Tensor], rate: f64, stream: &mut Stream) -> Result<Vec<Outputs>> {
-        let (pass, seen) = BodyPass::run(self.architecture.backbone, &self.parameters, views, &self.backend)?;
-        let features = normalise(&dropout(pass.variable(), rate, stream)?)?;
+    /// One pass in train mode over `views`; running statistics move once per group of BatchNorm, in order.
+    fn forward(
+        &mut self,
+        views: &[&Tensor],
+        over: BatchNormOver,
+        rate: f64,
+        stream: &mut Stream,
+    ) -> Result<Vec<Outputs>> {
+        let (pass, seen, outputs) = self.run(views, over, rate, stream)?;
         self.passes.push(pass);
-        let scaled = (&features * self.architecture.feature_scale)?;
-        let logits = linear(&scaled, self.parameter("fc.weight")?, self.parameter("fc.bias")?)?;
-        // Methods find them on the processor; their gradient goes back to where they came from.
-        let (features, logits) = (features.to_device(&Device::Cpu)?, logits.to_device(&Device::Cpu)?);
         for (name, statistics) in seen {
             self.move_running(&name, &statistics);
         }
-        self.batches += views.len() as u64;
+        self.batches += match over {
+            BatchNormOver::View => views.len() as u64,
+            BatchNormOver::Batch => 1,
+        };
+        Ok(outputs)
+    }
+
+    /// The same with running statistics left as they are.
+    fn forward_aside(
+        &mut self,
+        views: &[&Tensor],
+        over: BatchNormOver,
+        rate: f64,
+        stream: &mut Stream,
+    ) -> Result<Vec<Outputs>> {
+        let (pass, _, outputs) = self.run(views, over, rate, stream)?;
+        self.passes.push(pass);
+        Ok(outputs)
+    }
+
+    /// The same without a way back.
+    fn predict(&self, views: &[&Tensor], over: BatchNormOver, rate: f64, stream: &mut Stream) -> Result<Vec<Outputs>> {
+        let (_, _, outputs) = self.run(views, over, rate, stream)?;
+        let detached = |output: Outputs| Outputs { features: output.features.detach(), logits: output.logits.detach() };
+        Ok(outputs.into_iter().map(detached).collect())
+    }
+
+    fn run(
+        &self,
+        views: &[&Tensor],
+        over: BatchNormOver,
+        rate: f64,
+        stream: &mut Stream,
+    ) -> Result<(BodyPass, Seen, Vec<Outputs>)> {
+        let (pass, seen) = BodyPass::run(self.architecture.backbone, &self.parameters, views, over, &self.backend)?;
+        let features = normalise(&dropout(pass.variable(), rate, stream)?)?;
+        let logits = self.head(&features, ["fc.weight", "fc.bias"])?;
+        // Methods find them on the processor; their gradient goes back to where they came from.
+        let (features, logits) = (features.to_device(&Device::Cpu)?, logits.to_device(&Device::Cpu)?);
         let mut start = 0;
         let mut outputs = Vec::with_capacity(views.len());
         for view in views {
@@ -201,7 +259,18 @@ impl Student {
             outputs.push(Outputs { features, logits });
             start += count;
         }
-        Ok(outputs)
+        Ok((pass, seen, outputs))
+    }
+
+    /// Logits of the auxiliary head for features (n, D) from the processor.
+    fn auxiliary(&self, features: &Tensor) -> Result<Tensor> {
+        Ok(self.head(&features.to_device(self.backend.device())?, AUXILIARY)?.to_device(&Device::Cpu)?)
+    }
+
+    /// A linear head on scaled features, where both lie.
+    fn head(&self, features: &Tensor, [weight, bias]: [&str; 2]) -> candle_core::Result<Tensor> {
+        let scaled = (features * self.architecture.feature_scale)?;
+        linear(&scaled, self.parameter(weight)?, self.parameter(bias)?)
     }
 
     /// Forgets passes whose gradients nobody asked for.
@@ -234,32 +303,6 @@ impl Student {
             statistics.move_running(&mut mean.values, &mut variance.values);
         }
         self.buffers.insert(mean_name, mean);
-    }
-}
-
-/// What a method may do with the student during one step.
-pub struct Pass<'a> {
-    pub(crate) student: &'a mut Student,
-    pub(crate) dropout: f64,
-    pub(crate) streams: Streams,
-    pub(crate) epoch: u32,
-    pub(crate) step: u32,
-    /// Forward passes and streams handed out so far in this step.
-    pub(crate) calls: u64,
-}
-
-impl Pass<'_> {
-    /// Sends views (n, channels, S, S) through the student in train mode, as one batch with statistics per view.
-    pub fn forward(&mut self, views: &[&Tensor]) -> Result<Vec<Outputs>> {
-        let mut stream = self.streams.stream(self.epoch, self.step, Purpose::Dropout, self.calls);
-        self.calls += 1;
-        self.student.forward(views, self.dropout, &mut stream)
-    }
-
-    /// A random stream for the method's own draws (mixing, permutations), one more at every call.
-    pub fn stream(&mut self) -> Stream {
-        self.calls += 1;
-        self.streams.stream(self.epoch, self.step, Purpose::Method, self.calls)
     }
 }
 

@@ -109,6 +109,30 @@ impl Stream {
         radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
+    /// From Beta(α, α), α above 0, in 0..=1: a / (a + b) of two Gamma(α) numbers.
+    pub fn beta(&mut self, alpha: f64) -> f64 {
+        let (a, b) = (self.gamma(alpha), self.gamma(alpha));
+        // Both vanish only for an α far below those that settings allow.
+        if a + b > 0.0 { a / (a + b) } else { 1.0 }
+    }
+
+    /// From Gamma(shape, 1), shape above 0 (Marsaglia and Tsang, 2000); below 1 by way of Gamma(shape + 1).
+    pub fn gamma(&mut self, shape: f64) -> f64 {
+        if shape < 1.0 {
+            let larger = self.gamma(shape + 1.0);
+            return larger * (1.0 - self.unit()).powf(1.0 / shape);
+        }
+        let d = shape - 1.0 / 3.0;
+        let c = 1.0 / (9.0 * d).sqrt();
+        loop {
+            let x = self.normal();
+            let v = (1.0 + c * x).powi(3);
+            if v > 0.0 && (1.0 - self.unit()).ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+                return d * v;
+            }
+        }
+    }
+
     /// A random order of 0..n (Fisher–Yates).
     pub fn permutation(&mut self, n: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();

@@ -91,7 +91,8 @@ impl Training {
             Start::Scratch => LearnerState::fresh(architecture.initial(&streams)),
             Start::Weights(path) => {
                 let initial = architecture.initial(&streams);
-                let (state, loaded) = weights::load(&path, &architecture.tensors(), classes.names(), initial)?;
+                let tensors = architecture.without_auxiliary().tensors();
+                let (state, loaded) = weights::load(&path, &tensors, classes.names(), initial)?;
                 tracing::info!("{loaded}");
                 loaded_weights = Some(loaded);
                 LearnerState::fresh(state)
@@ -107,7 +108,11 @@ impl Training {
                 }
                 mean_confidence = state.mean_confidence;
                 last_good = Some(directory);
-                state.learner
+                // Another method may train another head beside that of the classes.
+                match Architecture::new(&state.config, classes.len())?.auxiliary == architecture.auxiliary {
+                    true => state.learner,
+                    false => state.learner.refit(architecture.initial(&streams)),
+                }
             }
         };
         method.begin_round();
@@ -212,6 +217,7 @@ impl Training {
             shortages(data, self.classes.names()).iter().for_each(|shortage| tracing::warn!("{shortage}"));
         }
         let started = Instant::now();
+        self.method.begin_epoch(data);
         let margins_used = self.method.margins();
         let mut tally = self.run_steps(data, control, observe)?;
         let training_seconds = started.elapsed().as_secs_f64();

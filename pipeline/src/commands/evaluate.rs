@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use marginalia_datasets::{ClassMap, Classes, Item, ReadRequest, Split, reader};
+use marginalia_datasets::{Classes, Item, ReadRequest, Split};
 use marginalia_trainer::charts::{confusion, reliability};
 use marginalia_trainer::{Metrics, Scorer};
 use serde_json::json;
 
 use crate::console::Console;
+use crate::data_set::DataSetArgs;
 use crate::error::{Error, Result};
 use crate::memory::Computing;
 use crate::tables::{percent, table};
@@ -19,19 +20,15 @@ const BATCH: usize = 256;
 /// Arguments of `evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Format: fer2013, imagefolder or manifest
-    pub format: String,
-    /// Folder, archive or table
-    pub path: PathBuf,
+    /// What to evaluate on.
+    #[command(flatten)]
+    pub data_set: DataSetArgs,
     /// Checkpoint folder, or its teacher.safetensors [default: the corpus's current round]
     #[arg(long, value_name = "F")]
     pub checkpoint: Option<PathBuf>,
     /// Only faces of this split
     #[arg(long)]
     pub split: Option<Split>,
-    /// What numbers mean as classes
-    #[arg(long, value_name = "NAME")]
-    pub class_map: Option<String>,
     /// Folder for reliability.svg and confusion.svg [default: the checkpoint's]
     #[arg(long, value_name = "DIR")]
     pub charts: Option<PathBuf>,
@@ -44,7 +41,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         None => current_checkpoint(console).await?,
     };
     let charts = args.charts.clone().unwrap_or_else(|| folder.clone());
-    let title = format!("{} on {}", name(&folder), name(&args.path));
+    let title = format!("{} on {}", name(&folder), name(&args.data_set.path));
     let (metrics, classes, left_out) = tokio::task::spawn_blocking(move || {
         let _computing = Computing::begin();
         evaluate(&args, &folder)
@@ -108,13 +105,14 @@ pub async fn current_checkpoint(console: &Console) -> Result<PathBuf> {
 fn evaluate(args: &Args, folder: &Path) -> Result<(Metrics, Vec<String>, u64)> {
     let scorer = Scorer::load(folder)?;
     let classes = Classes::new(scorer.classes().to_vec())?;
-    let reader = reader(&args.format)?;
-    let mut request = ReadRequest::new(&args.path, &classes);
-    request.class_map = args.class_map.as_deref().map(ClassMap::named).transpose()?;
+    let data_set = args.data_set.data_set()?;
+    let mut request = ReadRequest::new(&data_set.path, &classes);
+    request.class_map = data_set.class_map;
+    request.options = &data_set.options;
     let mut evaluation =
         Evaluation { scorer: &scorer, images: Vec::new(), labels: Vec::new(), done: Vec::new(), left_out: 0 };
     let mut failed = None;
-    reader.read(&request, &mut |item| {
+    data_set.reader.read(&request, &mut |item| {
         let Item::Face(record) = item else {
             evaluation.left_out += 1;
             return ControlFlow::Continue(());

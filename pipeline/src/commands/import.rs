@@ -1,10 +1,9 @@
 //! `import`: a data set on disk becomes faces, sightings and labels.
 
-use std::path::PathBuf;
-
-use marginalia_datasets::{ClassMap, HoldOut, LabelBudget, Split, reader};
+use marginalia_datasets::{HoldOut, LabelBudget, Split};
 
 use crate::console::Console;
+use crate::data_set::DataSetArgs;
 use crate::error::Result;
 use crate::import::{ImportRequest, ImportSummary, import};
 use crate::tables::table;
@@ -12,10 +11,9 @@ use crate::tables::table;
 /// Arguments of `import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Format: fer2013, imagefolder or manifest
-    pub format: String,
-    /// Folder, .tar, .tar.gz, .zip or table
-    pub path: PathBuf,
+    /// What to import.
+    #[command(flatten)]
+    pub data_set: DataSetArgs,
     /// Put every face into this split (train, validation, test)
     #[arg(long)]
     pub split: Option<Split>,
@@ -31,9 +29,6 @@ pub struct Args {
     /// Keep the labels that are held back, for simulation only
     #[arg(long)]
     pub keep_truth: bool,
-    /// What numbers mean as classes, as in affectnet
-    #[arg(long, value_name = "NAME")]
-    pub class_map: Option<String>,
     /// Seed of the draws
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -41,18 +36,15 @@ pub struct Args {
 
 /// Runs `import`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let reader = reader(&args.format)?;
-    let class_map = args.class_map.as_deref().map(ClassMap::named).transpose()?;
+    let data_set = args.data_set.data_set()?;
     let opened = console.open().await?;
     let request = ImportRequest {
-        reader,
-        path: args.path,
+        data_set,
         split: args.split,
         budget: args.labels.unwrap_or(LabelBudget::All),
         hold_out: args.hold_out,
         unlabelled: args.unlabelled,
         keep_truth: args.keep_truth,
-        class_map,
         seed: args.seed,
         limits: opened.config.ingest.limits(),
     };

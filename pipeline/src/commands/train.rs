@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use marginalia_store::tables::rounds::Round;
+use marginalia_trainer::methods::REGISTRY;
 use serde_json::{Value, json};
 
 use crate::config::{Config, Every};
@@ -15,8 +17,8 @@ use crate::{priority, shutdown, supervisor};
 /// Arguments of `train`: they override the config's `[train]` for this run.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Method: ada-cm or supervised
-    #[arg(long)]
+    /// Learning method
+    #[arg(long, value_parser = PossibleValuesParser::new(REGISTRY.iter().map(|(name, _)| *name)))]
     pub method: Option<String>,
     /// Epochs in the round
     #[arg(long)]

@@ -88,6 +88,11 @@ fn datasets_exit_code(error: &marginalia_datasets::Error) -> u8 {
         | Datasets::NumberAsClass { .. }
         | Datasets::UnknownClassMap { .. }
         | Datasets::UnknownReader { .. }
+        | Datasets::UnknownOption { .. }
+        | Datasets::InvalidOption { .. }
+        | Datasets::InvalidOptionValue { .. }
+        | Datasets::NotRecognised { .. }
+        | Datasets::Ambiguous { .. }
         | Datasets::UnknownSplit { .. }
         | Datasets::InvalidLabelBudget { .. }
         | Datasets::InvalidHoldOut { .. } => 2,

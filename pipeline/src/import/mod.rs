@@ -11,10 +11,9 @@ mod summary;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use futures::StreamExt;
-use marginalia_datasets::{ClassMap, Classes, HoldOut, Item, LabelBudget, Limits, ReadRequest, Reader, Record, Split};
+use marginalia_datasets::{Classes, HoldOut, Item, LabelBudget, Limits, ReadRequest, Record, Split};
 use marginalia_labeling_ui::{Answer, Judge, Judgement, Lane, Origin};
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::rejects::Reject;
@@ -25,6 +24,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::admitting::{Admitted, BATCH_BYTES, BATCH_FACES, Refused, admit_batch, refuse_forgotten, reject_row};
+use crate::data_set::DataSet;
 use crate::error::{Error, Result};
 use crate::events::{Event, IngestCounts};
 use crate::report::Reporter;
@@ -41,10 +41,8 @@ const NAMED_AT_ONCE: usize = 512;
 /// What to import and how.
 #[derive(Clone)]
 pub struct ImportRequest {
-    /// The format.
-    pub reader: &'static dyn Reader,
-    /// Folder, archive or table.
-    pub path: PathBuf,
+    /// The data set.
+    pub data_set: DataSet,
     /// Puts every face into this split.
     pub split: Option<Split>,
     /// How many labels may be known.
@@ -55,8 +53,6 @@ pub struct ImportRequest {
     pub unlabelled: bool,
     /// Keep what is held back for simulation.
     pub keep_truth: bool,
-    /// What numbers mean as classes.
-    pub class_map: Option<&'static ClassMap>,
     /// Seed of the draws.
     pub seed: u64,
     /// Limits of admission.
@@ -70,11 +66,12 @@ pub async fn import(
     mut request: ImportRequest,
     reporter: &Reporter,
 ) -> Result<ImportSummary> {
-    request.path = request.path.canonicalize().map_err(Error::io(&request.path))?;
+    let path = &mut request.data_set.path;
+    *path = path.canonicalize().map_err(Error::io(&*path))?;
     let started = std::time::Instant::now();
     let classes = Classes::new(corpus.classes().to_vec())?;
     let mut summary = ImportSummary::new(&request);
-    let path = request.path.display().to_string();
+    let path = request.data_set.path.display().to_string();
     reporter.emit(Event::ImportStarted { format: summary.dataset.clone(), path });
     let spool = read(corpus, &classes, &request, &mut summary, reporter).await?;
     let session = Session::open(sql, corpus.snapshot().await?, SqlLimits::default()).await?;
@@ -104,13 +101,14 @@ async fn read(
     let (batches, inbox) = mpsc::channel::<Vec<Item>>(READ_AHEAD);
     let (wanted, classes) = (request.clone(), classes.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let mut reading = ReadRequest::new(&wanted.path, &classes);
-        reading.class_map = wanted.class_map;
+        let mut reading = ReadRequest::new(&wanted.data_set.path, &classes);
+        reading.class_map = wanted.data_set.class_map;
+        reading.options = &wanted.data_set.options;
         reading.limits = wanted.limits;
         reading.split = wanted.split;
         reading.unlabelled = wanted.unlabelled;
         let mut batcher = Batcher { batches, items: Vec::new(), bytes: 0 };
-        wanted.reader.read(&reading, &mut |item| batcher.add(item))?;
+        wanted.data_set.reader.read(&reading, &mut |item| batcher.add(item))?;
         // Whoever listens may have failed; it says so itself.
         let _ = batcher.flush();
         Ok::<_, Error>(())

@@ -73,7 +73,7 @@ struct Labelled {
 
 impl ImportSummary {
     pub(super) fn new(request: &ImportRequest) -> Self {
-        Self { dataset: request.reader.name().to_owned(), ..Self::default() }
+        Self { dataset: request.data_set.reader.name().to_owned(), ..Self::default() }
     }
 
     /// Everything that is a query over what was seen and what is stored now.
@@ -94,7 +94,7 @@ impl ImportSummary {
              having count(distinct given_class) > 1)",
         )
         .await?;
-        let prefix = marginalia_datasets::encode_path(&request.path).replace('\'', "''");
+        let prefix = marginalia_datasets::encode_path(&request.data_set.path).replace('\'', "''");
         let mine = format!("starts_with(source, '{prefix}')");
         self.in_other_sources = number(
             session,
@@ -125,7 +125,7 @@ impl ImportSummary {
         )
         .await?;
         self.fill_classes(session, seen, classes, &mine).await?;
-        self.compare(seen, request).await
+        self.compare(seen, classes, request).await
     }
 
     async fn fill_classes(
@@ -169,9 +169,12 @@ impl ImportSummary {
     }
 
     /// Compares with the published counts, split by split.
-    async fn compare(&mut self, seen: &SessionContext, request: &ImportRequest) -> Result<()> {
+    async fn compare(&mut self, seen: &SessionContext, classes: &Classes, request: &ImportRequest) -> Result<()> {
         for split in [Split::Train, Split::Validation, Split::Test] {
-            let known: Vec<_> = request.reader.known_counts().iter().filter(|k| k.split == split).copied().collect();
+            // A class that the corpus lacks was left out on purpose.
+            let known = request.data_set.reader.known_counts().iter();
+            let known: Vec<_> =
+                known.filter(|k| k.split == split && classes.index(k.class).is_some()).copied().collect();
             let mut read: Vec<(String, usize)> = Vec::new();
             let sql = format!(
                 "select given_class, cast(count(*) as varchar) from seen where given_class is not null \

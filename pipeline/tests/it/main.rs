@@ -3,6 +3,7 @@
 mod binary;
 mod config;
 mod curriculum;
+mod data_sets;
 mod export;
 mod http;
 mod kill;

@@ -146,7 +146,7 @@ fn wrong_usage_is_told_in_one_line_with_what_to_do() {
         (&["sql", "--at-round", "3", "select 1"], 1, "no round 3"),
         (&["predict", "x.jpg"], 1, "no teacher"),
         (&["--corpus", "/nowhere", "status"], 2, "marginalia init"),
-        (&["train", "--method", "fixmatch"], 2, "ada-cm"),
+        (&["train", "--method", "adacm"], 2, "ada-cm"),
     ];
     for (args, code, words) in cases {
         let output = bench.run(args);

@@ -17,6 +17,21 @@ pub fn one_hot(labels: &[u32], classes: usize) -> Result<Tensor> {
     tensor(rows, (labels.len(), classes))
 }
 
+/// Targets from people's votes, one row of counts per face: (v_c + a) / (n + a C), n = votes of the row, a = `smoothing`.
+/// With a = 0 they are the shares; a row without a vote then is an error.
+pub fn vote_shares(votes: &[Vec<f64>], smoothing: f64) -> Result<Tensor> {
+    let classes = votes.first().map_or(0, Vec::len);
+    let mut shares = Vec::with_capacity(votes.len() * classes);
+    for row in votes {
+        let total = row.iter().sum::<f64>() + smoothing * classes as f64;
+        if total <= 0.0 {
+            bail!("a face without a vote: leave it out, or smooth");
+        }
+        shares.extend(row.iter().map(|votes| ((votes + smoothing) / total) as f32));
+    }
+    tensor(shares, (votes.len(), classes))
+}
+
 /// H(target, softmax(logits)) of every row: (N, C), (N, C) → (N). Targets take no gradient.
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
     log_softmax(logits, D::Minus1)?.mul(&targets.detach())?.sum(D::Minus1)?.neg()

@@ -3,17 +3,24 @@
 //! Faces whose mean confidence over the weak views reaches their class's margin (subset I) teach the strong view their
 //! pseudo-label (Eq. 4); the others (subset II) pull the features of their weak views together (InfoNCE). No face is
 //! thrown away. The margins follow what the teacher knows of each class ([`crate::margin`]).
+//!
+//! Beyond the paper, each off by default: margins that move in every step (as its successor's do), mean predictions aligned
+//! before the split ([`crate::alignment`]), and what subset II teaches besides ([`subset_two`]).
+
+pub mod subset_two;
 
 use candle_core::Tensor;
 use serde_json::{Value, json};
 
+use self::subset_two::{negative_loss, set_valued_loss};
 use super::supervised::supervised_loss;
-use super::{Loss, Method, Split, StepBatch, StepOutputs, Views, mean_probabilities, value};
+use super::{Loss, Method, Split, StepBatch, StepOutputs, Views, labelled_shares, mean_probabilities, restored};
 use crate::Result;
-use crate::config::{MarginConfig, TrainerConfig, UnlabelledOver, Weights};
-use crate::engine::cross_entropy::{cross_entropy, one_hot, weighted_mean};
+use crate::alignment::Alignment;
+use crate::config::{AdaCmConfig, MarginConfig, MarginUpdate, TrainerConfig, UnlabelledOver, Weights};
 use crate::engine::info_nce::info_nce;
-use crate::margin::{AdaptiveMargin, ClassConfidence};
+use crate::loader::RoundData;
+use crate::margin::{AdaptiveMargin, ClassConfidence, softmax_rows};
 use crate::network::Outputs;
 
 /// The method and its margins.
@@ -22,8 +29,12 @@ pub struct AdaCm {
     weights: Weights,
     temperature: f64,
     unlabelled_over: UnlabelledOver,
+    options: AdaCmConfig,
     margin_config: MarginConfig,
     margin: AdaptiveMargin,
+    /// Of margins that move in every step.
+    momentum: f64,
+    alignment: Alignment,
 }
 
 pub(super) fn build(config: &TrainerConfig, classes: usize) -> Box<dyn Method> {
@@ -32,8 +43,11 @@ pub(super) fn build(config: &TrainerConfig, classes: usize) -> Box<dyn Method> {
         weights: config.weights.clone(),
         temperature: config.contrastive_temperature,
         unlabelled_over: config.unlabelled_over,
+        options: config.ada_cm.clone(),
         margin_config: config.margin.clone(),
         margin: AdaptiveMargin::new(&config.margin, classes),
+        momentum: config.moving_average.momentum(config.steps_per_round()),
+        alignment: Alignment::new(config.ada_cm.alignment, config, classes),
     })
 }
 
@@ -47,28 +61,43 @@ impl Method for AdaCm {
     }
 
     fn loss(&mut self, outputs: &StepOutputs, batch: &StepBatch) -> Result<Loss> {
-        let split = self.split(&outputs.weak)?;
-        let supervised = supervised_loss(&outputs.labelled, &batch.labels)?;
-        let unlabelled = self.unlabelled_loss(&outputs.strong, &split)?;
-        let contrastive = self.contrastive_loss(&outputs.weak, &split)?;
+        // Only maximum and argmax are detached; the views themselves keep their gradient for the contrastive term.
+        let probabilities = self.alignment.align(&mean_probabilities(&outputs.weak)?);
+        let split = Split::by(&probabilities, self.margin.margins());
+        if self.margin_config.update == MarginUpdate::Step {
+            self.observe(&outputs.labelled, &batch.labels)?;
+        }
         // Eq. 5.
-        let total = ((&supervised * self.weights.supervised)?
-            + (&unlabelled * self.weights.unlabelled)?
-            + (&contrastive * self.weights.contrastive)?)?;
-        let parts = vec![
-            ("supervised", value(&supervised)?),
-            ("unlabelled", value(&unlabelled)?),
-            ("contrastive", value(&contrastive)?),
+        let mut terms = vec![
+            ("supervised", supervised_loss(&outputs.labelled, &batch.labels)?, self.weights.supervised),
+            ("unlabelled", self.unlabelled_loss(&outputs.strong, &split)?, self.weights.unlabelled),
+            ("contrastive", self.contrastive_loss(&outputs.weak, &split)?, self.weights.contrastive),
         ];
-        Ok(Loss { total, parts, split: Some(split) })
+        if self.weights.set_valued > 0.0 {
+            let (mass, size) = (self.options.set_mass, self.options.set_size);
+            let loss = set_valued_loss(&outputs.strong, &probabilities, &split, mass, size)?;
+            terms.push(("set_valued", loss, self.weights.set_valued));
+        }
+        if self.weights.negative > 0.0 {
+            let loss = negative_loss(&outputs.strong, &probabilities, &split, self.options.negative_below)?;
+            terms.push(("negative", loss, self.weights.negative));
+        }
+        Loss::weighted(&terms, Some(split))
     }
 
     fn begin_round(&mut self) {
         self.margin.begin_round();
     }
 
+    fn begin_epoch(&mut self, data: &RoundData) {
+        self.alignment.begin_epoch(labelled_shares(data, self.margin.margins().len()));
+    }
+
     fn after_epoch(&mut self, measured: &ClassConfidence) {
-        self.margin.measure(&measured.mean);
+        match self.margin_config.update {
+            MarginUpdate::Epoch => self.margin.measure(measured.over(self.margin_config.faces)),
+            MarginUpdate::Step => self.margin.end_epoch(),
+        }
     }
 
     fn margins(&self) -> Vec<f32> {
@@ -76,46 +105,52 @@ impl Method for AdaCm {
     }
 
     fn state(&self) -> Value {
-        json!({"t": self.margin.t(), "margins": self.margin.margins()})
+        let mut state = json!({"t": self.margin.t(), "margins": self.margin.margins()});
+        if !self.margin.running().is_empty() {
+            state["running"] = json!(self.margin.running());
+        }
+        let mean = self.alignment.state();
+        if !mean.is_null() {
+            state["p_model"] = mean;
+        }
+        state
     }
 
     fn restore(&mut self, state: &Value) -> std::result::Result<(), String> {
-        let t = state["t"].as_u64().and_then(|t| u32::try_from(t).ok()).ok_or("`t` is not a number")?;
-        let margins: Vec<f64> = serde_json::from_value(state["margins"].clone()).map_err(|error| error.to_string())?;
-        if margins.len() != self.margin.margins().len() {
-            return Err(format!("{} margins for {} classes", margins.len(), self.margin.margins().len()));
+        let classes = self.margin.margins().len();
+        let margins: Vec<f64> = restored(state, "margins")?;
+        let running: Option<Vec<Option<f64>>> = restored(state, "running")?;
+        let running = running.unwrap_or_default();
+        if margins.len() != classes || !(running.is_empty() || running.len() == classes) {
+            return Err(format!("{} margins for {classes} classes", margins.len()));
         }
-        self.margin = AdaptiveMargin::restore(&self.margin_config, t, margins);
+        self.alignment.restore(&state["p_model"], classes)?;
+        let margin = AdaptiveMargin::restore(&self.margin_config, restored(state, "t")?, margins);
+        self.margin = margin.with_running(running);
         Ok(())
     }
 }
 
 impl AdaCm {
-    /// Mean prediction over the weak views against the margins. Only maximum and argmax are detached; the views
-    /// themselves keep their gradient for the contrastive term.
-    fn split(&self, weak: &[Outputs]) -> Result<Split> {
-        let mut split = Split::default();
-        for probabilities in mean_probabilities(weak)? {
-            let place = self.margin.place(&probabilities);
-            split.pseudo_labels.push(place.class as u32);
-            split.confidences.push(place.confidence);
-            split.subset_one.push(place.subset_one);
-        }
-        Ok(split)
+    /// What the student says of this step's labelled faces moves the margins, from the next step on.
+    fn observe(&mut self, labelled: &Outputs, labels: &[u32]) -> Result<()> {
+        let labels: Vec<usize> = labels.iter().map(|&label| label as usize).collect();
+        let classes = self.margin.margins().len();
+        let confidence = ClassConfidence::measure(&softmax_rows(&labelled.logits)?, &labels, classes);
+        self.margin.observe(confidence.over(self.margin_config.faces), self.momentum);
+        Ok(())
     }
 
     /// Eq. 4: cross-entropy of the strong views (their mean where there are several) against subset I's pseudo-labels.
     fn unlabelled_loss(&self, strong: &[Outputs], split: &Split) -> Result<Tensor> {
-        let mask: Vec<f32> = split.subset_one.iter().map(|&accepted| f32::from(u8::from(accepted))).collect();
         let divisor = match self.unlabelled_over {
-            UnlabelledOver::Batch => mask.len(),
-            UnlabelledOver::Subset => split.subset_one.iter().filter(|&&accepted| accepted).count(),
+            UnlabelledOver::Batch => split.subset_one.len(),
+            UnlabelledOver::Subset => split.accepted(),
         };
-        let divisor = divisor.max(1) as f64 * strong.len().max(1) as f64;
+        let divisor = divisor.max(1) * strong.len().max(1);
         let mut total = Tensor::zeros((), candle_core::DType::F32, &candle_core::Device::Cpu)?;
         for view in strong {
-            let targets = one_hot(&split.pseudo_labels, view.logits.dim(1)?)?;
-            total = (total + weighted_mean(&cross_entropy(&view.logits, &targets)?, &mask, divisor)?)?;
+            total = (total + split.weighted_cross_entropy(&view.logits, &split.mask(), divisor)?)?;
         }
         Ok(total)
     }
@@ -127,8 +162,11 @@ impl AdaCm {
             return Ok(info_nce(&[], self.temperature)?);
         }
         let rows = Tensor::new(unsure.as_slice(), &candle_core::Device::Cpu)?;
-        let features =
-            weak.iter().map(|view| view.features.index_select(&rows, 0)).collect::<candle_core::Result<Vec<_>>>()?;
+        let of_view = |view: &Outputs| match self.options.weak_gradient {
+            true => view.features.index_select(&rows, 0),
+            false => view.features.detach().index_select(&rows, 0),
+        };
+        let features = weak.iter().map(of_view).collect::<candle_core::Result<Vec<_>>>()?;
         Ok(info_nce(&features, self.temperature)?)
     }
 }

@@ -3,10 +3,15 @@
 //! The loop is the same for all: load the views a method asks for, let it send them through the student, take its loss,
 //! update, and after every epoch tell it how sure the teacher is of each class.
 
-use candle_core::Tensor;
+mod split;
+
+use candle_core::{DType, Device, Tensor};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::TrainerConfig;
+pub use self::split::Split;
+use crate::config::{AlignmentTarget, TrainerConfig};
+use crate::loader::RoundData;
 use crate::margin::{ClassConfidence, softmax_rows};
 use crate::network::{Outputs, Pass};
 use crate::{Error, Result};
@@ -53,17 +58,6 @@ pub struct StepOutputs {
     pub strong: Vec<Outputs>,
 }
 
-/// How one unlabelled batch was split.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Split {
-    /// Pseudo-label of every face (U).
-    pub pseudo_labels: Vec<u32>,
-    /// Confidence of every pseudo-label (U).
-    pub confidences: Vec<f64>,
-    /// Whether it was accepted (subset I).
-    pub subset_one: Vec<bool>,
-}
-
 /// A step's loss.
 #[derive(Debug)]
 pub struct Loss {
@@ -75,6 +69,20 @@ pub struct Loss {
     pub split: Option<Split>,
 }
 
+impl Loss {
+    /// The sum of terms (name, scalar, weight).
+    pub fn weighted(terms: &[(&'static str, Tensor, f64)], split: Option<Split>) -> Result<Self> {
+        let mut total = Tensor::zeros((), DType::F32, &Device::Cpu)?;
+        let mut parts = Vec::with_capacity(terms.len());
+        for (place, (name, term, weight)) in terms.iter().enumerate() {
+            let weighted = (term * *weight)?;
+            total = if place == 0 { weighted } else { (total + weighted)? };
+            parts.push((*name, value(term)?));
+        }
+        Ok(Self { total, parts, split })
+    }
+}
+
 /// A way to learn from labelled and unlabelled faces. It owns its per-class (or per-face) state.
 pub trait Method: Send {
     /// Name in the configuration.
@@ -83,9 +91,14 @@ pub trait Method: Send {
     /// Views it needs of every unlabelled face.
     fn views(&self) -> Views;
 
+    /// Classes of a linear head on the feature that it trains beside the classes' own ([`Pass::auxiliary`]); 0 = none.
+    fn auxiliary(&self) -> usize {
+        0
+    }
+
     /// Sends the step's views through the student. By default all at once in the order weak, labelled, strong; a method
     /// that mixes inputs asks the student twice and keeps its targets for `loss`.
-    fn forward(&mut self, pass: &mut Pass, batch: &StepBatch) -> Result<StepOutputs> {
+    fn forward(&mut self, pass: &mut dyn Pass, batch: &StepBatch) -> Result<StepOutputs> {
         let views: Vec<&Tensor> = batch.weak.iter().chain([&batch.labelled]).chain(&batch.strong).collect();
         let mut outputs = pass.forward(&views)?.into_iter();
         let weak = outputs.by_ref().take(batch.weak.len()).collect();
@@ -100,6 +113,9 @@ pub trait Method: Send {
 
     /// Called at the start of every round, after `restore`.
     fn begin_round(&mut self) {}
+
+    /// Called at the start of every epoch with its faces.
+    fn begin_epoch(&mut self, _data: &RoundData) {}
 
     /// Called after every epoch with what the teacher knows of each class.
     fn after_epoch(&mut self, _measured: &ClassConfidence) {}
@@ -131,7 +147,16 @@ macro_rules! registry {
 
 registry![
     "ada-cm" => ada_cm,
+    "fixmatch" => fixmatch,
+    "flexmatch" => flexmatch,
+    "freematch" => freematch,
+    "margin-mix" => margin_mix,
+    "mixmatch" => mixmatch,
+    "pseudo-label" => pseudo_label,
+    "remixmatch" => remixmatch,
+    "softmatch" => softmatch,
     "supervised" => supervised,
+    "uda" => uda,
 ];
 
 /// Checks that a method of that name exists; returns its constructor.
@@ -143,8 +168,36 @@ pub fn known(name: &str) -> Result<Build> {
 }
 
 /// The configured method, before any epoch.
+///
+/// # Errors
+/// A name that is not known, or class shares to align to that are not one per class.
 pub fn build(config: &TrainerConfig, classes: usize) -> Result<Box<dyn Method>> {
+    let alignments = [config.ada_cm.alignment, config.remixmatch.alignment, config.softmatch.alignment];
+    let shares = &config.alignment_shares;
+    if alignments.contains(&AlignmentTarget::Shares) && shares.len() != classes {
+        let valid = format!("{classes} shares, one per class, because an `alignment` is `shares`");
+        return Err(Error::Setting { key: "alignment_shares", value: format!("{shares:?}"), valid });
+    }
     Ok(known(&config.method)?(config, classes))
+}
+
+/// The classes' shares among labelled faces.
+pub fn labelled_shares(data: &RoundData, classes: usize) -> Vec<f64> {
+    let mut shares = vec![0.0; classes];
+    for face in data.labelled.iter().filter(|face| face.class < classes) {
+        shares[face.class] += 1.0 / data.labelled.len() as f64;
+    }
+    shares
+}
+
+/// How far an unlabelled term has grown: from 0 to 1 over the first `ramp` of the round; 1 where `ramp` is 0.
+pub fn grown(progress: f64, ramp: f64) -> f64 {
+    if ramp > 0.0 { (progress / ramp).min(1.0) } else { 1.0 }
+}
+
+/// A field of a method's state; the error is the problem in words.
+pub fn restored<T: DeserializeOwned>(state: &Value, key: &str) -> std::result::Result<T, String> {
+    serde_json::from_value(state[key].clone()).map_err(|error| format!("`{key}`: {error}"))
 }
 
 /// Mean over views of the softmax of their logits, (n, C) each: one row of probabilities per face, without gradient.

@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::Result;
 use crate::backbones::{Backbone, ConvolutionLayer, Layers};
+use crate::config::BatchNormOver;
 use crate::device::Backend;
 use crate::engine::average_pool::global_average_pool;
 use crate::engine::batch_norm::{Layer, Statistics, batch_norm};
@@ -34,14 +35,19 @@ pub(super) enum BodyPass {
 pub(super) type Seen = Vec<(String, Statistics)>;
 
 impl BodyPass {
-    /// Sends views, (n, C, S, S) each, through `backbone` as one batch; BatchNorm treats each as a batch of its own.
+    /// Sends views, (n, C, S, S) each, through `backbone` as one batch; BatchNorm treats each as a batch of its own, or
+    /// all of them as one.
     pub fn run(
         backbone: &dyn Backbone,
         parameters: &Parameters,
         views: &[&Tensor],
+        over: BatchNormOver,
         backend: &Backend,
     ) -> Result<(Self, Seen)> {
-        let groups = views.iter().map(|view| view.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
+        let mut groups = views.iter().map(|view| view.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
+        if over == BatchNormOver::Batch {
+            groups = vec![groups.iter().sum()];
+        }
         match backend {
             Backend::Engine => Self::by_engine(backbone, parameters, views, &groups),
             Backend::Candle(device) => Self::on_device(backbone, parameters, views, &groups, device),

@@ -39,7 +39,7 @@ fn unknown_keys_and_values_are_refused_by_name() {
 #[test]
 fn values_out_of_range_are_refused_with_key_and_range() {
     type Change = fn(&mut TrainerConfig);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 29] = [
         ("learning_rate", |config| config.learning_rate = 0.0),
         ("learning_rate", |config| config.learning_rate = f64::NAN),
         ("ema_decay", |config| config.ema_decay = 1.0),
@@ -50,6 +50,25 @@ fn values_out_of_range_are_refused_with_key_and_range() {
         ("weights.unlabelled", |config| config.weights.unlabelled = -1.0),
         ("dropout", |config| config.dropout = 1.0),
         ("k_weak", |config| config.k_weak = 0),
+        ("weights.set_valued", |config| config.weights.set_valued = f64::INFINITY),
+        ("weights.negative", |config| config.weights.negative = -0.5),
+        ("ada_cm.set_mass", |config| config.ada_cm.set_mass = 1.1),
+        ("ada_cm.set_size", |config| config.ada_cm.set_size = 0),
+        ("ada_cm.negative_below", |config| config.ada_cm.negative_below = -0.1),
+        ("threshold", |config| config.threshold = 1.5),
+        ("ramp", |config| config.ramp = f64::NAN),
+        ("moving_average.momentum", |config| config.moving_average.momentum = 1.0),
+        ("moving_average.spans_per_round", |config| config.moving_average.spans_per_round = -1.0),
+        ("alignment_shares", |config| config.alignment_shares = vec![0.5, 0.6]),
+        ("mixmatch.alpha", |config| config.mixmatch.alpha = 0.0),
+        ("mixmatch.temperature", |config| config.mixmatch.temperature = 0.0),
+        ("margin_mix.margin", |config| config.margin_mix.margin = 5.0),
+        ("remixmatch.ramp", |config| config.remixmatch.ramp = 2.0),
+        ("remixmatch.rotation_weight", |config| config.remixmatch.rotation_weight = -1.0),
+        ("uda.threshold", |config| config.uda.threshold = -0.1),
+        ("uda.temperature", |config| config.uda.temperature = f64::NAN),
+        ("freematch.fairness", |config| config.freematch.fairness = -0.001),
+        ("softmatch.sigmas", |config| config.softmatch.sigmas = 0.0),
     ];
     for (wanted, change) in changes {
         let mut config = TrainerConfig::default();
@@ -62,6 +81,29 @@ fn values_out_of_range_are_refused_with_key_and_range() {
             other => panic!("{wanted}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn methods_have_the_settings_of_their_papers() {
+    let [released, streaming] = [TrainerConfig::released(), TrainerConfig::streaming()];
+    let sections = |config: &TrainerConfig| {
+        let value = serde_json::to_value(config).unwrap();
+        let keys = ["threshold", "ramp", "mixmatch", "remixmatch", "uda", "flexmatch", "freematch", "softmatch"];
+        keys.map(|key| format!("{key}: {}", value[key])).join("\n")
+    };
+    insta::assert_snapshot!(sections(&released), @r#"
+    threshold: 0.95
+    ramp: 0.4
+    mixmatch: {"temperature":0.5,"alpha":0.5,"weight":100.0}
+    remixmatch: {"temperature":0.5,"alpha":0.75,"weight":1.5,"strong_weight":0.5,"rotation_weight":0.5,"ramp":0.015625,"alignment":"labelled"}
+    uda: {"threshold":0.8,"temperature":0.4,"annealing":"off"}
+    flexmatch: {"warm_up":true}
+    freematch: {"fairness":0.001}
+    softmatch: {"sigmas":2.0,"alignment":"uniform"}
+    "#);
+    assert_eq!(sections(&released), sections(&streaming));
+    assert_eq!(released.moving_average.momentum(500), 0.999);
+    assert!(streaming.moving_average.momentum(500) < 0.99, "an average of 1,000 steps in a round of 500");
 }
 
 #[test]

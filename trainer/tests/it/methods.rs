@@ -1,21 +1,22 @@
 //! Methods' losses, gradients, masks and state against the reference.
 
+mod averages;
+mod given;
+mod mixed;
+mod options;
+mod smoke;
+mod thresholds;
+
 use candle_core::{Device, Tensor, Var};
+use marginalia_trainer::engine::cross_entropy::{cross_entropy, vote_shares};
 use marginalia_trainer::margin::{ClassConfidence, softmax};
-use marginalia_trainer::methods::{self, Method, StepBatch, StepOutputs};
+use marginalia_trainer::methods::{self, Method, StepOutputs};
 use marginalia_trainer::network::Outputs;
 use marginalia_trainer::{TrainerConfig, UnlabelledOver};
 use serde_json::{Value, json};
 
-use crate::reference::{assert_close, case, floats, indices, labels, numbers, optional, rows, widen};
-
-const TOLERANCE: f64 = 2e-5;
-
-fn variable(value: &Value) -> Var {
-    let size = rows(value);
-    let tensor = Tensor::from_vec(floats(value), (size.len(), size[0].len()), &Device::Cpu).unwrap();
-    Var::from_tensor(&tensor).unwrap()
-}
+use self::given::{TOLERANCE, assert_gradient, assert_losses, batch, variable};
+use crate::reference::{assert_close, case, indices, labels, numbers, optional, rows, widen};
 
 fn config(settings: &Value, given: &Value) -> TrainerConfig {
     let number = |key: &str, default: f64| settings[key].as_f64().unwrap_or(default);
@@ -33,29 +34,6 @@ fn config(settings: &Value, given: &Value) -> TrainerConfig {
     };
     config.k_weak = (1..).take_while(|view| given[format!("u{view}_logits")].is_array()).count();
     config
-}
-
-/// The batch a step's numbers stand for; the images themselves play no part in a loss.
-fn batch(given: &Value) -> StepBatch {
-    StepBatch {
-        labelled: Tensor::zeros((1, 3, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap(),
-        labels: labels(&given["labels"]),
-        weak: Vec::new(),
-        strong: Vec::new(),
-        unlabelled_ids: Vec::new(),
-        progress: 0.0,
-    }
-}
-
-/// Gradient of the total with respect to one given array; the reference writes `null` for all zero.
-fn assert_gradient(found: Option<&Tensor>, expected: &Value, name: &str) {
-    let found = found.map(|gradient| widen(&gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap()));
-    let Some(found) = found else {
-        assert!(numbers(expected).iter().all(|value| *value == 0.0), "{name}: no gradient arrived");
-        return;
-    };
-    let expected = if expected.is_null() { vec![0.0; found.len()] } else { numbers(expected) };
-    assert_close(&found, &expected, TOLERANCE, TOLERANCE, name);
 }
 
 #[test]
@@ -114,18 +92,6 @@ fn ada_cm_step(method: &mut dyn Method, step: &Value, name: &str) {
     }
 }
 
-fn assert_losses(loss: &methods::Loss, expected: &Value, name: &str) {
-    let total = f64::from(loss.total.to_scalar::<f32>().unwrap());
-    for (key, expected) in expected["losses"].as_object().unwrap() {
-        let found = match loss.parts.iter().find(|(part, _)| part == key) {
-            Some((_, value)) => *value,
-            None if key == "total" => total,
-            None => panic!("{name}: the loss has no part `{key}`"),
-        };
-        assert_close(&[found], &numbers(expected), TOLERANCE, TOLERANCE, &format!("{name}: {key}"));
-    }
-}
-
 /// The measurement after the epoch, and the margins it leaves.
 fn measure(method: &mut dyn Method, given: &Value, expected: &Value, name: &str) {
     let probabilities: Vec<Vec<f64>> = rows(&given["measured_logits"]).iter().map(|row| softmax(row)).collect();
@@ -164,6 +130,30 @@ fn supervised_follows_the_reference() {
             assert_gradient(gradients.get(&x), &expected["gradients"]["x_logits"], name);
         }
     }
+}
+
+#[test]
+fn votes_teach_their_smoothed_shares() {
+    let Some(file) = case("votes_teach_their_smoothed_shares", "methods.json") else { return };
+    let cases = file["methods"]["supervised"]["cases"].as_object().unwrap();
+    let with_votes: Vec<_> = cases.iter().filter(|(_, case)| case["steps"][0]["given"]["votes"].is_array()).collect();
+    assert!(!with_votes.is_empty(), "no case of votes");
+    for (name, case) in with_votes {
+        let smoothing = case["settings"]["vote_smoothing"].as_f64().unwrap();
+        for step in case["steps"].as_array().unwrap() {
+            let (given, expected) = (&step["given"], &step["expect"]);
+            let x = variable(&given["x_logits"]);
+            let targets = vote_shares(&rows(&given["votes"]), smoothing).unwrap();
+            let found = widen(&targets.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+            assert_close(&found, &numbers(&expected["targets"]), TOLERANCE, TOLERANCE, name);
+            let loss = cross_entropy(&x, &targets).unwrap().mean_all().unwrap();
+            let value = f64::from(loss.to_scalar::<f32>().unwrap());
+            assert_close(&[value], &numbers(&expected["losses"]["supervised"]), TOLERANCE, TOLERANCE, name);
+            let gradients = loss.backward().unwrap();
+            assert_gradient(gradients.get(&x), &expected["gradients"]["x_logits"], name);
+        }
+    }
+    assert!(vote_shares(&[vec![0.0; 7]], 0.0).unwrap_err().to_string().contains("without a vote"));
 }
 
 #[test]

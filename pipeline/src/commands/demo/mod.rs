@@ -10,7 +10,7 @@ mod stream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use marginalia_datasets::{Classes, LabelBudget, Split, reader};
+use marginalia_datasets::{Classes, LabelBudget, Options, Split, reader};
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::{Session, SqlLimits, TableId};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::init;
 use crate::config::{Config, FILE_NAME};
 use crate::console::{Console, Opened, write_out};
+use crate::data_set::DataSet;
 use crate::error::{Error, Result};
 use crate::import::{ImportRequest, import};
 use crate::ingest::{IngestContext, IngestRequest, ingest};
@@ -207,14 +208,17 @@ impl Demo<'_> {
         // Faces from another seed: other people than those who stream in.
         stream::write_labelled(&self.scratch.validation, classes, SIDE, self.args.seed + 1_000_003, VALIDATION)?;
         let request = ImportRequest {
-            reader: reader("imagefolder")?,
-            path: self.scratch.validation.clone(),
+            data_set: DataSet {
+                reader: reader("imagefolder")?,
+                path: self.scratch.validation.clone(),
+                options: Options::new(),
+                class_map: None,
+            },
             split: Some(Split::Validation),
             budget: LabelBudget::All,
             hold_out: None,
             unlabelled: false,
             keep_truth: false,
-            class_map: None,
             seed: self.args.seed,
             limits: self.opened.config.ingest.limits(),
         };
