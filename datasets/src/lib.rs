@@ -73,6 +73,7 @@ mod tiff;
 
 // Choosing among faces.
 mod draw;
+mod groups;
 mod labels;
 mod near;
 
@@ -91,6 +92,7 @@ pub use error::{Error, Place, Result};
 pub use file::{FileContent, read_file};
 pub use format::Format;
 pub use glimpse::Glimpse;
+pub use groups::groups_sharing;
 pub use labels::LabelBudget;
 pub use limits::Limits;
 pub use near::near_groups;

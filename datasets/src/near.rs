@@ -3,6 +3,8 @@
 //! Two hashes within distance d agree, in at least one of m bands, up to ⌊d/m⌋ bits (pigeonhole), so only hashes that
 //! share a band's value, or nearly, are compared (multi-index hashing, Norouzi, Punjani and Fleet, CVPR 2012).
 
+use crate::groups::Groups;
+
 /// For each hash, the smallest index of its group: hashes are in one group if a chain of steps of at most `distance`
 /// differing bits leads from one to the other.
 ///
@@ -10,7 +12,7 @@
 /// If there are more than `u32::MAX` hashes.
 pub fn near_groups(hashes: &[u64], distance: u32) -> Vec<u32> {
     let count = u32::try_from(hashes.len()).unwrap_or_else(|_| panic!("more than {} hashes", u32::MAX));
-    let mut groups = Groups((0..count).collect());
+    let mut groups = Groups::apart(count);
     // Equal hashes first: many copies of one image would fill a band's bucket with pairs that say nothing new.
     let mut order: Vec<u32> = (0..count).collect();
     order.sort_unstable_by_key(|&i| (hashes[i as usize], i));
@@ -26,25 +28,6 @@ pub fn near_groups(hashes: &[u64], distance: u32) -> Vec<u32> {
         for_each_near_pair(&values, distance, &mut |a, b| groups.join(distinct[a as usize], distinct[b as usize]));
     }
     (0..count).map(|i| groups.root(i)).collect()
-}
-
-/// Union-find whose roots are the smallest members.
-struct Groups(Vec<u32>);
-
-impl Groups {
-    fn root(&mut self, mut i: u32) -> u32 {
-        while self.0[i as usize] != i {
-            let above = self.0[i as usize];
-            self.0[i as usize] = self.0[above as usize];
-            i = above;
-        }
-        i
-    }
-
-    fn join(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.root(a), self.root(b));
-        self.0[a.max(b) as usize] = a.min(b);
-    }
 }
 
 /// Calls `pair` with every pair of positions whose values differ in at most `distance` bits, possibly more than once.

@@ -130,6 +130,8 @@ pub struct Judgement {
     pub suggestion: Option<String>,
     /// The sighting that gave the label, for imports.
     pub source: Option<String>,
+    /// How many people said which class, in the order of the corpus's classes, where an import says so.
+    pub votes: Option<Vec<u32>>,
     /// Free text.
     pub note: Option<String>,
     /// Seconds it took.
@@ -154,6 +156,7 @@ impl Judgement {
             round: None,
             suggestion: None,
             source: None,
+            votes: None,
             note: None,
             seconds: None,
         }
@@ -292,7 +295,7 @@ impl Judge {
             face_id: judgement.face_id,
             expression,
             verdict,
-            votes: None,
+            votes: judgement.votes,
             annotator: judgement.annotator,
             origin: judgement.origin.as_str().to_owned(),
             lane: judgement.lane.as_str().to_owned(),

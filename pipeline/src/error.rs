@@ -203,6 +203,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A split by person of faces that nobody has a name for.
+    #[error("the data set does not say who is on its faces, so they cannot be split by person: leave --split-by out")]
+    NoSubjects,
     /// Nothing to read faces from.
     #[error("no file or folder was given to read faces from; name at least one")]
     NoInput,

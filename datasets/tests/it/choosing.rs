@@ -1,6 +1,6 @@
 //! Label budgets, seeded draws, held-out shares and groups of near copies.
 
-use marginalia_datasets::{Classes, Draw, Error, HoldOut, LabelBudget, Split, draw_key, near_groups};
+use marginalia_datasets::{Classes, Draw, Error, HoldOut, LabelBudget, Split, draw_key, groups_sharing, near_groups};
 use proptest::prelude::*;
 
 fn budget(text: &str) -> LabelBudget {
@@ -158,6 +158,33 @@ proptest! {
     #[test]
     fn near_groups_are_those_found_by_comparing_all(hashes in clouds(), distance in 0u32..12) {
         prop_assert_eq!(near_groups(&hashes, distance), groups_by_force(&hashes, distance));
+    }
+
+    /// Two places are in one group afterwards if a chain of places leads from one to the other, each step within a group or
+    /// between equal keys.
+    #[test]
+    fn groups_that_share_a_key_are_one(
+        places in prop::collection::vec((0u32..12, prop::option::of(0u8..6)), 0..40)
+    ) {
+        let first = |of: &dyn Fn(usize) -> bool| (0..places.len()).find(|&place| of(place)).unwrap_or_default() as u32;
+        let groups: Vec<u32> = places.iter().map(|(group, _)| first(&|at| places[at].0 == *group)).collect();
+        let names: Vec<Option<String>> = places.iter().map(|(_, key)| key.map(|key| key.to_string())).collect();
+        let keys: Vec<Option<&str>> = names.iter().map(Option::as_deref).collect();
+        let mut expected: Vec<u32> = (0..places.len() as u32).collect();
+        loop {
+            let before = expected.clone();
+            for a in 0..places.len() {
+                for b in 0..places.len() {
+                    if groups[a] == groups[b] || (keys[a].is_some() && keys[a] == keys[b]) {
+                        expected[a] = expected[a].min(expected[b]);
+                    }
+                }
+            }
+            if expected == before {
+                break;
+            }
+        }
+        prop_assert_eq!(groups_sharing(&groups, &keys), expected);
     }
 }
 

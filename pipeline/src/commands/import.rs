@@ -23,6 +23,9 @@ pub struct Args {
     /// Move a share of the training faces into an evaluation split, as in validation:10%
     #[arg(long, value_name = "SPLIT:P%")]
     pub hold_out: Option<HoldOut>,
+    /// Hold all faces of a person out, or none
+    #[arg(long, value_name = "WHAT", requires = "hold_out", value_parser = ["subject"])]
+    pub split_by: Option<String>,
     /// Take no label at all
     #[arg(long, conflicts_with_all = ["labels", "hold_out", "keep_truth"])]
     pub unlabelled: bool,
@@ -43,6 +46,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         split: args.split,
         budget: args.labels.unwrap_or(LabelBudget::All),
         hold_out: args.hold_out,
+        by_subject: args.split_by.is_some(),
         unlabelled: args.unlabelled,
         keep_truth: args.keep_truth,
         seed: args.seed,

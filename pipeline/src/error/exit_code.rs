@@ -23,6 +23,7 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::NoSuchCommand { .. }
         | Error::NoSuchTable { .. }
         | Error::BinaryOnTerminal { .. }
+        | Error::NoSubjects
         | Error::NoInput => 2,
         Error::Io { .. }
         | Error::Signals(_)

@@ -6,6 +6,7 @@
 //! a simulation was asked for.
 
 mod choose;
+mod held_out;
 mod spool;
 mod summary;
 
@@ -30,6 +31,7 @@ use crate::events::{Event, IngestCounts};
 use crate::report::Reporter;
 
 use choose::{Choice, choose};
+use held_out::held_out;
 use spool::{Seen, Spool, SpoolWriter};
 pub use summary::{ClassSummary, ImportSummary};
 
@@ -49,6 +51,8 @@ pub struct ImportRequest {
     pub budget: LabelBudget,
     /// Share of the training faces moved into an evaluation split.
     pub hold_out: Option<HoldOut>,
+    /// Whether all faces of a person are held out together, or none.
+    pub by_subject: bool,
     /// No label at all.
     pub unlabelled: bool,
     /// Keep what is held back for simulation.
@@ -78,7 +82,11 @@ pub async fn import(
     let evaluation = evaluation_faces(&session).await?;
     let seen = spool.sql().await?;
     let budget = if request.unlabelled { LabelBudget::All } else { request.budget };
-    let choice = choose(&seen, &classes, budget, request.hold_out, request.seed, &evaluation).await?;
+    let held_out = match request.hold_out {
+        Some(hold_out) => held_out(&seen, hold_out, request.by_subject, request.seed).await?,
+        None => HashSet::new(),
+    };
+    let choice = choose(&seen, &classes, budget, held_out, request.seed, &evaluation).await?;
     if request.keep_truth {
         write_truth(corpus, &seen, &choice).await?;
     }
@@ -210,6 +218,8 @@ async fn store_batch(
     for Admitted { face, mut record } in batch.admitted {
         rows.push(Seen {
             perceptual_hash: face.perceptual_hash,
+            subject: face.subject.clone(),
+            votes: record.votes.take(),
             annotator: record.annotator.take(),
             seconds: record.lead_time.map(|time| time.as_secs_f32()),
             is_judged_by_person: record.is_judged_by_person,
@@ -301,7 +311,7 @@ async fn write_rows(
         let rows = rows?;
         let known = known_labels(session, &rows).await?;
         let (mut labels, mut sightings) = (Vec::new(), Vec::with_capacity(rows.len()));
-        for Seen { sighting: mut row, annotator, seconds, is_judged_by_person, .. } in rows {
+        for Seen { sighting: mut row, votes, annotator, seconds, is_judged_by_person, .. } in rows {
             let Some(face_id) = row.face_id.clone() else {
                 sightings.push(row);
                 continue;
@@ -321,6 +331,7 @@ async fn write_rows(
                         let origin = if is_judged_by_person { Origin::Human } else { Origin::Import };
                         let mut judgement = Judgement::new(face_id, answer, annotator, origin, Lane::Import);
                         judgement.source = Some(row.source.clone());
+                        judgement.votes = votes;
                         judgement.seconds = seconds;
                         labels.push(judgement);
                     }

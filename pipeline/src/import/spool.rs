@@ -8,8 +8,10 @@ use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt64Type};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, ListArray, RecordBatch, StringArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt32Type, UInt64Type};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use datafusion::datasource::file_format::options::ArrowReadOptions;
@@ -30,6 +32,10 @@ pub struct Seen {
     pub sighting: Sighting,
     /// Of the image.
     pub perceptual_hash: u64,
+    /// The person, where the data set says who.
+    pub subject: Option<String>,
+    /// Votes by class, where the data set keeps them.
+    pub votes: Option<Vec<u32>>,
     /// Who gave the class, if not the data set as a whole.
     pub annotator: Option<String>,
     /// Seconds that took.
@@ -59,6 +65,8 @@ impl SpoolWriter {
         let path = folder.join(format!("import-{}-{started}.arrow", std::process::id()));
         let mut fields: Vec<Field> = Sighting::schema().fields().iter().map(|f| f.as_ref().clone()).collect();
         fields.push(Field::new("perceptual_hash", DataType::UInt64, false));
+        fields.push(Field::new("subject", DataType::Utf8, true));
+        fields.push(Field::new_list("votes", Field::new_list_field(DataType::UInt32, true), true));
         fields.push(Field::new("annotator", DataType::Utf8, true));
         fields.push(Field::new("seconds", DataType::Float32, true));
         fields.push(Field::new("is_judged_by_person", DataType::Boolean, false));
@@ -71,12 +79,16 @@ impl SpoolWriter {
     /// Adds rows.
     pub fn add(&mut self, seen: Vec<Seen>) -> Result<()> {
         let hashes = UInt64Array::from_iter_values(seen.iter().map(|seen| seen.perceptual_hash));
+        let subjects: StringArray = seen.iter().map(|seen| seen.subject.as_deref()).collect();
+        let votes = seen.iter().map(|seen| seen.votes.as_ref().map(|votes| votes.iter().copied().map(Some)));
+        let votes = ListArray::from_iter_primitive::<UInt32Type, _, _>(votes);
         let annotators: StringArray = seen.iter().map(|seen| seen.annotator.as_deref()).collect();
         let seconds: Float32Array = seen.iter().map(|seen| seen.seconds).collect();
         let judged: BooleanArray = seen.iter().map(|seen| Some(seen.is_judged_by_person)).collect();
         let sightings: Vec<Sighting> = seen.into_iter().map(|seen| seen.sighting).collect();
         let mut columns: Vec<ArrayRef> = Sighting::to_batch(&sightings)?.columns().to_vec();
-        columns.extend([Arc::new(hashes) as ArrayRef, Arc::new(annotators), Arc::new(seconds), Arc::new(judged)]);
+        columns.extend([Arc::new(hashes) as ArrayRef, Arc::new(subjects), Arc::new(votes)]);
+        columns.extend([Arc::new(annotators) as ArrayRef, Arc::new(seconds), Arc::new(judged)]);
         self.writer.write(&RecordBatch::try_new(self.schema.clone(), columns)?)?;
         Ok(())
     }
@@ -112,6 +124,10 @@ fn seen(batch: &RecordBatch) -> Result<Vec<Seen>> {
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
     let hashes =
         column("perceptual_hash")?.as_primitive_opt::<UInt64Type>().ok_or_else(|| missing("perceptual_hash"))?;
+    let subjects = column("subject")?.as_string_opt::<i32>().ok_or_else(|| missing("subject"))?;
+    let votes = column("votes")?.as_list_opt::<i32>().ok_or_else(|| missing("votes"))?;
+    let votes_of =
+        |row: usize| votes.is_valid(row).then(|| votes.value(row).as_primitive::<UInt32Type>().values().to_vec());
     let annotators = column("annotator")?.as_string_opt::<i32>().ok_or_else(|| missing("annotator"))?;
     let seconds = column("seconds")?.as_primitive_opt::<Float32Type>().ok_or_else(|| missing("seconds"))?;
     let judged = column("is_judged_by_person")?.as_boolean_opt().ok_or_else(|| missing("is_judged_by_person"))?;
@@ -120,6 +136,8 @@ fn seen(batch: &RecordBatch) -> Result<Vec<Seen>> {
         .map(|(row, sighting)| Seen {
             sighting,
             perceptual_hash: hashes.value(row),
+            subject: subjects.is_valid(row).then(|| subjects.value(row).to_owned()),
+            votes: votes_of(row),
             annotator: annotators.is_valid(row).then(|| annotators.value(row).to_owned()),
             seconds: seconds.is_valid(row).then(|| seconds.value(row)),
             is_judged_by_person: judged.value(row),

@@ -217,6 +217,7 @@ impl Demo<'_> {
             split: Some(Split::Validation),
             budget: LabelBudget::All,
             hold_out: None,
+            by_subject: false,
             unlabelled: false,
             keep_truth: false,
             seed: self.args.seed,
