@@ -25,9 +25,9 @@ pub(crate) fn decode_tiff(file: &[u8], limits: &Limits) -> Result<DynamicImage, 
         return Err(Reason::TooManyBytes { bytes: file.len() as u64, limit: limits.max_file_bytes });
     }
     // As for every format: a decoder that panics costs this image and not the stream.
-    let decoded = catch_unwind(AssertUnwindSafe(|| match palette_of(file) {
+    let decoded = catch_unwind(AssertUnwindSafe(|| match indexed(file) {
         None => decode(file, limits),
-        Some(palette) => decode_indices(file, &palette, limits),
+        Some(indexed) => decode_indices(file, &indexed, limits),
     }));
     let (mut pixels, orientation) = decoded.unwrap_or_else(|_| Err(not_converted("its decoder failed")))?;
     pixels.apply_orientation(orientation);
@@ -47,50 +47,58 @@ fn decode(file: &[u8], limits: &Limits) -> Result<(DynamicImage, Orientation), R
     Ok((to_grey_or_rgb(pixels), orientation))
 }
 
-fn decode_indices(file: &[u8], palette: &Palette, limits: &Limits) -> Result<(DynamicImage, Orientation), Reason> {
+fn decode_indices(file: &[u8], indexed: &Indexed, limits: &Limits) -> Result<(DynamicImage, Orientation), Reason> {
+    let colors = indexed.palette(file).ok_or_else(|| not_converted("it has no palette of 256 colours"))?;
     let mut grey = file.to_vec();
-    let black_is_zero = palette.order.bytes(1);
-    grey[palette.photometric.clone()].copy_from_slice(&black_is_zero);
+    let black_is_zero = indexed.order.bytes(1);
+    grey[indexed.photometric.clone()].copy_from_slice(&black_is_zero);
     let (indices, orientation) = decode(&grey, limits)?;
     let indices = indices.into_luma8();
-    let colors = RgbImage::from_fn(indices.width(), indices.height(), |x, y| {
-        Rgb(palette.colors[usize::from(indices.get_pixel(x, y).0[0])])
+    let pixels = RgbImage::from_fn(indices.width(), indices.height(), |x, y| {
+        Rgb(colors[usize::from(indices.get_pixel(x, y).0[0])])
     });
-    Ok((DynamicImage::ImageRgb8(colors), orientation))
+    Ok((DynamicImage::ImageRgb8(pixels), orientation))
 }
 
-/// What the first directory of a palette image says.
-struct Palette {
+/// What the first directory of an image says whose pixels are indices into a palette.
+struct Indexed {
     order: ByteOrder,
     /// Where in the file stands how pixels are to be understood.
     photometric: Range<usize>,
-    colors: Vec<[u8; 3]>,
+    /// Where in the file the entry of the palette stands.
+    color_map: Option<usize>,
 }
 
-/// The palette, where a file has one of 256 colours.
-fn palette_of(file: &[u8]) -> Option<Palette> {
+fn indexed(file: &[u8]) -> Option<Indexed> {
     const PHOTOMETRIC: u16 = 262;
     const COLOR_MAP: u16 = 320;
     const PALETTE: u16 = 3;
-    const SHORT: u16 = 3;
     let order = if file.starts_with(b"II") { ByteOrder::Little } else { ByteOrder::Big };
     let directory = order.long(file, 4)? as usize;
     let entries = usize::from(order.short(file, directory)?);
     let at = |tag: u16| (0..entries).map(|i| directory + 2 + 12 * i).find(|&at| order.short(file, at) == Some(tag));
     let photometric = at(PHOTOMETRIC)? + 8;
-    if order.short(file, photometric)? != PALETTE {
-        return None;
+    (order.short(file, photometric)? == PALETTE).then(|| Indexed {
+        order,
+        photometric: photometric..photometric + 2,
+        color_map: at(COLOR_MAP),
+    })
+}
+
+impl Indexed {
+    /// The colours, where there are 256 of them.
+    fn palette(&self, file: &[u8]) -> Option<Vec<[u8; 3]>> {
+        const SHORT: u16 = 3;
+        let (order, map) = (self.order, self.color_map?);
+        if order.short(file, map + 2)? != SHORT || order.long(file, map + 4)? != 3 * 256 {
+            return None;
+        }
+        let values = order.long(file, map + 8)? as usize;
+        // All reds, then all greens, then all blues, 16 bits each.
+        let value = |channel: usize, i: usize| order.short(file, values.checked_add(2 * (256 * channel + i))?);
+        let channel = |channel, i| Some((value(channel, i)? >> 8) as u8);
+        (0..256).map(|i| Some([channel(0, i)?, channel(1, i)?, channel(2, i)?])).collect()
     }
-    let map = at(COLOR_MAP)?;
-    if order.short(file, map + 2)? != SHORT || order.long(file, map + 4)? != 3 * 256 {
-        return None;
-    }
-    let values = order.long(file, map + 8)? as usize;
-    // All reds, then all greens, then all blues, 16 bits each.
-    let value = |channel: usize, i: usize| order.short(file, values.checked_add(2 * (256 * channel + i))?);
-    let channel = |channel, i| Some((value(channel, i)? >> 8) as u8);
-    let colors = (0..256).map(|i| Some([channel(0, i)?, channel(1, i)?, channel(2, i)?])).collect::<Option<_>>()?;
-    Some(Palette { order, photometric: photometric..photometric + 2, colors })
 }
 
 #[derive(Clone, Copy)]

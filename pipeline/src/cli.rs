@@ -69,6 +69,8 @@ commands! {
     Unlabel => unlabel;
     /// Measure a checkpoint on a labelled data set
     Evaluate => evaluate;
+    /// Compare methods and settings by many training runs
+    Experiment => experiment;
     /// Say what the current teacher sees in images
     Predict => predict;
     /// Read everything back and check it

@@ -4,11 +4,12 @@
 //! words. Bad input among the faces is none of these: it is refused with a reason, and the stream goes on.
 
 mod exit_code;
+mod place;
 
-use std::fmt;
 use std::path::PathBuf;
 
 pub use exit_code::exit_code;
+pub use place::Place;
 
 /// Result of the pipeline.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -206,6 +207,49 @@ pub enum Error {
     /// A split by person of faces that nobody has a name for.
     #[error("the data set does not say who is on its faces, so they cannot be split by person: leave --split-by out")]
     NoSubjects,
+    /// An arm that its study does not have.
+    #[error("{study} has no arm {name}; it has {known}")]
+    UnknownArm {
+        /// Which study.
+        study: &'static str,
+        /// As written.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
+    /// A data set of an experiment that does not read.
+    #[error("`{text}` names no data set; {form}")]
+    UnreadableDataSet {
+        /// As written.
+        text: String,
+        /// How to write one.
+        form: &'static str,
+    },
+    /// A data set whose labels cannot be hidden.
+    #[error(
+        "{dataset} is a corpus, whose labels cannot be hidden for a simulation; name its files (--dataset FORMAT:PATH)"
+    )]
+    NothingToHide {
+        /// Which.
+        dataset: String,
+    },
+    /// Nothing to measure on.
+    #[error("{study} measures on other data sets than it trains on; name at least two with --dataset")]
+    TooFewDataSets {
+        /// Which study.
+        study: &'static str,
+    },
+    /// A data set that lacks what it is trained or measured on.
+    #[error(
+        "{dataset} has no labelled face of split {split}; name its parts (--dataset FORMAT:TRAIN,test=TEST), or make a corpus of \
+         it (`marginalia import … --hold-out test:20%`) and name that (--dataset corpus:DIR)"
+    )]
+    NoFacesOfSplit {
+        /// Which data set.
+        dataset: String,
+        /// Which split.
+        split: &'static str,
+    },
     /// Nothing to read faces from.
     #[error("no file or folder was given to read faces from; name at least one")]
     NoInput,
@@ -342,25 +386,5 @@ impl Error {
     /// For `map_err` on a joined task.
     pub fn task(error: tokio::task::JoinError) -> Self {
         Self::Task(error)
-    }
-}
-
-/// Where in a config a problem stands: file and line as far as they are known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The file; none for a text that came from elsewhere.
-    pub file: Option<PathBuf>,
-    /// Line, counted from 1; none for a value that the file does not name.
-    pub line: Option<usize>,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, self.line) {
-            (Some(file), Some(line)) => write!(f, "{}:{line}", file.display()),
-            (Some(file), None) => write!(f, "{}", file.display()),
-            (None, Some(line)) => write!(f, "config line {line}"),
-            (None, None) => write!(f, "config"),
-        }
     }
 }

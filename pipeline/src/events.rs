@@ -247,6 +247,49 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// An experiment knows its runs.
+    ExperimentPlanned {
+        /// Which study.
+        study: String,
+        /// Training runs in all.
+        runs: u64,
+        /// Those recorded by earlier commands.
+        done: u64,
+    },
+    /// A run of an experiment made a step (a tick).
+    RunStep {
+        /// Its number, from 1.
+        run: u64,
+        /// Runs in all.
+        runs: u64,
+        /// What it is.
+        name: String,
+        /// Epoch, from 1.
+        epoch: u32,
+        /// Steps made in this epoch.
+        step: u32,
+        /// Steps in an epoch.
+        steps: u32,
+    },
+    /// A run of an experiment ended and stands in the table.
+    RunRecorded {
+        /// Its number, from 1.
+        run: u64,
+        /// Runs in all.
+        runs: u64,
+        /// What it is.
+        name: String,
+        /// What it was measured on.
+        target: String,
+        /// Share of right predictions.
+        accuracy: f64,
+        /// Mean F1.
+        macro_f1: f64,
+        /// Duration of its training.
+        seconds: f64,
+        /// Time that the runs to come will take, about.
+        seconds_left: f64,
+    },
     /// A table was compacted, indexed or cleaned up.
     Maintained {
         /// Table.
@@ -279,6 +322,7 @@ impl Event {
                 | Self::ImportProgress { .. }
                 | Self::EpochStep { .. }
                 | Self::PoolScored { .. }
+                | Self::RunStep { .. }
         )
     }
 }

@@ -3,7 +3,7 @@
 //! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] (of a
 //! [`data_set`]) write them,
 //! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, [`http`] serves
-//! people, [`export`] writes it down for others, and the [`commands`] show it: [`answers`] of SQL at a [`moment`], one or
+//! people, [`export`] writes it down for others, [`experiment`] compares many trainings, and the [`commands`] show it: [`answers`] of SQL at a [`moment`], one or
 //! many at the [`prompt`]. Everything long tells [`events`], which
 //! [`report`] shows.
 
@@ -28,8 +28,10 @@ pub mod import;
 pub mod ingest;
 pub mod watch;
 
+pub mod annotator;
 pub mod arrivals;
 pub mod curriculum;
+pub mod experiment;
 pub mod export;
 pub mod http;
 pub mod maintenance;

@@ -10,7 +10,7 @@ use crate::events::Event;
 use crate::report::Reporter;
 
 /// How often it is looked whether a pass should come before its turn.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Compacts, indexes and cleans up at the configured pace, and as soon as small fragments pile up, until the token is
 /// cancelled.

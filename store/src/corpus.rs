@@ -283,7 +283,7 @@ fn session(home: &Home, options: &Options) -> Arc<Session> {
 /// Makes the tables that a corpus of an older schema version does not have yet.
 async fn add_tables(home: &Home, log: &LanceLog) -> Result<()> {
     // Whatever else is missing was not made by a version of ours, and opening it says so.
-    const LATER: [TableId; 7] = [
+    const LATER: [TableId; 8] = [
         TableId::Erasures,
         TableId::Tombstones,
         TableId::Tokens,
@@ -291,6 +291,7 @@ async fn add_tables(home: &Home, log: &LanceLog) -> Result<()> {
         TableId::Flags,
         TableId::SavedQueries,
         TableId::AuditLog,
+        TableId::Experiments,
     ];
     for table in LATER {
         if home.has_table(table).await? {

@@ -32,6 +32,8 @@ pub enum Purpose {
     Backup,
     /// Held by the process that reads everything back.
     Verify,
+    /// Held by the process that runs an experiment.
+    Experiment,
 }
 
 impl Purpose {
@@ -44,6 +46,7 @@ impl Purpose {
             Purpose::Queue => "queue",
             Purpose::Backup => "backup",
             Purpose::Verify => "verify",
+            Purpose::Experiment => "experiment",
         }
     }
 
@@ -56,6 +59,7 @@ impl Purpose {
             Purpose::Queue => "the queue",
             Purpose::Backup => "the backup",
             Purpose::Verify => "verification",
+            Purpose::Experiment => "the experiment",
         }
     }
 }

@@ -36,11 +36,12 @@ impl Corpus {
     /// Asked before every label of a page. The table has a fragment for each of the last labels, and reading them all would
     /// take longer than storing another: only those that came since the last question are read.
     pub async fn labels_of_request(&self, request_key: &str) -> Result<Vec<Label>> {
-        let labels = self.log().latest(TableId::Labels).await?;
-        let may_be_there = {
+        let (labels, may_be_there) = {
+            // The version is taken under the filter's lock: two that bring it up to other versions would read in turn.
             let mut keys = self.request_keys().lock().await;
+            let labels = self.log().latest(TableId::Labels).await?;
             keys.catch_up(&labels).await?;
-            keys.may_hold(request_key)
+            (labels, keys.may_hold(request_key))
         };
         if !may_be_there {
             return Ok(Vec::new());

@@ -1,16 +1,13 @@
 //! The watcher's memory: which files the corpus has a sighting of.
 //!
 //! In: keys of files (path, size, time, inode). Out: for each whether `sightings` holds it, so that a rescan reads only
-//! what is new. A Bloom filter of fixed size answers for files never seen, the `source` index for the rest.
+//! what is new. A filter over paths answers for files never seen, the `source` index for the rest.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
-use fastbloom::BloomFilter;
 use futures::TryStreamExt;
-use lance::Dataset;
 use lance::dataset::scanner::Scanner;
 
 use crate::columns::Timestamp;
@@ -18,10 +15,10 @@ use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::known::is_in;
 use crate::table::{TableId, column};
+use crate::value_filter::ValueFilter;
 
-/// 4 MiB: one false alarm in a hundred at 3.5 million files.
-const FILTER_BITS: usize = 4 * 8 * 1024 * 1024;
-const FILTER_HASHES: u32 = 7;
+/// Bytes of the filter: one false alarm in a hundred at 3.5 million files.
+const FILTER: usize = 4 << 20;
 const LOOKUP: usize = 1024;
 
 /// What identifies a file that has not changed.
@@ -40,23 +37,21 @@ pub struct FileKey {
 /// Remembers files by the table of sightings.
 pub struct SeenFiles {
     corpus: Corpus,
-    filter: BloomFilter,
-    covered: HashSet<u64>,
+    paths: ValueFilter,
 }
 
 impl SeenFiles {
     /// Nothing is read before the first question.
     pub fn new(corpus: &Corpus) -> Self {
-        let filter = BloomFilter::with_num_bits(FILTER_BITS).seed(&0x7365_656e).hashes(FILTER_HASHES);
-        Self { corpus: corpus.clone(), filter, covered: HashSet::new() }
+        Self { corpus: corpus.clone(), paths: ValueFilter::new(TableId::Sightings, "source", FILTER) }
     }
 
     /// For each key whether a sighting of it is stored.
     pub async fn seen(&mut self, keys: &[FileKey]) -> Result<Vec<bool>> {
         let sightings = self.corpus.log().latest(TableId::Sightings).await?;
-        self.catch_up(&sightings).await?;
+        self.paths.catch_up(&sightings).await?;
         let suspects: Vec<&str> =
-            keys.iter().filter(|key| self.filter.contains(*key)).map(|key| key.source.as_str()).collect();
+            keys.iter().map(|key| key.source.as_str()).filter(|s| self.paths.may_hold(s)).collect();
         let mut stored = HashSet::new();
         for chunk in suspects.chunks(LOOKUP) {
             let mut scan = sightings.scan();
@@ -67,21 +62,6 @@ impl SeenFiles {
             .await?;
         }
         Ok(keys.iter().map(|key| stored.contains(key)).collect())
-    }
-
-    async fn catch_up(&mut self, sightings: &Arc<Dataset>) -> Result<()> {
-        let fresh: Vec<_> = sightings.iter_fragments().filter(|f| !self.covered.contains(&f.id)).cloned().collect();
-        if fresh.is_empty() {
-            return Ok(());
-        }
-        let mut scan = sightings.scan();
-        scan.with_fragments(fresh.clone()).scan_in_order(false).batch_size(4096);
-        for_each_key(scan, |key| {
-            self.filter.insert(&key);
-        })
-        .await?;
-        self.covered.extend(fresh.iter().map(|f| f.id));
-        Ok(())
     }
 }
 

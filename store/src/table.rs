@@ -185,6 +185,8 @@ table_ids! {
     Flags = "flags", row crate::tables::flags::Flag;
     /// One query saved, changed, or removed.
     SavedQueries = "saved_queries", row crate::tables::saved_queries::SavedQuery;
+    /// One run of an experiment, measured on one data set.
+    Experiments = "experiments", row crate::tables::experiments::Experiment;
     /// One change that somebody asked for.
     AuditLog = "audit_log", row crate::tables::audit_log::AuditEntry;
 }

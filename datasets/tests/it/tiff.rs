@@ -65,13 +65,28 @@ proptest! {
 
     /// Damage is a reason or another picture, and never the end of the import.
     #[test]
-    fn damaged_files_are_rejects(at in 0usize..2000, byte: u8, cut in 0usize..2000) {
+    fn damaged_files_are_rejects_or_pictures(at in 0usize..2000, byte: u8, cut in 0usize..2000) {
         let mut file = palette_tiff(&colors(), false);
         let at = at % file.len();
         file[at] = byte;
         let _ = imported(&file);
-        // Short of the pointer to a next image, which some decoders do without.
+        file.truncate(cut % file.len());
+        let _ = imported(&file);
+    }
+
+    /// Short of the pointer to a next image, which some decoders do without.
+    #[test]
+    fn files_cut_short_are_rejects(cut in 0usize..2000) {
+        let mut file = palette_tiff(&colors(), false);
         file.truncate(cut % (file.len() - 4));
         prop_assert!(imported(&file).is_err());
     }
+}
+
+#[test]
+fn indices_without_their_palette_are_no_picture() {
+    let mut file = palette_tiff(&colors(), false);
+    let color_map = file.windows(2).rposition(|two| two == 320u16.to_le_bytes()).unwrap();
+    file[color_map..color_map + 2].copy_from_slice(&321u16.to_le_bytes());
+    assert_eq!(imported(&file).unwrap_err().code(), "tiff_not_converted");
 }

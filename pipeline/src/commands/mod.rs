@@ -6,6 +6,7 @@ pub mod compact;
 pub mod curriculum;
 pub mod demo;
 pub mod evaluate;
+pub mod experiment;
 pub mod explain;
 pub mod export;
 pub mod forget;

@@ -60,6 +60,13 @@ pub async fn choose(
         }
     })
     .await?;
+    // Files with nothing but an evaluation split have no label to spend; their own are all known.
+    if choice.available.iter().all(|available| *available == 0)
+        && count(seen, "select count(*) from seen where split in ('validation', 'test')").await? > 0
+    {
+        choice.labelled = Some(HashSet::new());
+        return Ok(choice);
+    }
     let wanted = budget.per_class(classes, &choice.available)?;
     let drawn = draws.into_iter().zip(wanted).flat_map(|(draw, wanted)| draw.into_faces().into_iter().take(wanted));
     choice.labelled = Some(drawn.collect());

@@ -93,8 +93,14 @@ impl EventReader for ProgressReader {
                 self.advance(format!("round {round} scoring"), *scored, *faces, message);
                 return;
             }
+            Event::RunStep { run, runs, name, epoch, step, steps } => {
+                let prefix = format!("run {run}/{runs} epoch {epoch}");
+                self.advance(prefix, (*step).into(), (*steps).into(), name.clone());
+                return;
+            }
             Event::IngestFinished { .. } | Event::ImportFinished { .. } => self.end_incoming(),
             Event::EpochFinished { .. }
+            | Event::RunRecorded { .. }
             | Event::RoundCommitted { .. }
             | Event::RoundRejected { .. }
             | Event::RoundAborted { .. } => self.end_round(),

@@ -25,6 +25,9 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::Maintained { table, work, seconds } => format!("{table} {work} in {}", time(*seconds)),
         Event::Serving { served } => served.lines().join("\n"),
         Event::Warning { message } => format!("warning: {message}"),
+        Event::ExperimentPlanned { .. } | Event::RunStep { .. } | Event::RunRecorded { .. } => {
+            return experiment_line(event);
+        }
         Event::RoundStarted { .. }
         | Event::RoundPlanned { .. }
         | Event::EpochStep { .. }
@@ -96,6 +99,24 @@ fn round_line(event: &Event) -> Option<String> {
             format!("round {round} rejected after {}: {reason}", time(*seconds))
         }
         Event::RoundAborted { round, reason } => format!("round {round} aborted, nothing of it shows: {reason}"),
+        _ => return None,
+    })
+}
+
+/// The line for an event of an experiment.
+fn experiment_line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::ExperimentPlanned { study, runs, done } => format!("{study}: {runs} runs, {done} of them done before"),
+        Event::RunStep { run, runs, name, epoch, step, steps } => {
+            format!("run {run} of {runs}: {name}, epoch {epoch}, step {step}/{steps}")
+        }
+        Event::RunRecorded { run, runs, name, target, accuracy, macro_f1, seconds, seconds_left } => format!(
+            "run {run} of {runs}: {name}: accuracy {}, macro-F1 {} on {target} ({}, {} left)",
+            percent(Some(*accuracy)),
+            percent(Some(*macro_f1)),
+            time(*seconds),
+            time(*seconds_left)
+        ),
         _ => return None,
     })
 }

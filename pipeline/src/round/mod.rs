@@ -3,15 +3,15 @@
 //! In: a corpus and why a round is wanted. Out: one more row in `rounds`, or nothing. A round that was killed goes on
 //! from its last epoch, and in the middle of its scoring, with the same numbers as if it had not been.
 
+pub mod epochs;
 mod gate;
 mod map;
 mod prepare;
-mod progress;
 mod queue;
 pub mod replay;
 mod requests;
 mod scoring;
-mod source;
+pub mod source;
 mod training;
 pub mod trigger;
 pub mod twin;
@@ -33,7 +33,7 @@ use crate::report::Reporter;
 use prepare::Prepared;
 pub use requests::RoundRequests;
 use training::Trained;
-pub use training::on_training_thread;
+pub use training::{on_training_thread, stopped_by};
 
 /// Everything a round runs in.
 #[derive(Clone)]

@@ -1,7 +1,6 @@
-//! The epochs of a round, on a thread of their own.
+//! The training of a round, on a thread of its own.
 //!
-//! In: the round's data. Out: a checkpoint in the round's folder and a report per epoch. After every epoch both are
-//! saved, so that a kill costs at most one epoch; going on gives the same numbers as never having stopped.
+//! In: the round's data. Out: a checkpoint in the round's folder and a report per epoch, told as events.
 
 use std::path::PathBuf;
 
@@ -10,11 +9,12 @@ use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
 use marginalia_trainer::tensorboard::EventFile;
-use marginalia_trainer::{Control, EpochReport, RoundData, Scorer, Start, StepReport, Training};
+use marginalia_trainer::{Control, EpochReport, RoundData, Start, StepReport, Training};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{PlannedConfig, Prepared, Run, progress};
+use super::epochs::{Epochs, Watcher, train_in};
+use super::{PlannedConfig, Prepared, Run};
 use crate::error::{Error, Result};
 use crate::events::{ClassMargin, Event, LossTerm};
 use crate::memory::Computing;
@@ -67,7 +67,7 @@ impl Run<'_> {
 }
 
 /// A control that the token stops, and the task that sees to it, to be aborted afterwards.
-pub(super) fn stopped_by(token: &CancellationToken) -> (Control, JoinHandle<()>) {
+pub fn stopped_by(token: &CancellationToken) -> (Control, JoinHandle<()>) {
     let control = Control::default();
     let (stopped, token) = (control.clone(), token.clone());
     let stopper = tokio::spawn(async move {
@@ -116,29 +116,13 @@ impl Job {
     /// Trains what is left; nothing is left out but what the checkpoint in the folder has done.
     pub fn run(self) -> Result<Trained> {
         let config = &self.planned.train;
-        let mut training = self.start()?;
-        let mut reports = progress::load(&self.folder, training.epochs_done())?;
-        let epochs = config.epochs_per_round;
-        let mut hash = None;
-        let mut events = match self.planned.round.tensorboard {
-            true => Some(EventFile::create(&self.corpus.join("tensorboard"), self.round)?),
-            false => None,
-        };
-        while !training.is_finished() {
-            let mut observe = |step: StepReport| self.report_step(&step, epochs);
-            let report = training.run_epoch(&self.data, &self.control, &mut observe)?;
-            self.report_epoch(&report, epochs);
-            if let Some(events) = &mut events {
-                events.add_epoch(&report)?;
-            }
-            reports.push(report);
-            progress::save(&self.folder, &reports)?;
-            hash = Some(training.save(&self.folder)?.hash);
+        let mut watcher = Told { job: &self, events: None };
+        if self.planned.round.tensorboard {
+            watcher.events = Some(EventFile::create(&self.corpus.join("tensorboard"), self.round)?);
         }
-        let checkpoint_hash = match hash {
-            Some(hash) => hash,
-            None => Scorer::load(&self.folder)?.hash().to_owned(),
-        };
+        let begin = || self.begin();
+        let Epochs { reports, checkpoint_hash } =
+            train_in(&self.folder, begin, &self.data, &self.control, &mut watcher)?;
         // Measured with the last epoch's metrics, on the same faces.
         let calibration = reports.last().and_then(|report| report.calibration.as_ref());
         let temperature = calibration.map(|calibration| calibration.temperature as f32);
@@ -146,10 +130,7 @@ impl Job {
         Ok(Trained { reports, checkpoint_hash, temperature, learning_rate, steps_per_epoch })
     }
 
-    fn start(&self) -> Result<Training> {
-        if self.folder.join("state.safetensors").exists() {
-            return Ok(Training::resume(&self.folder)?);
-        }
+    fn begin(&self) -> Result<Training> {
         let start = match (&self.planned.init, &self.planned.continues) {
             (Some(file), _) => Start::Weights(file.clone()),
             (None, Some(folder)) => Start::Checkpoint(self.corpus.join(folder)),
@@ -162,7 +143,8 @@ impl Job {
         Ok(training)
     }
 
-    fn report_step(&self, step: &StepReport, epochs: u32) {
+    fn report_step(&self, step: &StepReport) {
+        let epochs = self.planned.train.epochs_per_round;
         self.reporter.emit(Event::EpochStep {
             round: self.round,
             epoch: step.epoch,
@@ -174,7 +156,8 @@ impl Job {
         });
     }
 
-    fn report_epoch(&self, report: &EpochReport, epochs: u32) {
+    fn report_epoch(&self, report: &EpochReport) {
+        let epochs = self.planned.train.epochs_per_round;
         for face_id in &report.undecodable {
             tracing::warn!("face {face_id} does not decode any more; run `marginalia verify`");
         }
@@ -207,6 +190,26 @@ impl Job {
             waiting_share: report.waiting_share(),
             seconds: report.seconds,
         });
+    }
+}
+
+/// A job whose steps and epochs become events, and TensorBoard's where that is wanted.
+struct Told<'a> {
+    job: &'a Job,
+    events: Option<EventFile>,
+}
+
+impl Watcher for Told<'_> {
+    fn step(&mut self, report: &StepReport) {
+        self.job.report_step(report);
+    }
+
+    fn epoch(&mut self, report: &EpochReport) -> Result<()> {
+        self.job.report_epoch(report);
+        if let Some(events) = &mut self.events {
+            events.add_epoch(report)?;
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ mod binary;
 mod config;
 mod curriculum;
 mod data_sets;
+mod experiment;
 mod export;
 mod http;
 mod kill;

@@ -4,6 +4,7 @@ pub mod audit_log;
 pub mod embeddings;
 pub mod epochs;
 pub mod erasures;
+pub mod experiments;
 pub mod faces;
 pub mod flags;
 pub mod labels;

@@ -20,6 +20,19 @@ text { font: 12px system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif; f
 .count { fill: #a9b3be }
 .curve { fill: none; stroke: #b45f06; stroke-width: 2 }
 .dot { fill: #b45f06 }
+.line { fill: none; stroke-width: 2 }
+.dashed { stroke-dasharray: 5 4; stroke-width: 1.4 }
+.interval { stroke: #1d2126; stroke-width: 1.4 }
+.c0 { stroke: #1f63c9 }
+.c1 { stroke: #b45f06 }
+.c2 { stroke: #2e7d4f }
+.c3 { stroke: #c2255c }
+.c4 { stroke: #6741d9 }
+.c5 { stroke: #0b7285 }
+.c6 { stroke: #866a00 }
+.c7 { stroke: #5b636d }
+.c8 { stroke: #a61e4d }
+.c9 { stroke: #364fc7 }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6e9ed }
 .muted { fill: #9aa4af }
@@ -34,6 +47,17 @@ text { fill: #e6e9ed }
 .count { fill: #5d6874 }
 .curve { stroke: #f3b25e }
 .dot { fill: #f3b25e }
+.interval { stroke: #e6e9ed }
+.c0 { stroke: #5b95ea }
+.c1 { stroke: #f3b25e }
+.c2 { stroke: #63c58c }
+.c3 { stroke: #ff7d9f }
+.c4 { stroke: #a78bfa }
+.c5 { stroke: #4fc3d8 }
+.c6 { stroke: #d6b53c }
+.c7 { stroke: #9aa4af }
+.c8 { stroke: #f783ac }
+.c9 { stroke: #91a7ff }
 }
 ";
 
@@ -100,14 +124,19 @@ impl Drawing {
 
     /// A line through points, each marked by a dot with a tooltip.
     pub fn curve(&mut self, points: &[((f64, f64), String)]) {
-        let path: Vec<String> = points.iter().map(|((x, y), _)| format!("{x:.1},{y:.1}")).collect();
-        self.add(format_args!("<polyline class=\"curve\" points=\"{}\"/>", path.join(" ")));
+        self.path("curve", points.iter().map(|(at, _)| *at));
         for ((x, y), tooltip) in points {
             self.add(format_args!(
                 "<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\"><title>{}</title></circle>",
                 escape(tooltip)
             ));
         }
+    }
+
+    /// A line through points.
+    pub fn path(&mut self, class: &str, points: impl Iterator<Item = (f64, f64)>) {
+        let path: Vec<String> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        self.add(format_args!("<polyline class=\"{class}\" points=\"{}\"/>", path.join(" ")));
     }
 
     pub fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: Anchor, text: &str) {

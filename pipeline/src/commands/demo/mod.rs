@@ -4,7 +4,6 @@
 //! truth; beside each round the same round is trained with `supervised`. It prints a row per round and the SQL a user
 //! would type next.
 
-mod annotator;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::init;
+use crate::annotator::Annotator;
 use crate::config::{Config, FILE_NAME};
 use crate::console::{Console, Opened, write_out};
 use crate::data_set::DataSet;
@@ -30,8 +30,8 @@ use crate::round::{RoundContext, RoundRequest, run_round};
 use crate::shutdown;
 use crate::tables::{percent, table};
 
-use annotator::Annotator;
 use stream::Stream;
+pub use stream::write_labelled;
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -206,7 +206,7 @@ impl Demo<'_> {
 
     async fn import_validation(&self, classes: &Classes) -> Result<()> {
         // Faces from another seed: other people than those who stream in.
-        stream::write_labelled(&self.scratch.validation, classes, SIDE, self.args.seed + 1_000_003, VALIDATION)?;
+        write_labelled(&self.scratch.validation, classes, SIDE, self.args.seed + 1_000_003, VALIDATION)?;
         let request = ImportRequest {
             data_set: DataSet {
                 reader: reader("imagefolder")?,

@@ -1,0 +1,164 @@
+//! A data set of an experiment: which faces have which class, and a way to their images.
+//!
+//! In: a data set as it was named. Files and drawn faces first become a corpus of their own below the home corpus's folder
+//! `experiments`, whole labels and all, once. Out: the faces of a run: S drawn by seed as `import --labels` draws it, U
+//! without their labels, and the test split. No memory holds images.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use marginalia_datasets::{Classes, LabelBudget, SyntheticFaces, draw_key};
+use marginalia_store::{Session, SqlLimits};
+use marginalia_trainer::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
+use serde::Deserialize;
+
+use super::generated::WithGenerated;
+use super::given::Given;
+use crate::console::Opened;
+use crate::error::{Error, Result};
+use crate::round::source::SnapshotFaces;
+
+/// A data set that is ready.
+#[derive(Clone)]
+pub struct DataSet {
+    /// Its name in tables.
+    pub name: String,
+    /// Those of the home corpus's classes that have faces to train on.
+    pub classes: Classes,
+    /// BLAKE3 of its faces, classes and splits.
+    pub state: String,
+    /// What it was read from, where it was files.
+    given: Option<Given>,
+    train: Vec<Face>,
+    test: Vec<Face>,
+    source: Arc<dyn FaceSource>,
+}
+
+/// A face and its place in the source.
+#[derive(Clone, Debug)]
+struct Face {
+    face_id: String,
+    index: u64,
+    /// None where labels contradict each other.
+    class: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    face_id: String,
+    expression: Option<String>,
+    split: String,
+}
+
+/// Faces with a class that a person or a data set gave, and those for training without.
+const FACES: &str = "select face_id, expression, split from corpus where origin <> 'pseudo' \
+                     union all select face_id, cast(null as varchar) as expression, 'train' as split from unlabelled \
+                     order by face_id";
+
+impl DataSet {
+    /// The labelled faces of an open corpus.
+    ///
+    /// # Errors
+    /// A corpus without faces to train on or to test on.
+    pub async fn of(opened: &Opened, name: String, given: Option<Given>) -> Result<Self> {
+        let snapshot = opened.corpus.snapshot().await?;
+        let session = Session::open(&opened.sql, snapshot.clone(), SqlLimits::default()).await?;
+        let rows: Vec<Row> = session.query_trusted(FACES, Vec::new()).await?.rows().await?;
+        let ids: Vec<String> = rows.iter().map(|row| row.face_id.clone()).collect();
+        let places = snapshot.places(&ids).await?;
+        let mut hash = blake3::Hasher::new();
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for (row, index) in rows.into_iter().zip(places) {
+            let class = row.expression.as_deref().unwrap_or_default();
+            hash.update(format!("{} {class} {}\n", row.face_id, row.split).as_bytes());
+            let face = Face { face_id: row.face_id, index, class: row.expression };
+            match row.split.as_str() {
+                "train" => train.push(face),
+                "test" => test.push(face),
+                _ => {}
+            }
+        }
+        for (split, faces) in [("train", &train), ("test", &test)] {
+            if !faces.iter().any(|face| face.class.is_some()) {
+                return Err(Error::NoFacesOfSplit { dataset: name, split });
+            }
+        }
+        let has_faces = |class: &&String| train.iter().any(|face| face.class.as_ref() == Some(*class));
+        let classes = Classes::new(snapshot.classes().iter().filter(has_faces))?;
+        let source = Arc::new(SnapshotFaces::new(snapshot));
+        Ok(Self { name, classes, state: hash.finalize().to_hex().to_string(), given, train, test, source })
+    }
+
+    /// What a run trains on: S, U with a share of generated faces, and the test split as what is measured after every epoch.
+    ///
+    /// # Errors
+    /// A class with fewer faces than the budget asks for.
+    pub fn round_data(&self, labels: LabelBudget, seed: u64, generated: f64) -> Result<RoundData> {
+        let labelled = self.labelled(labels, seed)?;
+        let is_labelled: HashSet<&str> = labelled.iter().map(|face| face.face_id.as_str()).collect();
+        let mut unlabelled: Vec<UnlabelledFace> = self
+            .train
+            .iter()
+            .filter(|face| !is_labelled.contains(face.face_id.as_str()))
+            .map(|face| UnlabelledFace { face_id: face.face_id.clone(), index: face.index, weight: 1.0 })
+            .collect();
+        let mut source = self.source.clone();
+        if generated > 0.0 {
+            let count = (unlabelled.len() as f64 * generated / (1.0 - generated)).round() as u64;
+            let faces = WithGenerated::new(source, SyntheticFaces::new(seed, WithGenerated::SIDE, &self.classes));
+            unlabelled.extend((0..count).map(WithGenerated::face));
+            source = Arc::new(faces);
+        }
+        Ok(RoundData { labelled, unlabelled, validation: self.test_faces(&self.classes), source })
+    }
+
+    /// The test faces of these classes.
+    pub fn test_faces(&self, classes: &Classes) -> Vec<LabelledFace> {
+        self.test.iter().filter_map(|face| labelled(face, classes)).collect()
+    }
+
+    /// Faces of the test split.
+    pub fn test_count(&self) -> usize {
+        self.test.iter().filter(|face| face.class.is_some()).count()
+    }
+
+    /// What it was read from; none for a corpus.
+    pub fn given(&self) -> Option<&Given> {
+        self.given.as_ref()
+    }
+
+    /// Where its images come from.
+    pub fn source(&self) -> &dyn FaceSource {
+        self.source.as_ref()
+    }
+
+    /// How many of this set's test faces the other set has too, and how many of those with the same class.
+    pub fn shared_with(&self, other: &Self) -> (usize, usize) {
+        let all: HashMap<&str, &Option<String>> =
+            other.train.iter().chain(&other.test).map(|face| (face.face_id.as_str(), &face.class)).collect();
+        let classes = self.test.iter().filter_map(|face| Some((&face.class, *all.get(face.face_id.as_str())?)));
+        let classes: Vec<_> = classes.collect();
+        (classes.len(), classes.iter().filter(|(here, there)| here == there).count())
+    }
+
+    fn labelled(&self, labels: LabelBudget, seed: u64) -> Result<Vec<LabelledFace>> {
+        let mut by_class: Vec<Vec<LabelledFace>> = vec![Vec::new(); self.classes.len()];
+        for face in self.train.iter().filter_map(|face| labelled(face, &self.classes)) {
+            by_class[face.class].push(face);
+        }
+        let available: Vec<usize> = by_class.iter().map(Vec::len).collect();
+        let wanted = labels.per_class(&self.classes, &available)?;
+        let mut drawn = Vec::new();
+        for (mut faces, wanted) in by_class.into_iter().zip(wanted) {
+            faces.sort_by_key(|face| draw_key(seed, &face.face_id));
+            drawn.extend(faces.into_iter().take(wanted));
+        }
+        drawn.sort_by(|a, b| a.face_id.cmp(&b.face_id));
+        Ok(drawn)
+    }
+}
+
+fn labelled(face: &Face, classes: &Classes) -> Option<LabelledFace> {
+    let class = classes.index(face.class.as_deref()?)?;
+    Some(LabelledFace { face_id: face.face_id.clone(), index: face.index, class, weight: 1.0 })
+}

@@ -1,0 +1,43 @@
+//! Generated faces among the unlabelled ones: the outlook of the report.
+//!
+//! In: a source of real faces. Out: one that has drawn faces too, at indices of their own, made when they are asked for.
+
+use std::sync::Arc;
+
+use marginalia_datasets::SyntheticFaces;
+use marginalia_trainer::{FaceSource, UnlabelledFace};
+
+/// From here on indices are numbers of generated faces; no table has so many rows.
+const FIRST: u64 = 1 << 62;
+
+/// Real faces, and generated ones.
+pub(super) struct WithGenerated {
+    real: Arc<dyn FaceSource>,
+    generated: SyntheticFaces,
+}
+
+impl WithGenerated {
+    /// Side of a generated face, pixels: FER2013's.
+    pub const SIDE: u32 = 48;
+
+    pub fn new(real: Arc<dyn FaceSource>, generated: SyntheticFaces) -> Self {
+        Self { real, generated }
+    }
+
+    /// Generated face number `number` as one of U.
+    pub fn face(number: u64) -> UnlabelledFace {
+        UnlabelledFace { face_id: format!("generated-{number}"), index: FIRST + number, weight: 1.0 }
+    }
+}
+
+impl FaceSource for WithGenerated {
+    fn images(&self, indices: &[u64]) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        let real: Vec<u64> = indices.iter().copied().filter(|index| *index < FIRST).collect();
+        let mut images = if real.is_empty() { Vec::new() } else { self.real.images(&real)? }.into_iter();
+        let image = |index: &u64| match index.checked_sub(FIRST) {
+            Some(number) => Some(self.generated.face(number).png()),
+            None => images.next(),
+        };
+        indices.iter().map(image).collect::<Option<_>>().ok_or_else(|| "the source gave too few images".into())
+    }
+}

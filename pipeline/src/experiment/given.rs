@@ -1,0 +1,104 @@
+//! How a data set of an experiment is named: `FORMAT:PATH`, `corpus:DIR` or `synthetic:FACES`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use marginalia_datasets::Split;
+
+use crate::error::Error;
+
+/// A data set as it was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The labelled faces of a corpus.
+    Corpus(PathBuf),
+    /// So many drawn faces to train on, and a fifth as many others to test on.
+    Synthetic(u64),
+    /// Files of a format.
+    Files {
+        /// Its name, or `auto`.
+        format: String,
+        /// What is read, and the split that all of it belongs to where the files do not say.
+        paths: Vec<(Option<Split>, PathBuf)>,
+    },
+}
+
+impl Given {
+    /// The same with whole paths, so that it means one thing from every folder.
+    ///
+    /// # Errors
+    /// A path that is not there.
+    pub fn resolved(self) -> Result<Self, Error> {
+        let whole = |path: PathBuf| path.canonicalize().map_err(Error::io(path));
+        Ok(match self {
+            Self::Corpus(folder) => Self::Corpus(whole(folder)?),
+            Self::Synthetic(faces) => Self::Synthetic(faces),
+            Self::Files { format, paths } => {
+                let part = |(split, path)| Ok((split, whole(path)?));
+                Self::Files { format, paths: paths.into_iter().map(part).collect::<Result<_, Error>>()? }
+            }
+        })
+    }
+}
+
+/// How to write one.
+const FORM: &str =
+    "write FORMAT:PATH, FORMAT:TRAIN,test=TEST where a set comes in parts, corpus:DIR or synthetic:FACES";
+
+impl FromStr for Given {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let wrong = || Error::UnreadableDataSet { text: text.to_owned(), form: FORM };
+        match text.split_once(':') {
+            Some((_, "")) | Some(("", _)) | None => Err(wrong()),
+            Some(("corpus", folder)) => Ok(Self::Corpus(folder.into())),
+            Some(("synthetic", faces)) => faces.parse().map(Self::Synthetic).map_err(|_| wrong()),
+            Some((format, paths)) => {
+                let paths = paths.split(',').map(part).collect();
+                Ok(Self::Files { format: format.to_owned(), paths })
+            }
+        }
+    }
+}
+
+/// A path, with its split where one is written before it.
+fn part(text: &str) -> (Option<Split>, PathBuf) {
+    let split = text.split_once('=').and_then(|(split, path)| Some((split.parse::<Split>().ok()?, path)));
+    match split {
+        Some((split, path)) => (Some(split), path.into()),
+        None => (None, text.into()),
+    }
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corpus(folder) => write!(f, "corpus:{}", folder.display()),
+            Self::Synthetic(faces) => write!(f, "synthetic:{faces}"),
+            Self::Files { format, paths } => {
+                let part = |(split, path): &(Option<Split>, PathBuf)| match split {
+                    Some(split) => format!("{split}={}", path.display()),
+                    None => path.display().to_string(),
+                };
+                write!(f, "{format}:{}", paths.iter().map(part).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_reads_and_writes() {
+        for text in ["fer2013:a.tar", "imagefolder:a,test=b", "corpus:/x", "synthetic:500", "auto:a=b.tar"] {
+            assert_eq!(text.parse::<Given>().unwrap().to_string(), text);
+        }
+        for text in ["", "fer2013", "fer2013:", ":a", "synthetic:many"] {
+            assert!(text.parse::<Given>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the runs of a plan say together.
+//!
+//! In: a plan and its records. Out: per arm and column the mean over seeds with its spread, beside the answer that needs no
+//! model; and per arm the paired difference to the study's reference, over all seeds, data sets and budgets that both have.
+
+use std::collections::HashMap;
+
+use marginalia_store::tables::experiments::Experiment;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::learning::{Learning, learning};
+use super::plan::{Cell, Plan};
+use super::statistics::{Estimate, holm, wilcoxon};
+
+/// Records by run and target.
+pub type Records = HashMap<(String, String), Experiment>;
+
+/// The results of a study, as far as its runs have come.
+#[derive(Clone, Debug, Serialize)]
+pub struct Results {
+    /// The study.
+    pub study: &'static str,
+    /// Runs of the plan.
+    pub runs: usize,
+    /// Those that are recorded.
+    pub recorded: usize,
+    /// Names of the arms, in order.
+    pub arms: Vec<String>,
+    /// What they were measured on.
+    pub columns: Vec<Column>,
+    /// Every arm's paired difference to the reference.
+    pub differences: Vec<Difference>,
+    /// What a simulation's curves come to; none of other studies.
+    pub learning: Vec<Learning>,
+}
+
+/// One pair of data sets and one label budget.
+#[derive(Clone, Debug, Serialize)]
+pub struct Column {
+    /// Trained on.
+    pub dataset: String,
+    /// Measured on.
+    pub target: String,
+    /// Share of the test faces that the training's set has too, where the sets differ ...
+    pub shared: f64,
+    /// ... and share of those whose class is the same there.
+    pub same_label: f64,
+    /// Label budget.
+    pub labels: String,
+    /// Labelled faces.
+    pub labelled: u64,
+    /// Faces measured.
+    pub faces: u64,
+    /// Faces of classes that the training's set lacks.
+    pub left_out: u64,
+    /// The most frequent class of those measured ...
+    pub baseline_class: String,
+    /// ... and what answering it always gets.
+    pub baseline_accuracy: f64,
+    /// Its macro-F1.
+    pub baseline_macro_f1: f64,
+    /// One figure an arm, in the order of the arms; none where no run is recorded.
+    pub figures: Vec<Option<Figure>>,
+}
+
+/// An arm's runs in one column.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// Over seeds.
+    pub accuracy: Estimate,
+    /// Over seeds.
+    pub macro_f1: Estimate,
+    /// Mean share of the unlabelled faces in subset I in the second half of the epochs; none for methods without one.
+    pub subset_one_share: Option<f64>,
+    /// Mean seconds of a training.
+    pub seconds: f64,
+    /// Macro-F1 over epochs, or over the labels of a simulation's rounds; means over seeds.
+    pub curve: Vec<(f64, f64)>,
+}
+
+/// An arm against the reference.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    /// The arm.
+    pub arm: String,
+    /// The reference.
+    pub reference: &'static str,
+    /// Accuracy above the reference's.
+    pub accuracy: Estimate,
+    /// Macro-F1 above the reference's.
+    pub macro_f1: Estimate,
+    /// Two-sided p of Wilcoxon's signed-rank test on macro-F1; none where nothing differs.
+    pub p: Option<f64>,
+    /// The same after Holm's adjustment for the number of arms.
+    pub p_adjusted: Option<f64>,
+}
+
+impl Results {
+    /// Sums up what is recorded.
+    pub fn of(plan: &Plan, records: &Records) -> Self {
+        let cells: Vec<Cell<'_>> = plan.cells().collect();
+        let is_recorded = |cell: &&Cell<'_>| {
+            let run = plan.run(cell);
+            plan.targets(cell.data_set).all(|target| records.contains_key(&(run.clone(), target.name.clone())))
+        };
+        Self {
+            study: plan.study.name,
+            runs: cells.len(),
+            recorded: cells.iter().filter(is_recorded).count(),
+            arms: plan.arms.iter().map(|arm| arm.name.clone()).collect(),
+            columns: columns(plan, records),
+            differences: differences(plan, records),
+            learning: learning(plan, records),
+        }
+    }
+}
+
+/// The records of one arm's seeds in one column, in the order of the seeds.
+pub(super) fn of_column<'a>(
+    plan: &'a Plan,
+    records: &'a Records,
+    arm: &'a str,
+    (dataset, target, labels): (&'a str, &'a str, &'a str),
+) -> impl Iterator<Item = (u64, &'a Experiment)> {
+    plan.cells()
+        .filter(move |cell| cell.arm.name == arm && cell.data_set.name == dataset && cell.labels.to_string() == labels)
+        .filter_map(move |cell| Some((cell.seed, records.get(&(plan.run(&cell), target.to_owned()))?)))
+}
+
+fn columns(plan: &Plan, records: &Records) -> Vec<Column> {
+    let mut columns = Vec::new();
+    for data_set in &plan.data_sets {
+        for target in plan.targets(data_set) {
+            for labels in &plan.labels {
+                let labels = labels.to_string();
+                let key = (data_set.name.as_str(), target.name.as_str(), labels.as_str());
+                let of_arm = |arm: &str| of_column(plan, records, arm, key).map(|(_, row)| row).collect::<Vec<_>>();
+                let rows: Vec<Vec<&Experiment>> = plan.arms.iter().map(|arm| of_arm(&arm.name)).collect();
+                let Some(first) = rows.iter().flatten().next() else { continue };
+                let (shared, same_label) = match target.name == data_set.name {
+                    true => (0, 0),
+                    false => target.shared_with(data_set),
+                };
+                columns.push(Column {
+                    dataset: data_set.name.clone(),
+                    target: target.name.clone(),
+                    shared: shared as f64 / target.test_count().max(1) as f64,
+                    same_label: same_label as f64 / shared.max(1) as f64,
+                    labels,
+                    labelled: first.labelled,
+                    faces: first.faces,
+                    left_out: first.left_out,
+                    baseline_class: first.baseline_class.clone(),
+                    baseline_accuracy: first.baseline_accuracy,
+                    baseline_macro_f1: first.baseline_macro_f1,
+                    figures: rows.iter().map(|rows| figure(rows)).collect(),
+                });
+            }
+        }
+    }
+    columns
+}
+
+fn figure(rows: &[&Experiment]) -> Option<Figure> {
+    let over = |value: fn(&Experiment) -> f64| Estimate::of(&rows.iter().map(|row| value(row)).collect::<Vec<_>>());
+    let curves: Vec<Vec<Value>> = rows.iter().filter_map(|row| serde_json::from_str(&row.curve).ok()).collect();
+    let late = curves.iter().flat_map(|curve| curve.iter().skip(curve.len() / 2));
+    let shares: Vec<f64> = late.filter_map(|point| point["subset_one_share"].as_f64()).collect();
+    let points = curves.iter().map(Vec::len).min().unwrap_or(0);
+    let mean = |place: usize, keys: &[&str]| {
+        let value = |curve: &Vec<Value>| keys.iter().find_map(|key| curve[place][*key].as_f64());
+        Estimate::of(&curves.iter().filter_map(value).collect::<Vec<_>>()).map(|estimate| estimate.mean)
+    };
+    let point = |place| Some((mean(place, &["labels", "epoch"])?, mean(place, &["macro_f1"])?));
+    Some(Figure {
+        accuracy: over(|row| row.accuracy)?,
+        macro_f1: over(|row| row.macro_f1)?,
+        subset_one_share: Estimate::of(&shares).map(|estimate| estimate.mean),
+        seconds: over(|row| row.seconds)?.mean,
+        curve: (0..points).filter_map(point).collect(),
+    })
+}
+
+fn differences(plan: &Plan, records: &Records) -> Vec<Difference> {
+    let reference = plan.study.reference;
+    let others = plan.arms.iter().filter(|arm| arm.name != reference);
+    let mut differences: Vec<Difference> = others
+        .filter_map(|arm| {
+            let pairs = pairs(plan, records, &arm.name, reference);
+            let of = |value: fn(&Experiment) -> f64| -> Vec<f64> {
+                pairs.iter().map(|(row, against)| value(row) - value(against)).collect()
+            };
+            let macro_f1 = of(|row| row.macro_f1);
+            Some(Difference {
+                arm: arm.name.clone(),
+                reference,
+                accuracy: Estimate::of(&of(|row| row.accuracy))?,
+                macro_f1: Estimate::of(&macro_f1)?,
+                p: wilcoxon(&macro_f1),
+                p_adjusted: None,
+            })
+        })
+        .collect();
+    let tested: Vec<f64> = differences.iter().filter_map(|difference| difference.p).collect();
+    let mut adjusted = holm(&tested).into_iter();
+    for difference in differences.iter_mut().filter(|difference| difference.p.is_some()) {
+        difference.p_adjusted = adjusted.next();
+    }
+    differences
+}
+
+/// Records of an arm beside those of the reference that differ in nothing else.
+fn pairs<'a>(
+    plan: &'a Plan,
+    records: &'a Records,
+    arm: &'a str,
+    reference: &'a str,
+) -> Vec<(&'a Experiment, &'a Experiment)> {
+    let mut pairs = Vec::new();
+    for data_set in &plan.data_sets {
+        for target in plan.targets(data_set) {
+            for labels in plan.labels.iter().map(ToString::to_string) {
+                let key = (data_set.name.as_str(), target.name.as_str(), labels.as_str());
+                let against: HashMap<u64, &Experiment> = of_column(plan, records, reference, key).collect();
+                let of_arm = of_column(plan, records, arm, key);
+                pairs.extend(of_arm.filter_map(|(seed, row)| Some((row, *against.get(&seed)?))));
+            }
+        }
+    }
+    pairs
+}

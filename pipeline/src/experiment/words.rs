@@ -1,0 +1,178 @@
+//! Results for people and for papers: Markdown and csv.
+
+use std::fmt::Write;
+
+use datafusion::arrow::csv::Writer;
+use marginalia_store::Table;
+use marginalia_store::tables::experiments::Experiment;
+
+use super::learning::Learning;
+use super::plan::Plan;
+use super::results::{Column, Difference, Records, Results};
+use super::statistics::Estimate;
+use crate::error::Result;
+use crate::tables::percent;
+
+/// Labels that a person gives in an hour on the page: the rate at which the page's own test labels.
+const LABELS_PER_HOUR: f64 = 3600.0;
+
+/// Most of another set's test faces that a training's set may share before the heading says so.
+const SAME_IMAGES: f64 = 0.5;
+
+/// The whole account: a table for each pair of data sets, the differences, and how to come to the same.
+pub fn markdown(results: &Results, plan: &Plan) -> String {
+    let mut text = format!("# {}: {}\n", plan.study.name, plan.study.about);
+    if results.recorded < results.runs {
+        let _ =
+            write!(text, "\n{} of {} runs are recorded; the same command goes on.\n", results.recorded, results.runs);
+    }
+    let mut left = results.columns.as_slice();
+    while let Some(first) = left.first() {
+        let count = left.iter().take_while(|column| is_beside(column, first)).count();
+        let (columns, rest) = left.split_at(count);
+        text += &section(columns, &results.arms);
+        left = rest;
+    }
+    if !results.differences.is_empty() {
+        text += &differences(&results.differences);
+    }
+    if !results.learning.is_empty() {
+        text += &learning(&results.learning);
+    }
+    text += &how_to_repeat(plan);
+    text
+}
+
+fn is_beside(column: &Column, first: &Column) -> bool {
+    column.dataset == first.dataset && column.target == first.target
+}
+
+/// One pair of data sets, a budget beside the other.
+fn section(columns: &[Column], arms: &[String]) -> String {
+    let first = &columns[0];
+    let mut text = match first.dataset == first.target {
+        true => format!("\n## {}\n\n{} faces of its test split", first.dataset, first.faces),
+        false => format!(
+            "\n## {} → {}\n\nTrained on {}, measured on {} test faces of {}; {} faces of other classes left out",
+            first.dataset, first.target, first.dataset, first.faces, first.target, first.left_out
+        ),
+    };
+    if first.shared > SAME_IMAGES {
+        let what = if first.same_label < 1.0 { "same images, other labels" } else { "same images" };
+        let (shared, same) = (percent(Some(first.shared)), percent(Some(first.same_label)));
+        let _ = write!(text, ": **{what}** ({shared} are in both sets, {same} of those with the same label)");
+    }
+    text += ". Mean ± standard deviation over seeds; in brackets how many.\n\n|  |";
+    for column in columns {
+        let _ = write!(text, " {} ({} labels): accuracy | macro-F1 | subset I |", column.labels, column.labelled);
+    }
+    text += "\n| --- |";
+    text += &" ---: | ---: | ---: |".repeat(columns.len());
+    let _ = write!(text, "\n| always {} |", first.baseline_class);
+    for column in columns {
+        let (accuracy, macro_f1) = (percent(Some(column.baseline_accuracy)), percent(Some(column.baseline_macro_f1)));
+        let _ = write!(text, " {accuracy} | {macro_f1} | |");
+    }
+    for (place, arm) in arms.iter().enumerate() {
+        let _ = write!(text, "\n| {arm} |");
+        for column in columns {
+            text += &match &column.figures[place] {
+                Some(figure) => format!(
+                    " {} | {} | {} |",
+                    spread(&figure.accuracy),
+                    spread(&figure.macro_f1),
+                    percent(figure.subset_one_share)
+                ),
+                None => " – | – | – |".to_owned(),
+            };
+        }
+    }
+    text + "\n"
+}
+
+fn differences(differences: &[Difference]) -> String {
+    let mut text = format!(
+        "\n## Against {}\n\nPaired by seed, data sets and budget, in points; 95 % intervals are Student's, p is of Wilcoxon's \
+         signed-rank test on macro-F1, adjusted by Holm.\n\n| | pairs | accuracy | macro-F1 | 95 % interval | p | adjusted |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        differences[0].reference
+    );
+    for Difference { arm, accuracy, macro_f1, p, p_adjusted, .. } in differences {
+        let interval = macro_f1.half_width.map_or("–".to_owned(), |half| {
+            format!("{:+.1} to {:+.1}", 100.0 * (macro_f1.mean - half), 100.0 * (macro_f1.mean + half))
+        });
+        let probability = |p: &Option<f64>| p.map_or("–".to_owned(), |p| format!("{p:.3}"));
+        let _ = write!(
+            text,
+            "\n| {arm} | {} | {:+.1} | {:+.1} | {interval} | {} | {} |",
+            macro_f1.count,
+            100.0 * accuracy.mean,
+            100.0 * macro_f1.mean,
+            probability(p),
+            probability(p_adjusted)
+        );
+    }
+    text + "\n"
+}
+
+fn learning(of: &[Learning]) -> String {
+    let mut text = format!(
+        "\n## Labels\n\nThe area is the mean macro-F1 over the labels. A seed's target is what random order came to on it; an arm \
+         that never got there counts as one round more. People's time at {LABELS_PER_HOUR} labels an hour.\n\n\
+         | | area | reached | labels to the target | saved against random | 95 % interval | people's minutes saved |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    );
+    for Learning { arm, dataset, area, reached, seeds, needed, saved } in of {
+        let interval = saved
+            .half_width
+            .map_or("–".to_owned(), |half| format!("{:+.0} to {:+.0}", saved.mean - half, saved.mean + half));
+        let _ = write!(
+            text,
+            "\n| {arm} on {dataset} | {} | {reached} of {seeds} | {:.0} | {:+.0} | {interval} | {:+.1} |",
+            spread(area),
+            needed.mean,
+            saved.mean,
+            60.0 * saved.mean / LABELS_PER_HOUR
+        );
+    }
+    text + "\n"
+}
+
+fn how_to_repeat(plan: &Plan) -> String {
+    let mut text = format!(
+        "\n## To come to the same\n\n```\n{}\n```\n\nMarginalia {}. The EMA model of the last epoch is measured; nothing is \
+         chosen by held-out labels.\n",
+        plan.command,
+        env!("CARGO_PKG_VERSION")
+    );
+    for data_set in &plan.data_sets {
+        let _ = write!(text, "Faces, classes and splits of {}: BLAKE3 {}.\n", data_set.name, data_set.state);
+    }
+    text
+}
+
+fn spread(estimate: &Estimate) -> String {
+    let mean = 100.0 * estimate.mean;
+    match estimate.deviation {
+        Some(deviation) => format!("{mean:.1} ± {:.1} % ({})", 100.0 * deviation, estimate.count),
+        None => format!("{mean:.1} % (1)"),
+    }
+}
+
+/// Every record of the plan, a line each, with all that the table `experiments` has of it.
+///
+/// # Errors
+/// None that input could cause.
+pub fn csv(plan: &Plan, records: &Records) -> Result<Vec<u8>> {
+    let mut rows = Vec::new();
+    for cell in plan.cells() {
+        let run = plan.run(&cell);
+        let recorded =
+            plan.targets(cell.data_set).filter_map(|target| records.get(&(run.clone(), target.name.clone())));
+        // Another study may have run it first, under another name.
+        rows.extend(recorded.map(|row| Experiment { arm: cell.arm.name.clone(), ..row.clone() }));
+    }
+    let mut lines = Writer::new(Vec::new());
+    lines.write(&Experiment::to_batch(&rows)?)?;
+    Ok(lines.into_inner())
+}

@@ -1,0 +1,142 @@
+//! Experiments as their own processes: recorded as they go, killed and gone on with, never run twice.
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::Value;
+
+use crate::binary::{Bench, write_labelled};
+
+const TABLE_1: [&str; 10] = [
+    "experiment",
+    "table1",
+    "--dataset",
+    "synthetic:250",
+    "--labels",
+    "per-class:1,per-class:2",
+    "--seeds",
+    "1,2",
+    "--methods",
+    "supervised,ada-cm",
+];
+
+/// What is recorded, without what differs from one process to another.
+fn recorded(bench: &Bench) -> Vec<Value> {
+    bench.sql(
+        "select arm, dataset, labels, labelled, unlabelled, seed, target, faces, accuracy, macro_f1, checkpoint_hash, run \
+         from experiments order by labels, seed, arm",
+    )
+}
+
+/// Starts the experiment and kills it after so many lines of a kind of event.
+fn killed_after(bench: &Bench, args: &[&str], kind: &str, count: usize) {
+    let mut child = bench.start(&[args, &["--json"]].concat());
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let events = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let seen = events.filter(|event| event["event"] == kind).take(count).count();
+    assert_eq!(seen, count, "it ended before it could be killed");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_killed_experiment_goes_on_and_comes_to_the_same() {
+    let (whole, killed) = (Bench::new(), Bench::new());
+    let text = whole.ok(&TABLE_1);
+    killed_after(&killed, &TABLE_1, "run_recorded", 2);
+    // In the middle of a run: its first epoch is done.
+    killed_after(&killed, &TABLE_1, "run_step", 4);
+    let results = killed.json(&TABLE_1);
+    assert_eq!((&results["runs"], &results["recorded"]), (&8.into(), &8.into()));
+    let rows = recorded(&whole);
+    assert_eq!(rows.len(), 8);
+    assert_eq!(rows, recorded(&killed));
+    assert_eq!(killed.count("select count(distinct run) from experiments"), 8);
+    // S is what an import with that budget and seed would know: one face of seven classes.
+    assert_eq!((&rows[0]["labelled"], &rows[0]["arm"]), (&7.into(), &"ada-cm".into()));
+    for file in ["table.md", "runs.csv", "macro-f1-synthetic-per-class-2.svg", "curves-synthetic-per-class-2.svg"] {
+        assert!(whole.corpus().join("experiments/table1").join(file).exists(), "{file}");
+    }
+    assert!(text.contains("| always happiness |") && text.contains("| supervised |"), "{text}");
+    assert!(text.contains("## Against ada-cm") && text.contains("experiment table1 --dataset synthetic:250"), "{text}");
+    whole.ok(&["verify"]);
+}
+
+#[test]
+fn what_one_study_ran_another_does_not_run_again() {
+    let bench = Bench::new();
+    let common = ["--dataset", "synthetic:250", "--labels", "per-class:1", "--seeds", "1"];
+    bench.ok(&[&["experiment", "table1", "--methods", "ada-cm"], &common[..]].concat());
+    let args = [&["experiment", "ablation", "--arms", "ada-cm,fixed-0.8,generated-half"], &common[..]].concat();
+    let text = bench.ok(&args);
+    assert_eq!(bench.count("select count(*) from experiments where arm = 'ada-cm'"), 1);
+    assert_eq!(bench.count("select count(*) from experiments where study = 'ablation'"), 2);
+    let rows = bench.sql("select arm, unlabelled from experiments order by arm");
+    let real = rows[0]["unlabelled"].as_u64().unwrap();
+    assert_eq!(rows[2]["unlabelled"], 2 * real, "half of U is generated: {rows:?}");
+    assert!(text.contains("| fixed-0.8 |"), "{text}");
+    // The margin that does not move, as the report argues from it.
+    let curve = &bench.sql("select curve from experiments where arm = 'fixed-0.8'")[0]["curve"];
+    let curve: Value = serde_json::from_str(curve.as_str().unwrap()).unwrap();
+    let margins = curve[1]["margin"].as_object().unwrap();
+    assert!(margins.values().all(|margin| (margin.as_f64().unwrap() - 0.8).abs() < 1e-6), "{curve}");
+}
+
+#[test]
+fn classes_of_two_sets_are_matched_by_name() {
+    let bench = Bench::new();
+    write_labelled(&bench.path("other"), 60, 9);
+    let other = format!("imagefolder:{0},test={0}", bench.path("other").display());
+    // Faces of one folder cannot be trained and tested on: all of them are tested on then.
+    let refused = bench.run(&["experiment", "table2", "--dataset", "synthetic:250", "--dataset", &other]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("imagefolder has no labelled face of split train"), "{said}");
+    let args = ["experiment", "table2", "--dataset", "synthetic:250", "--dataset", "synthetic:120"];
+    let rest = ["--labels", "per-class:1", "--seeds", "1", "--methods", "supervised"];
+    let text = bench.ok(&[&args[..], &rest[..]].concat());
+    let rows = bench.sql("select dataset, target, faces, baseline_class from experiments order by dataset");
+    assert_eq!((&rows[0]["dataset"], &rows[0]["target"]), (&"synthetic".into(), &"synthetic-2".into()));
+    assert_eq!((&rows[1]["faces"], &rows[0]["faces"]), (&50.into(), &24.into()));
+    // The test faces of the smaller set are the first ones of the larger.
+    let heading = "## synthetic → synthetic-2\n\nTrained on synthetic, measured on 24 test faces of synthetic-2";
+    assert!(text.contains(heading) && text.contains("**same images** (100.0 % are in both sets"), "{text}");
+}
+
+#[test]
+fn a_simulation_labels_through_the_real_loop() {
+    let bench = Bench::new();
+    let args = [
+        ["experiment", "active-learning", "--dataset", "synthetic:250"],
+        ["--labels", "per-class:1", "--seeds", "1"],
+        ["--arms", "default,random", "--rounds", "3"],
+    ]
+    .concat();
+    let args = [&args[..], &["--per-round", "5"]].concat();
+    killed_after(&bench, &args, "round_committed", 2);
+    let results = bench.json(&args);
+    assert_eq!((&results["runs"], &results["recorded"]), (&2.into(), &2.into()));
+    let learning = results["learning"].as_array().unwrap();
+    assert_eq!((learning.len(), &learning[1]["arm"]), (2, &"random".into()));
+    for row in bench.sql("select curve, labelled from experiments") {
+        let curve: Vec<Value> = serde_json::from_str(row["curve"].as_str().unwrap()).unwrap();
+        let labels: Vec<u64> = curve.iter().map(|point| point["labels"].as_u64().unwrap()).collect();
+        assert_eq!((labels, &row["labelled"]), (vec![7, 12, 17], &17.into()));
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_with_what_can() {
+    let bench = Bench::new();
+    let refused = |args: &[&str], reason: &str| {
+        let output = bench.run(args);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(reason), "{args:?}: {said}");
+    };
+    refused(&["experiment", "table1", "--methods", "fixmatsch"], "it has supervised, ");
+    refused(&["experiment", "table1", "--dataset", "fer2013"], "write FORMAT:PATH");
+    refused(&["experiment", "table1", "--dataset", "fer2013:nowhere.tar"], "nowhere.tar");
+    refused(&["experiment", "table2", "--dataset", "synthetic:50"], "name at least two with --dataset");
+    refused(&["experiment", "table1"], "corpus has no labelled face of split train");
+    let too_many = ["experiment", "table1", "--dataset", "synthetic:50", "--labels", "per-class:400"];
+    refused(&too_many, "400");
+}
