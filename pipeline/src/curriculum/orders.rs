@@ -1,13 +1,17 @@
 //! Orders of the queue that are shipped, by name: one file in `queue/` and one line here each.
 
 /// Name and text of each.
-pub const ORDERS: [(&str, &str); 6] = [
+pub const ORDERS: [(&str, &str); 10] = [
     ("random", include_str!("queue/random.sql")),
     ("least-confidence", include_str!("queue/least-confidence.sql")),
     ("entropy", include_str!("queue/entropy.sql")),
     ("margin", include_str!("queue/margin.sql")),
-    ("typical-first", include_str!("queue/typical-first.sql")),
+    ("margin-distance", include_str!("queue/margin-distance.sql")),
+    ("class-balanced", include_str!("queue/class-balanced.sql")),
+    ("typiclust", include_str!("queue/typiclust.sql")),
     ("badge", include_str!("queue/badge.sql")),
+    ("coreset", include_str!("queue/coreset.sql")),
+    ("maxherding", include_str!("queue/maxherding.sql")),
 ];
 
 /// The text of an order, if there is one of that name.

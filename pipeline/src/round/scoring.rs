@@ -3,6 +3,7 @@
 //! In: the pool of the round's snapshot, in the order of the ids, one narrow range of them after the other: ids are hashes,
 //! so equal ranges hold about equally many, and every table has an index that answers a range. Out: predictions and
 //! embeddings, range by range; the last id that has a prediction is the progress. Memory holds one range, whatever the pool.
+//! Before them come embeddings of the labelled faces: what people should see next depends on what they have seen.
 
 use marginalia_store::{Session, SqlLimits, TableId, id_ranges};
 use marginalia_trainer::device::Backend;
@@ -12,7 +13,7 @@ use super::training::Trained;
 use super::{Prepared, Run, parameters, queue};
 use crate::error::Result;
 use crate::events::Event;
-use crate::teacher::Teacher;
+use crate::teacher::{Scored, Teacher};
 
 /// Faces of one range: their ids are looked up and their images scored before the next commit.
 const RANGE: u64 = 4096;
@@ -46,6 +47,9 @@ impl Run<'_> {
         let keep_all = self.writer.snapshot().count(TableId::Faces, None).await? <= self.planned.round.embeddings_limit;
         let (last, done) = self.writer.scored().await?;
         let mut last = last.unwrap_or_default();
+        if !self.embed_labelled(&session, &teacher, &last).await? {
+            return Ok(None);
+        }
         let started = std::time::Instant::now();
         let mut scored = done;
         for range in id_ranges(prepared.pool.div_ceil(RANGE)) {
@@ -64,7 +68,8 @@ impl Run<'_> {
             let Some(end) = rows.last() else { continue };
             last.clone_from(&end.face_id);
             scored += rows.len() as u64;
-            self.score_range(&teacher, rows.into_iter().map(|row| row.face_id).collect(), keep_all).await?;
+            let face_ids: Vec<String> = rows.into_iter().map(|row| row.face_id).collect();
+            self.score_range(&teacher, &face_ids, keep_all).await?;
             self.context.reporter.emit(Event::PoolScored {
                 round: self.round(),
                 scored,
@@ -77,11 +82,40 @@ impl Run<'_> {
         Ok(Some(counts))
     }
 
-    async fn score_range(&self, teacher: &Teacher, face_ids: Vec<String>, keep_all: bool) -> Result<()> {
+    /// Writes the features of the labelled faces behind `last`: those up to it were written before its prediction was,
+    /// and a kill costs only those behind it. False where the token stopped it.
+    async fn embed_labelled(&self, session: &Session, teacher: &Teacher, last: &str) -> Result<bool> {
+        let sql = format!(
+            "select face_id from corpus where origin <> 'pseudo' and split = 'train' and face_id > '{last}' \
+             order by face_id"
+        );
+        let rows: Vec<FaceId> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
+        let face_ids: Vec<String> = rows.into_iter().map(|row| row.face_id).collect();
+        for face_ids in face_ids.chunks(RANGE as usize) {
+            if self.context.token.is_cancelled() {
+                return Ok(false);
+            }
+            let scored = self.scored(teacher, face_ids).await?;
+            self.writer.write_embeddings(scored.embeddings).await?;
+        }
+        Ok(true)
+    }
+
+    async fn score_range(&self, teacher: &Teacher, face_ids: &[String], keep_all: bool) -> Result<()> {
+        let Scored { predictions, embeddings, .. } = self.scored(teacher, face_ids).await?;
+        // Beyond the limit features are kept of what people will see: subset II and a sample of the rest.
+        let kept = embeddings.into_iter().zip(&predictions).filter_map(|(embedding, prediction)| {
+            (keep_all || prediction.subset == "II" || embedding.face_id.starts_with('0')).then_some(embedding)
+        });
+        self.writer.write_embeddings(kept.collect()).await?;
+        Ok(self.writer.write_predictions(predictions).await?)
+    }
+
+    /// What the teacher says about faces whose ids lie close together.
+    async fn scored(&self, teacher: &Teacher, face_ids: &[String]) -> Result<Scored> {
         let snapshot = self.writer.snapshot();
-        let places = snapshot.places_close_by(&face_ids).await?;
-        let mut predictions = Vec::with_capacity(face_ids.len());
-        let mut embeddings = Vec::new();
+        let places = snapshot.places_close_by(face_ids).await?;
+        let mut all = Scored { predictions: Vec::new(), embeddings: Vec::new(), undecodable: Vec::new() };
         for (ids, places) in face_ids
             .chunks(self.planned.round.score_batch.max(1))
             .zip(places.chunks(self.planned.round.score_batch.max(1)))
@@ -91,16 +125,10 @@ impl Run<'_> {
             for face_id in &scored.undecodable {
                 tracing::warn!("face {face_id} does not decode any more; run `marginalia verify`");
             }
-            embeddings.extend(scored.embeddings.into_iter().zip(&scored.predictions).filter_map(
-                // Beyond the limit features are kept of what people will see: subset II and a sample of the rest.
-                |(embedding, prediction)| {
-                    (keep_all || prediction.subset == "II" || embedding.face_id.starts_with('0')).then_some(embedding)
-                },
-            ));
-            predictions.extend(scored.predictions);
+            all.predictions.extend(scored.predictions);
+            all.embeddings.extend(scored.embeddings);
         }
-        self.writer.write_embeddings(embeddings).await?;
-        Ok(self.writer.write_predictions(predictions).await?)
+        Ok(all)
     }
 
     async fn count(&self) -> Result<Counts> {

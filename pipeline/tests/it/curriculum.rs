@@ -1,6 +1,11 @@
 //! The curriculum as users change it: the shipped orders of the queue, each through a real round, and texts that are wrong.
 
-use marginalia::curriculum::orders::ORDERS;
+use marginalia::config::RoundConfig;
+use marginalia::curriculum::orders::{self, ORDERS};
+use marginalia::curriculum::{Curriculum, Parameters};
+use marginalia_store::tables::labels::Label;
+use marginalia_store::tables::predictions::Prediction;
+use marginalia_store::{Corpus, Options, Session, SqlLimits, SqlRuntime, Timestamp};
 use serde_json::json;
 
 use crate::binary::{Bench, write_faces, write_labelled};
@@ -49,6 +54,76 @@ fn every_shipped_order_drives_a_round() {
     }
 }
 
+fn prediction((face_id, expression, confidence, margin): (&str, &str, f32, f32)) -> Prediction {
+    Prediction {
+        round: 1,
+        face_id: face_id.into(),
+        expression: expression.into(),
+        confidence,
+        margin,
+        subset: if confidence >= margin { "I" } else { "II" }.into(),
+        probabilities: Vec::new(),
+        entropy: 0.0,
+        top2_gap: 0.0,
+        calibrated_confidence: None,
+        scored_at: Timestamp(1),
+    }
+}
+
+fn label((face_id, expression): (&str, &str)) -> Label {
+    Label {
+        label_id: face_id.into(),
+        face_id: face_id.into(),
+        expression: Some(expression.into()),
+        verdict: None,
+        votes: None,
+        annotator: "ann".into(),
+        origin: "human".into(),
+        lane: "queue".into(),
+        round: None,
+        suggestion: None,
+        source: None,
+        note: None,
+        request_key: None,
+        request_hash: None,
+        seconds: None,
+        created_at: Timestamp(1),
+        retracts: None,
+    }
+}
+
+/// `f` is over its margin. Two faces are labelled happiness, one sadness, none neutral.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_by_score_are_those_worked_out_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let classes = ["neutral", "happiness", "sadness"].map(str::to_owned);
+    let corpus = Corpus::init(&folder.path().join("corpus"), &classes, Options::default()).await.unwrap();
+    let scored = [
+        ("a", "happiness", 0.75, 0.8),
+        ("b", "happiness", 0.5, 0.8),
+        ("c", "sadness", 0.52, 0.6),
+        ("d", "sadness", 0.59, 0.6),
+        ("e", "neutral", 0.3, 0.7),
+        ("f", "neutral", 0.9, 0.7),
+        ("g", "happiness", 0.45, 0.8),
+    ];
+    let labelled = [("happy", "happiness"), ("glad", "happiness"), ("sad", "sadness")];
+    corpus.writer::<Prediction>().append(scored.map(prediction).to_vec()).await.unwrap();
+    corpus.writer::<Label>().append(labelled.map(label).to_vec()).await.unwrap();
+    let snapshot = corpus.snapshot().await.unwrap().with_candidates(1);
+    let session = Session::open(&SqlRuntime::new().unwrap(), snapshot, SqlLimits::default()).await.unwrap();
+    for (order, expected) in
+        [("least-confidence", "e g b c d a"), ("margin-distance", "d a c b g e"), ("class-balanced", "e c g d b a")]
+    {
+        let (labelled, unlabelled) = (String::new(), String::new());
+        let queue = orders::find(order).unwrap().to_owned();
+        let curriculum = Curriculum { files: Default::default(), labelled, unlabelled, queue };
+        let rows = curriculum.queue(&session, Parameters::new(&RoundConfig::default(), 1)).await.unwrap();
+        let faces: Vec<&str> = rows.iter().map(|row| row.face_id.as_str()).collect();
+        assert_eq!(faces.join(" "), expected, "{order}");
+    }
+}
+
 #[test]
 fn a_broken_text_stops_the_round_and_says_where() {
     let bench = bench();
@@ -91,5 +166,5 @@ fn an_order_that_is_not_shipped_is_told_those_that_are() {
     set_queue(&bench, "bagde");
     let output = bench.run(&["curriculum", "check"]);
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("`bagde`") && words.contains("typical-first, badge"), "{words}");
+    assert!(words.contains("`bagde`") && words.contains("typiclust, badge"), "{words}");
 }

@@ -47,6 +47,8 @@ fn faces_become_labels_rounds_and_a_corpus() {
     assert_eq!(round["scored"], 60);
     assert_eq!(round["subset_one"].as_u64().unwrap() + round["subset_two"].as_u64().unwrap(), 60);
     let labelled_then = round["labelled"].as_u64().unwrap();
+    // Features are kept of the scored and of the labelled faces, once each, and of none that are held out.
+    assert_eq!(bench.count("select count(*) from embeddings"), 60 + labelled_then);
     assert_eq!(bench.count("select count(*) from current_predictions"), 60);
     assert_eq!(
         bench.count(

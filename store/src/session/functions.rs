@@ -9,6 +9,7 @@ mod aggregate;
 mod arguments;
 mod badge;
 mod choice;
+mod coreset;
 mod cosine_distance;
 mod diverse;
 mod ece;
@@ -17,11 +18,12 @@ mod flips;
 mod hamming;
 mod krippendorff_alpha;
 mod margin_distance;
+mod maxherding;
 mod nearest;
 mod scalar;
 mod template;
 mod top2_gap;
-mod typical;
+mod typiclust;
 mod vectors;
 mod wilson;
 
@@ -49,8 +51,10 @@ pub const FUNCTIONS: &[Function] = &[
     krippendorff_alpha::FUNCTION,
     nearest::FUNCTION,
     diverse::FUNCTION,
+    coreset::FUNCTION,
+    maxherding::FUNCTION,
     badge::FUNCTION,
-    typical::FUNCTION,
+    typiclust::FUNCTION,
     flips::FUNCTION,
 ];
 

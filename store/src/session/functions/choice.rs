@@ -1,7 +1,8 @@
 //! Table functions that choose faces for people to label: a pool by SQL, then one face after the other by a rule.
 //!
-//! In: a query for the pool (`face_id`, `feature`; `expression` and `probabilities` where the rule asks for them) and a rule.
-//! Out: `rank`, `face_id` and `distance`. The work is done when the rows are asked for, and ends with who asked.
+//! In: a query for the pool (`face_id`, `feature`; `expression` and `probabilities` where the rule asks for them;
+//! `labelled` where labelled faces are among them, which count as chosen) and a rule. Out: `rank`, `face_id` and
+//! `distance`. The work is done when the rows are asked for, and ends with who asked.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use futures::future::BoxFuture;
 use super::template::Template;
 use super::{Function, arguments};
 
-/// Largest pool: its features are 40 MB.
+/// Largest pool: its features are 40 MB, and those of as many labelled faces as much again.
 pub(super) const MOST: u64 = 20_000;
 
 /// Positions of the chosen faces, and how far each is from those chosen before it.
@@ -119,6 +120,7 @@ pub(super) struct Pool {
     classes: Vec<usize>,
     class_numbers: HashMap<String, usize>,
     probabilities: Vec<Vec<f32>>,
+    labelled: Vec<usize>,
     memory: MemoryReservation,
 }
 
@@ -132,13 +134,26 @@ impl Pool {
             classes: Vec::new(),
             class_numbers: HashMap::new(),
             probabilities: Vec::new(),
+            labelled: Vec::new(),
             memory,
         }
     }
 
-    /// How many.
+    /// How many, labelled ones among them.
     pub fn len(&self) -> usize {
         self.face_ids.len()
+    }
+
+    /// Cosine distance of two faces.
+    pub fn distance(&self, a: usize, b: usize) -> f32 {
+        (1.0 - dot(self.feature(a), self.feature(b))).max(0.0)
+    }
+
+    /// Scores before any is known: infinite, and negatively infinite for labelled faces, which are never chosen.
+    pub fn unscored(&self) -> Vec<f32> {
+        let mut scores = vec![f32::INFINITY; self.len()];
+        self.labelled.iter().for_each(|face| scores[*face] = f32::NEG_INFINITY);
+        scores
     }
 
     /// A face's feature, of length 1; one of nothing but zeros stays so: it is at a right angle to all.
@@ -167,6 +182,7 @@ impl Pool {
         self.memory.try_grow(features.len() * size_of::<f32>())?;
         let probabilities = column("probabilities").map(|lists| lists.as_list::<i32>());
         let classes = column("expression").map(|names| names.as_string::<i32>());
+        let labelled = column("labelled").map(|flags| flags.as_boolean());
         for (row, id) in ids.iter().enumerate() {
             let feature = &features.as_primitive::<Float32Type>().values()[row * length..(row + 1) * length];
             let norm = dot(feature, feature).sqrt();
@@ -174,6 +190,9 @@ impl Pool {
             // A face that was scored twice stands there twice.
             if !self.known.insert(id.to_owned()) {
                 continue;
+            }
+            if labelled.is_some_and(|flags| flags.value(row)) {
+                self.labelled.push(self.face_ids.len());
             }
             self.face_ids.push(id.to_owned());
             let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
@@ -190,8 +209,48 @@ impl Pool {
     }
 }
 
-/// Chooses again and again what `next` picks by the distance of each face to the nearest one chosen, which is negative for
-/// those that were chosen.
+/// How far each face of a pool is from the nearest one that is labelled or chosen: infinitely far where there is none
+/// yet, and negatively infinite for those that are labelled or chosen themselves.
+pub(super) struct Nearest<D> {
+    distance: D,
+    distances: Vec<f32>,
+}
+
+impl<D: Fn(usize, usize) -> f32> Nearest<D> {
+    /// Before any is chosen.
+    pub async fn new(pool: &Pool, distance: D) -> Self {
+        let mut nearest = Self { distance, distances: pool.unscored() };
+        for face in &pool.labelled {
+            nearest.approach(*face);
+            tokio::task::yield_now().await;
+        }
+        nearest
+    }
+
+    /// By face.
+    pub fn distances(&self) -> &[f32] {
+        &self.distances
+    }
+
+    /// Chooses a face, and says how far it was.
+    pub async fn choose(&mut self, face: usize) -> (usize, Option<f64>) {
+        let distance = self.distances[face];
+        // Never again, not even where all that is left are copies.
+        self.distances[face] = f32::NEG_INFINITY;
+        self.approach(face);
+        tokio::task::yield_now().await;
+        (face, distance.is_finite().then(|| f64::from(distance)))
+    }
+
+    fn approach(&mut self, face: usize) {
+        let left = self.distances.iter_mut().enumerate().filter(|(_, nearest)| **nearest > f32::NEG_INFINITY);
+        for (other, nearest) in left {
+            *nearest = nearest.min((self.distance)(face, other));
+        }
+    }
+}
+
+/// Chooses `first`, if given, and then again and again what `next` picks by the distances to the nearest one.
 pub(super) async fn one_by_one(
     pool: &Pool,
     k: usize,
@@ -199,34 +258,28 @@ pub(super) async fn one_by_one(
     distance: impl Fn(usize, usize) -> f32,
     mut next: impl FnMut(&[f32]) -> Option<usize>,
 ) -> Chosen {
+    let mut nearest = Nearest::new(pool, distance).await;
     let mut chosen = Vec::with_capacity(k.min(pool.len()));
-    let mut nearest = vec![f32::INFINITY; pool.len()];
-    let mut face = first.map(|face| (face, None));
-    while let Some((place, from_nearest)) = face {
-        chosen.push((place, from_nearest));
+    let mut face = first.or_else(|| next(nearest.distances()));
+    while let Some(place) = face {
+        chosen.push(nearest.choose(place).await);
         if chosen.len() == k {
             break;
         }
-        for (other, nearest) in nearest.iter_mut().enumerate() {
-            *nearest = nearest.min(distance(place, other));
-        }
-        // Never again, not even where all that is left are copies.
-        nearest[place] = f32::NEG_INFINITY;
-        face = next(&nearest).map(|face| (face, Some(f64::from(nearest[face].max(0.0)))));
-        tokio::task::yield_now().await;
+        face = next(nearest.distances());
     }
     chosen
 }
 
-/// The first of the farthest; none where all are chosen.
-pub(super) fn farthest(nearest: &[f32]) -> Option<usize> {
-    let mut farthest: Option<(usize, f32)> = None;
-    for (face, distance) in nearest.iter().enumerate().filter(|(_, distance)| **distance > f32::NEG_INFINITY) {
-        if farthest.is_none_or(|(_, most)| *distance > most) {
-            farthest = Some((face, *distance));
+/// The first of the largest; none where all are chosen.
+pub(super) fn largest(scores: &[f32]) -> Option<usize> {
+    let mut largest: Option<(usize, f32)> = None;
+    for (face, score) in scores.iter().enumerate().filter(|(_, score)| **score > f32::NEG_INFINITY) {
+        if largest.is_none_or(|(_, most)| *score > most) {
+            largest = Some((face, *score));
         }
     }
-    farthest.map(|(face, _)| face)
+    largest.map(|(face, _)| face)
 }
 
 /// In eight sums side by side, which the compiler turns into vector instructions.

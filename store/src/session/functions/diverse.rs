@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::choice::{ChoiceFunction, Chosen, Pool, dot, farthest, one_by_one};
+use super::choice::{ChoiceFunction, Chosen, Pool, largest, one_by_one};
 use super::{Function, Make};
 
 pub(super) const FUNCTION: Function = Function {
@@ -28,8 +28,6 @@ pub(super) const FUNCTION: Function = Function {
     },
 };
 
-fn farthest_first(pool: &Pool, k: usize) -> BoxFuture<'_, Chosen> {
-    let first = (pool.len() > 0).then_some(0);
-    let distance = |a, b| 1.0 - dot(pool.feature(a), pool.feature(b));
-    one_by_one(pool, k, first, distance, farthest).boxed()
+pub(super) fn farthest_first(pool: &Pool, k: usize) -> BoxFuture<'_, Chosen> {
+    one_by_one(pool, k, None, |a, b| pool.distance(a, b), largest).boxed()
 }

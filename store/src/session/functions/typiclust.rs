@@ -1,11 +1,11 @@
-//! `typical`: the faces that stand for many others, for the first labels of a corpus.
+//! `typiclust`: the faces that stand for many others, for the first labels of a corpus.
 
 use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::choice::{ChoiceFunction, Chosen, Pool, dot};
+use super::choice::{ChoiceFunction, Chosen, Pool};
 use super::{Function, Make};
 
 /// Neighbours whose mean distance says how typical a face is.
@@ -14,18 +14,18 @@ const NEIGHBOURS: usize = 20;
 const POOL: u64 = 4_000;
 
 pub(super) const FUNCTION: Function = Function {
-    name: "typical",
-    call: "typical(k [, pool])",
+    name: "typiclust",
+    call: "typiclust(k [, pool])",
     doc: "k faces for people to label that are most like others: `rank` from 1, `face_id`, `distance`, the mean of the \
           cosine distances to the 20 nearest faces of the same predicted class. TypiClust (Hacohen, Dekel and Weinshall \
           2022) with the predicted classes for clusters, which take turns, the smallest distance first; null for a face \
           without another of its class, which comes last. The pool are `pool` undecided faces of subset II with a feature \
           of the round, drawn at random, the same in every call (4,000 unless said; at most 20,000, about 2 kB \
           of memory each; the time grows with its square). In queue.sql the faces are those of the round under way.",
-    example: "select rank, face_id, round(distance, 3) from typical(2) order by rank",
+    example: "select rank, face_id, round(distance, 3) from typiclust(2) order by rank",
     answer: "1 a 1.0\n2 c 1.0",
     make: Make::Query {
-        sql: include_str!("typical.sql"),
+        sql: include_str!("typiclust.sql"),
         make: |template, _| {
             Arc::new(ChoiceFunction { function: &FUNCTION, template, pool: |_| POOL, rule: most_typical })
         },
@@ -59,8 +59,7 @@ fn most_typical(pool: &Pool, k: usize) -> BoxFuture<'_, Chosen> {
 /// Mean distance to the nearest faces of the same class.
 fn mean_distance(pool: &Pool, face: usize) -> Option<f64> {
     let others = (0..pool.len()).filter(|other| *other != face && pool.class(*other) == pool.class(face));
-    let mut distances: Vec<f32> =
-        others.map(|other| (1.0 - dot(pool.feature(face), pool.feature(other))).max(0.0)).collect();
+    let mut distances: Vec<f32> = others.map(|other| pool.distance(face, other)).collect();
     if distances.len() > NEIGHBOURS {
         distances.select_nth_unstable_by(NEIGHBOURS - 1, f32::total_cmp);
         distances.truncate(NEIGHBOURS);

@@ -1,4 +1,4 @@
--- The pool that `typical` chooses from, at random, in the order in which classes first come.
+-- The pool that `typiclust` chooses from, at random, in the order in which classes first come.
 with undecided as (
   select c.face_id, c.expression, md5(c.face_id) as shuffle
   from candidates c
