@@ -104,6 +104,7 @@ impl Teacher {
             entropy: score.entropy,
             top2_gap: score.top2_gap,
             calibrated_confidence: self.temperature.map(|t| score.calibrated_confidence(f64::from(t))),
+            mutual_information: score.mutual_information,
             probabilities: score.probabilities,
             scored_at: now,
         }

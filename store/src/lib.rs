@@ -74,5 +74,5 @@ pub use writer::{Acknowledged, Writer};
 /// columns that it lacks, all null, before its first row is written.
 ///
 /// 2: `queue_entries.expression`, tables `erasures` and `tombstones`. 3: table `tokens`. 4: tables `projections`,
-/// `flags`, `saved_queries` and `audit_log`. 5: table `experiments`.
+/// `flags`, `saved_queries` and `audit_log`. 5: table `experiments`, `predictions.mutual_information`.
 pub const SCHEMA_VERSION: u32 = 5;

@@ -45,6 +45,7 @@ pub mod weights;
 
 pub mod scoring;
 
+mod disagreement;
 pub mod projection;
 
 pub use calibration::Calibration;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::{logits_of, scaled_softmax};
 use crate::checkpoint::{Teacher, load_teacher};
 use crate::device::Backend;
+use crate::disagreement::Head;
 use crate::inference::Inference;
 use crate::learner::thread_pool;
 use crate::loader::{decode_face, plain_planes, weak_planes};
@@ -35,6 +36,8 @@ pub struct Score {
     pub entropy: f32,
     /// Largest probability minus second largest.
     pub top2_gap: f32,
+    /// How much the head disagrees with itself under dropout, in nats; none of a single plain view.
+    pub mutual_information: Option<f32>,
     /// Mean feature over the views, of length 1.
     pub feature: Vec<f32>,
 }
@@ -52,6 +55,7 @@ impl Score {
 pub struct Scorer {
     teacher: Teacher,
     inference: Inference,
+    head: Head,
     pool: ThreadPool,
 }
 
@@ -71,7 +75,10 @@ impl Scorer {
         let mut teacher = load_teacher(directory)?;
         let weights: StateDict = std::mem::take(&mut teacher.weights);
         let inference = Inference::new(teacher.architecture, backend, &weights)?;
-        Ok(Self { teacher, inference, pool: thread_pool(threads, "scorer")? })
+        // They are there: the network was made of them.
+        let numbers = |name: &str| weights.get(name).map(|array| array.values.as_slice()).unwrap_or_default();
+        let head = Head::new(numbers("fc.weight"), numbers("fc.bias"), teacher.architecture.feature_scale);
+        Ok(Self { teacher, inference, head, pool: thread_pool(threads, "scorer")? })
     }
 
     /// Class names, in the order of the probabilities.
@@ -122,7 +129,16 @@ impl Scorer {
             let view = |view| weak_planes(&face, input, &mut Streams::of_face(face_id.as_ref(), hash, view));
             Some((0..views as u64).flat_map(view).collect())
         };
-        self.in_batches(faces, views, planes, |outputs| scores(outputs, views))
+        let mut scores = self.in_batches(faces, views, planes, |outputs| scores(outputs, views))?;
+        self.pool.install(|| {
+            scores.par_iter_mut().zip(faces).for_each(|(score, (face_id, _))| {
+                if let Some(score) = score {
+                    let mut masks = Streams::of_masks(face_id.as_ref(), hash);
+                    score.mutual_information = Some(self.head.mutual_information(&score.feature, &mut masks));
+                }
+            });
+        });
+        Ok(scores)
     }
 
     /// Scores images on one plain view; `None` for one that cannot be decoded.
@@ -205,6 +221,7 @@ fn score(probabilities: &[Vec<f64>], features: &[Vec<f32>]) -> Score {
         confidence: confidence as f32,
         entropy: entropy as f32,
         top2_gap: (confidence - second) as f32,
+        mutual_information: None,
         feature: sum.iter().map(|value| (value / length) as f32).collect(),
     }
 }

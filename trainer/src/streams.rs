@@ -72,7 +72,16 @@ impl Streams {
 
     /// The stream of one view of one face under one checkpoint, for scoring: the same in every process.
     pub fn of_face(face_id: &str, checkpoint: &str, view: u64) -> Stream {
-        let mut hasher = blake3::Hasher::new_derive_key("marginalia scoring view 1");
+        Self::scoring("marginalia scoring view 1", face_id, checkpoint, view)
+    }
+
+    /// The stream of the masks under which the head is asked about one face, for scoring.
+    pub fn of_masks(face_id: &str, checkpoint: &str) -> Stream {
+        Self::scoring("marginalia scoring masks 1", face_id, checkpoint, 0)
+    }
+
+    fn scoring(context: &str, face_id: &str, checkpoint: &str, view: u64) -> Stream {
+        let mut hasher = blake3::Hasher::new_derive_key(context);
         hasher.update(&(face_id.len() as u64).to_le_bytes());
         hasher.update(face_id.as_bytes());
         hasher.update(&(checkpoint.len() as u64).to_le_bytes());
@@ -90,6 +99,11 @@ impl Stream {
     /// Uniform in [0, 1), with 53 bits.
     pub fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// 64 fair bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0.next_u64()
     }
 
     /// Uniform in [low, high).

@@ -15,11 +15,7 @@ const PLACES: [(&str, &str, &str); 9] = [
     ("expw", "label/label.lst", "image/origin/a.jpg"),
     ("ferplus", "FER2013Train/label.csv", "FER2013Train/fer0000000.png"),
     ("ferplus", "fer2013new.csv", "fer2013.csv"),
-    (
-        "ck-plus",
-        "Emotion/S005/001/S005_001_00000011_emotion.txt",
-        "cohn-kanade-images/S005/001/S005_001_00000011.png",
-    ),
+    ("ck-plus", "Emotion/S005/001/S005_001_00000011_emotion.txt", "cohn-kanade-images/S005/001/S005_001_00000011.png"),
     ("jaffe", "KA.AN1.39.tiff", "KA.HA1.40.tiff"),
     ("kdef", "AF01/AF01ANS.JPG", "AF01/AF01HAS.JPG"),
 ];

@@ -264,6 +264,7 @@ fn prediction(face_id: &str, expression: &str, confidence: f32) -> Prediction {
         probabilities: vec![0.0, confidence, 1.0 - confidence],
         entropy: 0.1,
         top2_gap: 0.2,
+        mutual_information: None,
         calibrated_confidence: None,
         scored_at: Timestamp(1),
     }

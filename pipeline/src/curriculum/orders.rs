@@ -1,7 +1,7 @@
 //! Orders of the queue that are shipped, by name: one file in `queue/` and one line here each.
 
 /// Name and text of each.
-pub const ORDERS: [(&str, &str); 10] = [
+pub const ORDERS: [(&str, &str); 11] = [
     ("random", include_str!("queue/random.sql")),
     ("least-confidence", include_str!("queue/least-confidence.sql")),
     ("entropy", include_str!("queue/entropy.sql")),
@@ -9,6 +9,7 @@ pub const ORDERS: [(&str, &str); 10] = [
     ("margin-distance", include_str!("queue/margin-distance.sql")),
     ("class-balanced", include_str!("queue/class-balanced.sql")),
     ("typiclust", include_str!("queue/typiclust.sql")),
+    ("bald", include_str!("queue/bald.sql")),
     ("badge", include_str!("queue/badge.sql")),
     ("coreset", include_str!("queue/coreset.sql")),
     ("maxherding", include_str!("queue/maxherding.sql")),

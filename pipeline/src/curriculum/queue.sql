@@ -3,7 +3,7 @@
 -- By default the faces nearest below their class's margin come first, the classes taking turns: of the 2,000 nearest the 200
 -- that differ most from each other, then the rest. Of those that show nearly the same picture all but the first come last.
 -- Other orders are there by name: set `queue` in [curriculum] to random, least-confidence, entropy, margin,
--- margin-distance, class-balanced, typiclust, badge, coreset or maxherding.
+-- margin-distance, class-balanced, typiclust, bald, badge, coreset or maxherding.
 with turns as (
   select face_id, expression, confidence, margin,
     row_number() over (partition by expression order by margin - confidence, face_id) as turn

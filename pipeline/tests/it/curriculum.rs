@@ -65,6 +65,7 @@ fn prediction((face_id, expression, confidence, margin): (&str, &str, f32, f32))
         probabilities: Vec::new(),
         entropy: 0.0,
         top2_gap: 0.0,
+        mutual_information: None,
         calibrated_confidence: None,
         scored_at: Timestamp(1),
     }
@@ -166,5 +167,5 @@ fn an_order_that_is_not_shipped_is_told_those_that_are() {
     set_queue(&bench, "bagde");
     let output = bench.run(&["curriculum", "check"]);
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("`bagde`") && words.contains("typiclust, badge"), "{words}");
+    assert!(words.contains("`bagde`") && words.contains("typiclust, bald, badge"), "{words}");
 }

@@ -26,6 +26,8 @@ table! {
         top2_gap: f32,
         /// Confidence after temperature scaling on the validation split, where there is one.
         calibrated_confidence: Option<f32>,
+        /// How much dropout makes the teacher disagree with itself (BALD), nats; null in rounds of older versions.
+        mutual_information: Option<f32>,
         /// When it was scored.
         scored_at: Timestamp,
     }

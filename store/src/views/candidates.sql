@@ -10,6 +10,8 @@
 -- entropy: entropy of the probabilities, nats
 -- top2_gap: difference of the two largest probabilities
 -- calibrated_confidence: confidence after temperature scaling on the validation split; null without one
-select face_id, round, expression, confidence, margin, subset, probabilities, entropy, top2_gap, calibrated_confidence
+-- mutual_information: how much dropout makes the teacher disagree with itself (BALD), nats; null in rounds of older versions
+select face_id, round, expression, confidence, margin, subset, probabilities, entropy, top2_gap, calibrated_confidence,
+       mutual_information
 from predictions_all
 where round = $candidate_round

@@ -9,8 +9,9 @@
 -- entropy: entropy of the probabilities, nats
 -- top2_gap: difference of the two largest probabilities
 -- calibrated_confidence: confidence after temperature scaling on the validation split; null without one
+-- mutual_information: how much dropout makes the teacher disagree with itself (BALD), nats; null in rounds of older versions
 -- scored_at: when it was scored
 select p.round, p.face_id, p.expression, p.confidence, p.margin, p.subset, p.probabilities, p.entropy, p.top2_gap,
-       p.calibrated_confidence, p.scored_at
+       p.calibrated_confidence, p.mutual_information, p.scored_at
 from predictions_all p
 where p.round in ($accepted_rounds)

@@ -230,6 +230,7 @@ fn prediction(round: u32, face: usize, face_id: &str, classes: &[String], now: T
         subset: if confidence >= MARGIN { "I" } else { "II" }.to_owned(),
         entropy: -probabilities.iter().map(|p| if *p > 0.0 { p * p.ln() } else { 0.0 }).sum::<f32>(),
         top2_gap: confidence - rest,
+        mutual_information: None,
         probabilities,
         calibrated_confidence: Some(confidence * 0.95),
         scored_at: now,
