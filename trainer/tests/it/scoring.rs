@@ -31,6 +31,7 @@ fn scores_depend_on_face_and_checkpoint_alone() {
         assert_eq!(score.confidence, score.probabilities[score.class]);
         assert!(score.entropy >= 0.0 && score.entropy <= 3f32.ln() + 1e-5);
         assert!(score.top2_gap >= 0.0 && score.top2_gap <= score.confidence);
+        assert!(score.mutual_information.is_some_and(|nats| (0.0..=3f32.ln() + 1e-5).contains(&nats)));
         assert_eq!(score.feature.len(), scorer.feature_size());
         assert!((score.feature.iter().map(|value| value * value).sum::<f32>() - 1.0).abs() < 1e-4);
         assert_eq!(scorer.is_subset_one(score), score.confidence >= scorer.margins()[score.class]);
@@ -42,6 +43,8 @@ fn scores_depend_on_face_and_checkpoint_alone() {
         match (score, alone) {
             (Some(score), Some(alone)) => {
                 assert_eq!(score.class, alone.class);
+                let nats = |score: &marginalia_trainer::Score| score.mutual_information.unwrap();
+                assert!((nats(score) - nats(&alone)).abs() < 1e-5, "{score:?} and {alone:?}");
                 for (a, b) in score.probabilities.iter().zip(&alone.probabilities) {
                     assert!((a - b).abs() < 1e-6, "{score:?} and {alone:?}");
                 }
@@ -59,6 +62,7 @@ fn predictions_use_one_plain_view() {
     let (scorer, _) = scorer(folder.path());
     let images = [face(0, 1), b"no image".to_vec(), face(2, 3)];
     let predicted = scorer.predict(&images).unwrap();
+    assert!(predicted[0].as_ref().is_some_and(|score| score.mutual_information.is_none()));
     assert!(predicted[0].is_some() && predicted[1].is_none() && predicted[2].is_some());
     assert_eq!(scorer.predict(&images).unwrap(), predicted);
     assert_eq!(scorer.predict::<Vec<u8>>(&[]).unwrap(), Vec::new());
