@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long = "methods", visible_alias = "arms", value_name = "A,B,…", value_delimiter = ',')]
     pub arms: Vec<String>,
     /// Seeds, one run each
-    #[arg(long, value_name = "1,2,…", value_delimiter = ',', default_value = "1,2,3")]
+    #[arg(long, value_name = "1,2,…", value_delimiter = ',', default_values = ["1", "2", "3"])]
     pub seeds: Vec<u64>,
     /// Rounds of a simulation (active-learning)
     #[arg(long, default_value_t = 8)]

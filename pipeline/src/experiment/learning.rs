@@ -44,7 +44,7 @@ pub(super) fn learning(plan: &Plan, records: &Records) -> Vec<Learning> {
         for labels in plan.labels.iter().map(ToString::to_string) {
             let key = (data_set.name.as_str(), data_set.name.as_str(), labels.as_str());
             let of = |arm: &str| -> Vec<(u64, Points)> {
-                of_column(plan, records, arm, key).map(|(seed, row)| (seed, points(row))).collect()
+                of_column(plan, records, arm, key).into_iter().map(|(seed, row)| (seed, points(row))).collect()
             };
             let reference = of(plan.study.reference);
             all.extend(plan.arms.iter().filter_map(|arm| {

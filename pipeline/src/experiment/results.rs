@@ -116,16 +116,17 @@ impl Results {
     }
 }
 
-/// The records of one arm's seeds in one column, in the order of the seeds.
+/// Seeds and records of one arm in one column (trained on, measured on, budget), in the order of the seeds.
 pub(super) fn of_column<'a>(
-    plan: &'a Plan,
+    plan: &Plan,
     records: &'a Records,
-    arm: &'a str,
-    (dataset, target, labels): (&'a str, &'a str, &'a str),
-) -> impl Iterator<Item = (u64, &'a Experiment)> {
-    plan.cells()
-        .filter(move |cell| cell.arm.name == arm && cell.data_set.name == dataset && cell.labels.to_string() == labels)
-        .filter_map(move |cell| Some((cell.seed, records.get(&(plan.run(&cell), target.to_owned()))?)))
+    arm: &str,
+    (dataset, target, labels): (&str, &str, &str),
+) -> Vec<(u64, &'a Experiment)> {
+    let is_wanted =
+        |cell: &Cell<'_>| cell.arm.name == arm && cell.data_set.name == dataset && cell.labels.to_string() == labels;
+    let cells = plan.cells().filter(is_wanted);
+    cells.filter_map(|cell| Some((cell.seed, records.get(&(plan.run(&cell), target.to_owned()))?))).collect()
 }
 
 fn columns(plan: &Plan, records: &Records) -> Vec<Column> {
@@ -135,8 +136,11 @@ fn columns(plan: &Plan, records: &Records) -> Vec<Column> {
             for labels in &plan.labels {
                 let labels = labels.to_string();
                 let key = (data_set.name.as_str(), target.name.as_str(), labels.as_str());
-                let of_arm = |arm: &str| of_column(plan, records, arm, key).map(|(_, row)| row).collect::<Vec<_>>();
-                let rows: Vec<Vec<&Experiment>> = plan.arms.iter().map(|arm| of_arm(&arm.name)).collect();
+                let rows: Vec<Vec<&Experiment>> = plan
+                    .arms
+                    .iter()
+                    .map(|arm| of_column(plan, records, &arm.name, key).into_iter().map(|(_, row)| row).collect())
+                    .collect();
                 let Some(first) = rows.iter().flatten().next() else { continue };
                 let (shared, same_label) = match target.name == data_set.name {
                     true => (0, 0),
@@ -211,20 +215,15 @@ fn differences(plan: &Plan, records: &Records) -> Vec<Difference> {
 }
 
 /// Records of an arm beside those of the reference that differ in nothing else.
-fn pairs<'a>(
-    plan: &'a Plan,
-    records: &'a Records,
-    arm: &'a str,
-    reference: &'a str,
-) -> Vec<(&'a Experiment, &'a Experiment)> {
+fn pairs<'a>(plan: &Plan, records: &'a Records, arm: &str, reference: &str) -> Vec<(&'a Experiment, &'a Experiment)> {
     let mut pairs = Vec::new();
     for data_set in &plan.data_sets {
         for target in plan.targets(data_set) {
             for labels in plan.labels.iter().map(ToString::to_string) {
                 let key = (data_set.name.as_str(), target.name.as_str(), labels.as_str());
-                let against: HashMap<u64, &Experiment> = of_column(plan, records, reference, key).collect();
+                let against: HashMap<u64, &Experiment> = of_column(plan, records, reference, key).into_iter().collect();
                 let of_arm = of_column(plan, records, arm, key);
-                pairs.extend(of_arm.filter_map(|(seed, row)| Some((row, *against.get(&seed)?))));
+                pairs.extend(of_arm.into_iter().filter_map(|(seed, row)| Some((row, *against.get(&seed)?))));
             }
         }
     }
