@@ -87,7 +87,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
             token: token.clone(),
         };
         let records = experiment::run(&plan, &context).await?;
-        Ok((plan, records))
+        Ok::<_, Error>((plan, records))
     }
     .await;
     handle.finish();

@@ -87,7 +87,7 @@ fn learned(arm: &str, dataset: &str, pairs: &[(Points, &Points)], per_round: f64
 }
 
 /// The mean height of a curve.
-fn area(curve: &Points) -> Option<f64> {
+fn area(curve: &[(f64, f64)]) -> Option<f64> {
     let (first, last) = (curve.first()?, curve.last()?);
     let width = last.0 - first.0;
     if width <= 0.0 {
@@ -98,7 +98,7 @@ fn area(curve: &Points) -> Option<f64> {
 }
 
 /// Where a curve first comes to a height, between its points as on a straight line.
-fn labels_to(curve: &Points, height: f64) -> Option<f64> {
+fn labels_to(curve: &[(f64, f64)], height: f64) -> Option<f64> {
     let first = curve.first()?;
     if first.1 >= height {
         return Some(first.0);

@@ -24,7 +24,7 @@ pub fn markdown(results: &Results, plan: &Plan) -> String {
     let mut text = format!("# {}: {}\n", plan.study.name, plan.study.about);
     if results.recorded < results.runs {
         let _ =
-            write!(text, "\n{} of {} runs are recorded; the same command goes on.\n", results.recorded, results.runs);
+            writeln!(text, "\n{} of {} runs are recorded; the same command goes on.", results.recorded, results.runs);
     }
     let mut left = results.columns.as_slice();
     while let Some(first) = left.first() {
@@ -146,7 +146,7 @@ fn how_to_repeat(plan: &Plan) -> String {
         env!("CARGO_PKG_VERSION")
     );
     for data_set in &plan.data_sets {
-        let _ = write!(text, "Faces, classes and splits of {}: BLAKE3 {}.\n", data_set.name, data_set.state);
+        let _ = writeln!(text, "Faces, classes and splits of {}: BLAKE3 {}.", data_set.name, data_set.state);
     }
     text
 }

@@ -29,7 +29,7 @@ fn recorded(bench: &Bench) -> Vec<Value> {
 
 /// Starts the experiment and kills it after so many lines of a kind of event.
 fn killed_after(bench: &Bench, args: &[&str], kind: &str, count: usize) {
-    let mut child = bench.start(&[args, &["--json"]].concat());
+    let mut child = bench.start(&[args, &["--json"][..]].concat());
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let events = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
     let seen = events.filter(|event| event["event"] == kind).take(count).count();
@@ -65,8 +65,8 @@ fn a_killed_experiment_goes_on_and_comes_to_the_same() {
 fn what_one_study_ran_another_does_not_run_again() {
     let bench = Bench::new();
     let common = ["--dataset", "synthetic:250", "--labels", "per-class:1", "--seeds", "1"];
-    bench.ok(&[&["experiment", "table1", "--methods", "ada-cm"], &common[..]].concat());
-    let args = [&["experiment", "ablation", "--arms", "ada-cm,fixed-0.8,generated-half"], &common[..]].concat();
+    bench.ok(&[&["experiment", "table1", "--methods", "ada-cm"][..], &common[..]].concat());
+    let args = [&["experiment", "ablation", "--arms", "ada-cm,fixed-0.8,generated-half"][..], &common[..]].concat();
     let text = bench.ok(&args);
     assert_eq!(bench.count("select count(*) from experiments where arm = 'ada-cm'"), 1);
     assert_eq!(bench.count("select count(*) from experiments where study = 'ablation'"), 2);
@@ -111,7 +111,7 @@ fn a_simulation_labels_through_the_real_loop() {
         ["--arms", "default,random", "--rounds", "3"],
     ]
     .concat();
-    let args = [&args[..], &["--per-round", "5"]].concat();
+    let args = [&args[..], &["--per-round", "5"][..]].concat();
     killed_after(&bench, &args, "round_committed", 2);
     let results = bench.json(&args);
     assert_eq!((&results["runs"], &results["recorded"]), (&2.into(), &2.into()));
