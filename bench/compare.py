@@ -21,6 +21,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import accuracy
+
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 
@@ -258,33 +260,16 @@ def render(folder):
 
 
 def accuracies(path):
-    """The table of bench/accuracy.py's runs: the mean of the seeds, and each seed's accuracy."""
-    runs = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        run = json.loads(line)
-        runs.setdefault((run["preset"], run["method"]), {}).setdefault(run["side"], []).append(run)
-    if not runs:
+    """The table of bench/accuracy.py's runs."""
+    if not path.exists():
         return []
-
-    def cells(runs):
-        runs = sorted(runs, key=lambda run: run["seed"])
-        each = ", ".join(f"{run['accuracy']:.1%}" for run in runs)
-        middle = [statistics.mean(run[key] for run in runs) for key in ("accuracy", "macro_f1")]
-        seconds = " / ".join(f"{run['seconds']:.0f} s on {run.get('machine', 'an unnamed machine')}" for run in runs)
-        return f"**{middle[0]:.2%}** ({each})", f"{middle[1]:.2%}", seconds
-
-    lines = [
+    head = [
         "",
-        "FER2013's public test after training from scratch on its training faces, 100 labels for each class, the EMA model of the",
-        "last step (`bench/accuracy.py`); one figure a seed.",
+        "FER2013's public test after training from scratch on its training faces, the EMA model of the last step",
+        "(`bench/accuracy.py`): the mean of all seeds and, in brackets, each one's accuracy; the interval is Welch's.",
         "",
-        "| preset, method | side | accuracy | macro-F1 | training |",
-        "| --- | --- | --- | --- | --- |",
     ]
-    for (preset, method), sides in sorted(runs.items()):
-        for side, runs in sorted(sides.items()):
-            lines.append(f"| {preset}, {method} | {side} | " + " | ".join(cells(runs)) + " |")
-    return lines
+    return head + accuracy.table([json.loads(line) for line in path.read_text().splitlines()])
 
 
 def walls(path):

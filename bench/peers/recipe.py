@@ -23,6 +23,7 @@ class Preset:
     ema_warmup: bool
     floor: float
     decay_buffers: bool
+    spans_per_round: float
     learning_rate: float = 5e-4
     ema_decay: float = 0.999
     student_decay: float = 0.02
@@ -32,11 +33,12 @@ class Preset:
     weights: tuple = (0.5, 1.0, 0.1)
     temperature: float = 0.07
     over_subset: bool = False
+    momentum: float = 0.999
 
 
 PRESETS = {
-    "streaming": Preset(feature_scale=16.0, ema_warmup=True, floor=0.0, decay_buffers=False),
-    "released": Preset(feature_scale=1.0, ema_warmup=False, floor=0.8, decay_buffers=True),
+    "streaming": Preset(feature_scale=16.0, ema_warmup=True, floor=0.0, decay_buffers=False, spans_per_round=10),
+    "released": Preset(feature_scale=1.0, ema_warmup=False, floor=0.8, decay_buffers=True, spans_per_round=0),
 }
 
 
@@ -60,9 +62,9 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """torchvision's basic-block network with its key names, and a unit-norm feature before the head."""
+    """torchvision's basic-block network and key names, a unit-norm feature before the head and an auxiliary one."""
 
-    def __init__(self, backbone="resnet18", classes=7, feature_scale=16.0, dropout=0.5):
+    def __init__(self, backbone="resnet18", classes=7, feature_scale=16.0, dropout=0.5, auxiliary=0):
         super().__init__()
         blocks, channels = BACKBONES[backbone]
         self.conv1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
@@ -75,6 +77,7 @@ class ResNet(nn.Module):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*stack))
             inputs = outputs
         self.fc = nn.Linear(inputs, classes)
+        self.auxiliary = nn.Linear(inputs, auxiliary) if auxiliary else None
         self.feature_scale, self.dropout = feature_scale, dropout
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -1,26 +1,29 @@
-"""Ada-CM or plain supervised training in PyTorch, the twin of `marginalia train` (the program is in recipe.py).
+"""Training in PyTorch by one of six methods, the twin of `marginalia train` (see recipe.py and methods.py).
 
-    python torch_train.py --train fer2013-train.tar --test fer2013-publictest.tar --per-class 100 [--method ada-cm]
-                          [--preset streaming|released] [--backbone resnet18] [--side 48] [--epochs 5] [--steps 100]
-                          [--seed 1] [--threads 2] [--device cpu|cuda]
+    python torch_train.py --train fer2013-train.tar --test fer2013-publictest.tar [--labels per-class:100]
+                          [--method ada-cm] [--preset streaming|released] [--backbone resnet18] [--side 48]
+                          [--epochs 5] [--steps 100] [--seed 1] [--threads 2] [--device cpu|cuda]
 
-Faces are read as faces.py says, each content once, and none that is also in the test. The labelled ones are drawn by class
-and seed, all others are unlabelled. Images lie decoded in memory, and a thread makes the next step's views while this one
-computes. Prints one JSON document per epoch: mean losses, margins, share of the unlabelled faces accepted, accuracy and
-macro-F1 of the EMA model on the test faces, seconds.
+Faces are read as faces.py says, each content once, and none that is also in the test. The labelled ones are drawn by
+class and seed, as many as `marginalia import --labels` takes; all others are unlabelled. Images lie decoded in memory,
+and a thread makes the next step's views while this one computes. Prints one JSON document per epoch: mean losses, class
+confidences of the EMA model (Eq. 1), share of the unlabelled faces accepted (null for a method that accepts none), its
+accuracy and macro-F1 on the test faces, seconds.
 """
 
 import argparse
 import json
+import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 import faces
+import methods
 import recipe
+from student import Batch, Student
 
 LAYOUT = torch.channels_last
 BATCH = 16
@@ -41,9 +44,29 @@ class Dealer:
         return batch
 
 
-def draw_labelled(classes, per_class, random):
-    chosen = [random.permutation(np.flatnonzero(classes == index))[:per_class] for index in range(len(recipe.EXPRESSIONS))]
-    return np.concatenate(chosen)
+def budget(text, available):
+    """Labels of each class: per-class:N, ada-cm:N in the shares of Ada-CM's table, or N in those of what is there."""
+    kind, _, number = text.rpartition(":")
+    number = int(number)
+    if kind == "per-class":
+        return [number] * len(available)
+    if kind == "ada-cm":
+        fear, other = (250, 625) if number == 4000 else (10, 15)
+        available = [fear if name == "fear" else other for name in recipe.EXPRESSIONS]
+    elif kind:
+        raise SystemExit(f"--labels {text}: valid are N, per-class:N and ada-cm:N")
+    whole, rest = np.divmod(number * np.array(available), sum(available))
+    whole[np.argsort(-rest, kind="stable")[: number - whole.sum()]] += 1
+    return whole.tolist()
+
+
+def draw_labelled(classes, labels, random):
+    of_class = [np.flatnonzero(classes == index) for index in range(len(recipe.EXPRESSIONS))]
+    counts = budget(labels, [len(known) for known in of_class])
+    for name, known, count in zip(recipe.EXPRESSIONS, of_class, counts):
+        if count > len(known):
+            raise SystemExit(f"--labels {labels}: of {name} there are {len(known)} faces, {count} are asked for")
+    return np.concatenate([random.permutation(known)[:count] for known, count in zip(of_class, counts)])
 
 
 def predictions(model, images, side, view=None):
@@ -71,70 +94,72 @@ def accuracy_and_f1(probabilities, labels):
 class Trainer:
     def __init__(self, arguments, images, classes, labelled, unlabelled):
         self.arguments, self.images, self.classes, self.labelled = arguments, images, classes, labelled
-        self.preset = recipe.PRESETS[arguments.preset]
+        preset = recipe.PRESETS[arguments.preset]
+        shares = np.bincount(classes[labelled], minlength=len(recipe.EXPRESSIONS)) / len(labelled)
+        self.steps = arguments.epochs * arguments.steps
+        self.method = methods.build(arguments.method, preset, shares, self.steps)
         self.random = np.random.default_rng(arguments.seed)
         self.dealers = Dealer(labelled, self.random), Dealer(unlabelled, self.random)
-        shape = {"backbone": arguments.backbone, "feature_scale": self.preset.feature_scale}
-        self.model = recipe.ResNet(**shape).to(memory_format=LAYOUT).train()
-        self.teacher = recipe.ResNet(**shape).to(memory_format=LAYOUT)
-        self.optimiser = recipe.Optimiser(self.model, self.preset)
-        self.margins = [self.preset.initial_margin] * len(recipe.EXPRESSIONS)
+        shape = {"feature_scale": preset.feature_scale, "auxiliary": self.method.auxiliary}
+        model = recipe.ResNet(arguments.backbone, **shape).to(memory_format=LAYOUT).train()
+        self.teacher = recipe.ResNet(arguments.backbone, **shape).to(memory_format=LAYOUT)
+        self.student = Student(model)
+        self.optimiser = recipe.Optimiser(model, preset)
 
-    def views(self):
-        """The next step's views: labelled, labels, weak ones, strong one."""
-        side, random = self.arguments.side, self.random
+    def batch(self):
+        """The next step's views; the progress is not known here."""
         of_labelled = self.dealers[0].batch()
         labels = torch.from_numpy(self.classes[of_labelled])
-        x = faces.numbers(faces.weak(self.images[of_labelled], side, random), LAYOUT)
-        if self.arguments.method == "supervised":
-            return x, labels, [], None
+        labelled = self.view(faces.weak, self.images[of_labelled])
+        if not any(self.method.views):
+            return Batch(labelled, labels, [], [])
         unlabelled = self.images[self.dealers[1].batch()]
-        weak = [faces.numbers(faces.weak(unlabelled, side, random), LAYOUT) for _ in range(2)]
-        return x, labels, weak, faces.numbers(faces.strong(unlabelled, side, random), LAYOUT)
+        weak, strong = (
+            [self.view(make, unlabelled) for _ in range(count)]
+            for make, count in zip((faces.weak, faces.strong), self.method.views)
+        )
+        return Batch(labelled, labels, weak, strong)
 
-    def step(self, x, labels, weak, strong):
-        """Losses by name and the number of accepted faces."""
-        device = self.arguments.device
-        x, labels, weak = x.to(device), labels.to(device), [view.to(device) for view in weak]
-        if strong is None:
-            loss = F.cross_entropy(self.model(x)[1], labels)
-            terms, accepted = {"supervised": loss}, 0
-        else:
-            margins = torch.tensor(self.margins)
-            strong = strong.to(device)
-            loss, terms, _, sure = recipe.step_loss(self.model, self.preset, margins, x, labels, weak, strong)
-            accepted = int(sure.sum())
-        self.optimiser.step(loss)
-        return {"total": loss.item(), **{name: term.item() for name, term in terms.items()}}, accepted
+    def view(self, make, images):
+        return faces.numbers(make(images, self.arguments.side, self.random), LAYOUT)
+
+    def step(self, batch):
+        """Losses by name, and the share of the unlabelled faces that was accepted."""
+        batch = batch.to(self.arguments.device)
+        batch.progress = self.optimiser.steps / self.steps
+        loss = self.method.loss(self.student, batch)
+        self.optimiser.step(loss.total)
+        losses = {"total": loss.total.item(), **{name: term.item() for name, term in loss.terms.items()}}
+        return losses, None if loss.accepted is None else loss.accepted.double().mean().item()
 
     def epoch(self, t):
-        """Trains, measures the margins of the next epoch; gives mean losses and the share accepted."""
-        sums, accepted = {}, 0
+        """Trains and measures; gives mean losses, the share accepted and the teacher's confidence in each class."""
+        steps, accepted = [], []
         with ThreadPoolExecutor(1) as ahead:
-            waiting = ahead.submit(self.views)
+            waiting = ahead.submit(self.batch)
             for step in range(self.arguments.steps):
-                views = waiting.result()
+                batch = waiting.result()
                 if step + 1 < self.arguments.steps:
-                    waiting = ahead.submit(self.views)
-                losses, count = self.step(*views)
-                accepted += count
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0.0) + value / self.arguments.steps
+                    waiting = ahead.submit(self.batch)
+                losses, share = self.step(batch)
+                steps.append(losses)
+                accepted += [] if share is None else [share]
+        losses = {name: statistics.mean(step[name] for step in steps) for name in steps[0]}
         self.optimiser.load_teacher(self.teacher)
         weak = lambda batch: faces.weak(batch, self.arguments.side, self.random)
         known = predictions(self.teacher, self.images[self.labelled], self.arguments.side, weak)
         labels = torch.from_numpy(self.classes[self.labelled])
         confidence = recipe.mean_confidence(known, labels, len(recipe.EXPRESSIONS))
-        self.margins = recipe.next_margins(self.preset, confidence, t)
-        return sums, accepted / (self.arguments.steps * BATCH)
+        self.method.after_epoch(confidence, t)
+        return losses, statistics.mean(accepted) if accepted else None, confidence
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--train", required=True)
     parser.add_argument("--test", required=True)
-    parser.add_argument("--per-class", type=int, default=100)
-    parser.add_argument("--method", choices=["ada-cm", "supervised"], default="ada-cm")
+    parser.add_argument("--labels", default="per-class:100")
+    parser.add_argument("--method", choices=methods.METHODS, default="ada-cm")
     parser.add_argument("--preset", choices=recipe.PRESETS, default="streaming")
     parser.add_argument("--backbone", choices=recipe.BACKBONES, default="resnet18")
     parser.add_argument("--side", type=int, default=48)
@@ -152,12 +177,12 @@ def main():
     test_keys, test_images, test_classes = faces.read(arguments.test, "PublicTest" if csv else None)
     csv = arguments.train.endswith(".csv")
     _, images, classes = faces.read(arguments.train, "Training" if csv else None, without=test_keys)
-    labelled = draw_labelled(classes, arguments.per_class, np.random.default_rng(arguments.seed))
+    labelled = draw_labelled(classes, arguments.labels, np.random.default_rng(arguments.seed))
     unlabelled = np.setdiff1d(np.arange(len(classes)), labelled)
     trainer = Trainer(arguments, images, classes, labelled, unlabelled)
     for epoch in range(1, arguments.epochs + 1):
         start = time.perf_counter()
-        losses, share = trainer.epoch(epoch)
+        losses, accepted, confidence = trainer.epoch(epoch)
         trained = time.perf_counter() - start
         probabilities = predictions(trainer.teacher, test_images, arguments.side)
         accuracy, macro_f1 = accuracy_and_f1(probabilities, torch.from_numpy(test_classes))
@@ -168,8 +193,8 @@ def main():
             "labelled": len(labelled),
             "unlabelled": len(unlabelled),
             "losses": {name: round(value, 5) for name, value in losses.items()},
-            "margins": dict(zip(recipe.EXPRESSIONS, (round(margin, 4) for margin in trainer.margins))),
-            "subset_one_share": round(share, 4),
+            "confidence": {name: it and round(it, 4) for name, it in zip(recipe.EXPRESSIONS, confidence)},
+            "subset_one_share": accepted and round(accepted, 4),
             "ema_accuracy": round(accuracy, 4),
             "ema_macro_f1": round(macro_f1, 4),
             "seconds": round(trained, 2),
