@@ -19,15 +19,20 @@ import threading
 import time
 from pathlib import Path
 
-def feed(inbox, images, rate, until, count):
-    """Copies images at a steady rate; `count` says how many there were."""
+
+def images_of(folder):
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+
+
+def feed(inbox, images, rate, until, count, mark="soak"):
+    """Copies images at a steady rate, distinct by `mark` and their number; `count` says how many there were."""
     begin = time.monotonic()
     while time.monotonic() < until:
         due = int((time.monotonic() - begin) * rate)
         while count[0] < due:
             image = images[count[0] % len(images)]
             part = inbox / f".{count[0]:09}.part"
-            part.write_bytes(image.read_bytes() + f"soak-{count[0]}".encode())
+            part.write_bytes(image.read_bytes() + f"{mark}-{count[0]}".encode())
             part.rename(inbox / f"{count[0]:09}.jpg")
             count[0] += 1
         time.sleep(0.02)
@@ -93,7 +98,7 @@ def main():
         text=True,
     )
     classes = [json.loads(line)["expression"] for line in listed.stdout.splitlines()]
-    images = sorted(path for path in options.faces.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    images = images_of(options.faces)
 
     log = open(options.folder / "run.log", "w")
     running = subprocess.Popen([program, "--corpus", corpus, "run", inbox], stdout=log, stderr=log)
