@@ -12,13 +12,13 @@ pub mod given;
 mod learning;
 mod outcome;
 pub mod plan;
-mod plots;
+pub mod plots;
 pub mod results;
 mod running;
 mod simulating;
 pub mod statistics;
 pub mod studies;
-mod words;
+pub mod words;
 
 use std::path::{Path, PathBuf};
 
