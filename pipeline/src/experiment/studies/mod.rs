@@ -43,7 +43,7 @@ pub enum Kind {
 pub const STUDIES: [&Study; 4] = [&table1::STUDY, &table2::STUDY, &ablation::STUDY, &active_learning::STUDY];
 
 impl Study {
-    /// The arms that are wanted, in the study's order; an empty choice means the usual ones.
+    /// The arms that are wanted, in that order; an empty choice means the usual ones.
     ///
     /// # Errors
     /// An unknown arm, with those there are; settings out of range.
@@ -53,12 +53,12 @@ impl Study {
             let known = all.iter().map(|arm| arm.name.clone()).collect::<Vec<_>>().join(", ");
             return Err(Error::UnknownArm { study: self.name, name: unknown.clone(), known });
         }
-        let usual = (self.usual)();
-        let is_wanted = |arm: &Arm| match chosen {
-            [] => usual.contains(&arm.name.as_str()),
-            chosen => chosen.contains(&arm.name),
+        let wanted: Vec<&str> = match chosen {
+            [] => (self.usual)(),
+            chosen => chosen.iter().map(String::as_str).collect(),
         };
-        let arms: Vec<Arm> = all.into_iter().filter(is_wanted).collect();
+        let named = |name: &&str| all.iter().find(|arm| arm.name == **name).cloned();
+        let arms: Vec<Arm> = wanted.iter().filter_map(named).collect();
         arms.iter().try_for_each(|arm| arm.config.validate())?;
         Ok(arms)
     }
