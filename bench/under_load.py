@@ -14,8 +14,11 @@ and cores of the server are its own, and no round begins but the one that is mea
 `mixed` trains two rounds with the corpus's settings: one alone, then one while connections ask the queries of `bench
 sql` by chance, until the round is over and enough were asked; half of the connections speak HTTP and half PostgreSQL's
 protocol, all of them HTTP where psycopg is not installed. Who is put off (429) comes back when told to, and the wait
-counts. Others that take cores slow a step down: `slowed_by_expected` is what their share of the cores explains. The
-last round of CORPUS, if there is one, must have been trained: no trainer goes on from what `bench corpus` draws.
+counts. Others that take cores slow a step down: `slowed_by_expected` is what their share of the cores explains; it says
+little where much went on `elsewhere`.
+
+The last round of CORPUS should have been trained. Where `bench corpus` drew it `mixed` cannot go on from it, and under
+`point` faces come in without being scored, and `ingest` ends with 1 for it.
 
 Faces and rounds stay in CORPUS: take a copy. Prints one JSON document, and ends with 1 where an answer was no success
 or `verify` found something. For Linux; nothing but Python's own library is needed.
