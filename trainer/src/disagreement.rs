@@ -68,13 +68,15 @@ mod tests {
 
     #[test]
     fn only_what_dropout_changes_is_disagreement() {
-        // Two places of the feature speak for one class each: which of them is kept decides.
-        let undecided = of(&[1.0, 0.0, 0.0, 1.0], &[0.7, 0.7]);
+        let (ones, zeros) = ([1.0; 4], [0.0; 4]);
+        let feature = [8f32.sqrt().recip(); 8];
+        // Half of the feature speaks for each class: which half loses more decides.
+        let undecided = of(&[ones, zeros, zeros, ones].concat(), &feature);
         assert!(undecided > 0.1 && undecided < 2f32.ln(), "{undecided}");
-        // Both speak for the first class: hardly anything is left to disagree about.
-        let agreed = of(&[1.0, 1.0, 0.0, 0.0], &[0.7, 0.7]);
-        assert!(agreed < undecided / 2.0, "{agreed} and {undecided}");
+        // All of it speaks for the first class: hardly anything is left to disagree about.
+        let agreed = of(&[ones, ones, zeros, zeros].concat(), &feature);
+        assert!(agreed < undecided / 4.0, "{agreed} and {undecided}");
         // Nothing is known whatever is dropped: hard to tell, and no disagreement.
-        assert!(of(&[0.0; 4], &[0.7, 0.7]) < 1e-6);
+        assert!(of(&[0.0; 16], &feature) < 1e-6);
     }
 }

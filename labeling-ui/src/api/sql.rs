@@ -4,6 +4,7 @@
 //! a problem of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -39,6 +40,9 @@ pub(super) const PARQUET: &str = "application/vnd.apache.parquet";
 /// Rows of a row group: what of a Parquet file is in memory at a time.
 const GROUP_ROWS: usize = 65_536;
 
+/// How long a question waits for its turn: most take less than a second, and who waits longer is better told so.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// `POST /api/sql`.
 pub(super) fn describe_answer() -> Operation {
     let summary = "One SELECT, read-only, within the bounds of [sql]; answered as it is computed. An answer that breaks \
@@ -52,7 +56,7 @@ pub(super) fn describe_answer() -> Operation {
         .problem(410, "The round's tables are gone.")
         .problem(422, "query_refused, query_failed, query_timeout or query_too_large.")
         .problem(503, "The body took too long to arrive.")
-        .problem(429, "As many queries run as are answered side by side.")
+        .problem(429, "As many queries run as are answered side by side, and none ended for seconds.")
 }
 
 /// What [`Writer::Json`] writes.
@@ -109,7 +113,7 @@ pub(super) async fn answer(
 ) -> std::result::Result<Response, Problem> {
     let body = body::whole(request, &api).await?;
     let question: Question = body::json(&headers, &body)?;
-    let permit = permit(&api.queries)?;
+    let permit = permit(&api.queries).await?;
     let session = api.reading.at(question.moment()?).await?;
     let mut answer = session.query(&question.query).await?;
     // Most of what can go wrong has gone wrong by the first rows.
@@ -121,9 +125,11 @@ pub(super) async fn answer(
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
 }
 
-fn permit(queries: &Arc<Semaphore>) -> std::result::Result<OwnedSemaphorePermit, Problem> {
-    queries.clone().try_acquire_owned().map_err(|_| {
-        let detail = "As many queries run as are answered side by side.";
+/// Waits for its turn, in the order of asking.
+async fn permit(queries: &Arc<Semaphore>) -> std::result::Result<OwnedSemaphorePermit, Problem> {
+    let turn = tokio::time::timeout(PATIENCE, queries.clone().acquire_owned()).await;
+    turn.ok().and_then(std::result::Result::ok).ok_or_else(|| {
+        let detail = "As many queries run as are answered side by side, and none ended while this one waited.";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_queries", detail).retry_after(1)
     })
 }
