@@ -20,8 +20,10 @@ pub(super) const STUDY: Study = Study {
 /// The floor of the released code.
 const FLOOR: f64 = 0.8;
 
-/// Name and change of each.
-const CHANGES: &[(&str, fn(&mut Arm))] = &[
+/// A name, and what it changes.
+type Change = (&'static str, fn(&mut Arm));
+
+const CHANGES: &[Change] = &[
     ("ada-cm", |_| {}),
     ("k-weak-3", |arm| arm.config.k_weak = 3),
     ("k-strong-2", |arm| arm.config.k_strong = 2),
@@ -51,7 +53,7 @@ const CHANGES: &[(&str, fn(&mut Arm))] = &[
 ];
 
 fn arms(base: &TrainerConfig) -> Vec<Arm> {
-    let changed = |(name, change): &(&str, fn(&mut Arm))| {
+    let changed = |(name, change): &Change| {
         let mut arm = Arm { name: (*name).to_owned(), ..Arm::of_method("ada-cm", base) };
         change(&mut arm);
         arm
