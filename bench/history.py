@@ -1,14 +1,14 @@
-"""Looking back in a corpus of several real rounds: whether `--at-round`, `--at` and `flips` give what was read at the time.
+"""Looking back in a corpus of several real rounds: do `--at-round`, `--at` and `flips` give what was read at the time?
 
     python history.py MARGINALIA CORPUS TRAIN [--rounds 5] [--labels per-class:100] [--epochs 2] [--steps 40]
 
 Makes a corpus in CORPUS from TRAIN (a tar or folder of images by class) with some of its labels, and trains rounds of
-`resnet-tiny`, after each of which the top of the queue is labelled with classes drawn by chance. After the import, every
-round and every labelling the state is read, and the time noted. At the end each state is asked for again: by its time, and
-after a round by the round's number too; `flips` of any two accepted rounds is asked for beside what the predictions read
-after them say. Prints one JSON document: what was compared, how much states differ from the one before (that there was
-something to tell apart), and rows that were not given back, which should be 0 everywhere; exits with 1 where they are not.
-Nothing but Python's own library is needed.
+`resnet-tiny`, after each of which the top of the queue is labelled with classes drawn by chance. After the import,
+every round and every labelling the state is read, and the time noted. At the end each state is asked for again: by
+its time, and after a round by the round's number too; `flips` of any two accepted rounds is compared with what the
+predictions read after them come to. Prints one JSON document: how many rows were compared, how many were not the same
+in the state before (there was something to tell apart), and how many were not given back as they had been read: 0
+everywhere, or it exits with 1. Nothing but Python's own library is needed.
 """
 
 import argparse
@@ -54,7 +54,7 @@ class Corpus:
         """Reads the state, and notes by which moments it should be found again."""
         state = self.state()
         now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
-        self.states.append((state, [moment] * bool(moment) + [("--at", now)]))
+        self.states.append((state, ([moment] if moment else []) + [("--at", now)]))
         return state
 
 
