@@ -83,6 +83,11 @@ impl EventReader for ProgressReader {
                 self.count(format!("{}, {labels} labels, {rate} images/s", words::counted(counts)));
                 return;
             }
+            Event::WarmStartStep { round, step, steps, loss } => {
+                let message = format!("loss {loss:.3}");
+                self.advance(format!("round {round} warm start"), (*step).into(), (*steps).into(), message);
+                return;
+            }
             Event::EpochStep { round, epoch, epochs, step, steps, loss, subset_one_share } => {
                 let message = format!("loss {loss:.3}, subset I {}", words::percent(*subset_one_share));
                 self.advance(format!("round {round} epoch {epoch}/{epochs}"), (*step).into(), (*steps).into(), message);

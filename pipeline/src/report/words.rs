@@ -27,6 +27,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
         Event::Warning { message } => format!("warning: {message}"),
         Event::RoundStarted { .. }
         | Event::RoundPlanned { .. }
+        | Event::WarmStartStep { .. }
         | Event::EpochStep { .. }
         | Event::EpochFinished { .. }
         | Event::GateChecked { .. }
@@ -51,6 +52,9 @@ fn round_line(event: &Event) -> Option<String> {
             number(*pool),
             number(*validation)
         ),
+        Event::WarmStartStep { round, step, steps, loss } => {
+            format!("round {round}, warm start: step {step}/{steps}, loss {loss:.3}")
+        }
         Event::EpochStep { round, epoch, epochs, step, steps, loss, .. } => {
             format!("round {round}, epoch {epoch}/{epochs}: step {step}/{steps}, loss {loss:.3}")
         }

@@ -122,6 +122,7 @@ fn would_fail_again(error: &Error) -> bool {
                 | Trainer::Incompatible { .. }
                 | Trainer::NoFaces { .. }
                 | Trainer::ClassOutOfRange { .. }
+                | Trainer::BadTarget { .. }
                 | Trainer::BadWeight { .. }
                 | Trainer::Diverged { .. }
                 | Trainer::NotFinite { .. }
