@@ -90,7 +90,7 @@ pub struct TrainerConfig {
     pub student_decay: f64,
     /// Whether that decay also touches BatchNorm's running statistics.
     pub decay_buffers: bool,
-    /// Whether labelled faces teach their whole target where they have one, such as people's votes, or their class alone.
+    /// Whether labelled faces teach their whole target where they have one, such as people's votes, or the class alone.
     pub soft_targets: bool,
     /// Steps on faces without their labels before the first epoch of a round from scratch, in 0..=1000000; 0 = none.
     pub warm_start_steps: u32,

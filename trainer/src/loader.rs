@@ -34,8 +34,8 @@ pub struct LabelledFace {
     pub index: u64,
     /// Its class as a position in the class list.
     pub class: usize,
-    /// What it teaches where `soft_targets` is on: shares of the classes, or people's votes for them, which are divided by
-    /// their sum. `None` = the class alone.
+    /// What it teaches where `soft_targets` is on: shares of the classes, or people's votes for them, which are divided
+    /// by their sum. `None` = the class alone.
     pub target: Option<Vec<f32>>,
     /// Relative sampling probability, above 0.
     pub weight: f64,

@@ -1,7 +1,7 @@
 //! The steps of one epoch, one after the other, with their batches loaded ahead.
 //!
-//! In: a round's faces, a learner and a method. Out: moved weights, a report per step and what all steps did together. A
-//! step whose numbers are not finite ends it with an error that names its faces.
+//! In: a round's faces, a learner and a method. Out: moved weights, a report per step and what all steps did together.
+//! A step whose numbers are not finite ends it with an error that names its faces.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;

@@ -206,8 +206,8 @@ impl Training {
         self.method.margins()
     }
 
-    /// Trains one epoch, then measures. Before the first one comes the warm start, where one is set; its steps are reported
-    /// as those of epoch 0.
+    /// Trains one epoch, then measures. Before the first one comes the warm start, where one is set; its steps are
+    /// reported as those of epoch 0.
     ///
     /// # Errors
     /// After any error (cancelling included) the weights stand somewhere within the epoch: drop this training and
