@@ -46,11 +46,6 @@ impl Reading {
         let snapshot = self.corpus.snapshot_of(moment).await?;
         Ok(Session::open(&self.sql, snapshot, self.limits.clone()).await?)
     }
-
-    /// How many questions of people can be answered side by side.
-    pub fn threads(&self) -> usize {
-        self.sql.threads()
-    }
 }
 
 /// All rows of a question of the program's own.

@@ -148,6 +148,17 @@ pub enum Event {
         /// Steps in each.
         steps_per_epoch: u32,
     },
+    /// A step of the warm start was made, before the first epoch (a tick).
+    WarmStartStep {
+        /// Round.
+        round: u32,
+        /// Steps made so far.
+        step: u32,
+        /// Steps of the warm start.
+        steps: u32,
+        /// InfoNCE.
+        loss: f64,
+    },
     /// An optimiser step was made (a tick).
     EpochStep {
         /// Round.
@@ -320,6 +331,7 @@ impl Event {
             self,
             Self::IngestProgress { .. }
                 | Self::ImportProgress { .. }
+                | Self::WarmStartStep { .. }
                 | Self::EpochStep { .. }
                 | Self::PoolScored { .. }
                 | Self::RunStep { .. }

@@ -156,6 +156,14 @@ pub enum Error {
         /// The deadline.
         seconds: u64,
     },
+    /// SQL that never began.
+    #[error("query waited {seconds} s for its turn: {places} run side by side and none ended; try again later")]
+    QueryTurnedAway {
+        /// How long it waited.
+        seconds: u64,
+        /// How many of people's queries run at a time.
+        places: usize,
+    },
     /// SQL that ran out of memory.
     #[error("query needs more memory than sql.memory_mb allows: {reason}")]
     QueryTooLarge {

@@ -43,6 +43,7 @@ fn measure_steps(config: &TrainerConfig, steps: u32) -> Result<(), Box<dyn std::
     let batch = StepBatch {
         labelled: view(0)?,
         labels: (0..16).map(|face| face % 7).collect(),
+        soft: None,
         weak: vec![view(1)?, view(2)?],
         strong: vec![view(3)?],
         unlabelled_ids: Vec::new(),

@@ -62,6 +62,7 @@ fn faces() -> RoundData {
         face_id: index.to_string(),
         index,
         class: (index % 7) as usize,
+        target: None,
         weight: 1.0,
     });
     let unlabelled = (LABELLED..LABELLED + UNLABELLED).map(|index| UnlabelledFace {

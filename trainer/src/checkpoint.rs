@@ -48,6 +48,8 @@ pub(crate) struct TrainingState {
     pub method: Value,
     /// Mean confidence per class after the last epoch.
     pub mean_confidence: Vec<Option<f64>>,
+    /// Whether the warm start is still to come.
+    pub is_cold: bool,
     /// Margins in force for splitting the pool.
     pub margins: Vec<f32>,
     pub learner: LearnerState,
@@ -128,6 +130,7 @@ fn state_file(state: &TrainingState) -> TensorFile {
         "epoch": state.epoch,
         "t": state.t,
         "mean_confidence": state.mean_confidence,
+        "is_cold": state.is_cold,
         "margins": state.margins,
         "steps": state.learner.steps,
         "batches": state.learner.batches,
@@ -174,6 +177,8 @@ pub(crate) fn load_state(directory: &Path) -> Result<TrainingState> {
         epoch: number("epoch")? as u32,
         t: number("t")? as u32,
         mean_confidence: mean_confidence(&standing).map_err(broken)?,
+        // Older states do not say so.
+        is_cold: standing["is_cold"].as_bool().unwrap_or(false),
         margins: field(&standing, "margins").map_err(broken)?,
         config,
         classes,

@@ -90,6 +90,12 @@ pub struct TrainerConfig {
     pub student_decay: f64,
     /// Whether that decay also touches BatchNorm's running statistics.
     pub decay_buffers: bool,
+    /// Whether labelled faces teach their whole target where they have one, such as people's votes, or the class alone.
+    pub soft_targets: bool,
+    /// Steps on faces without their labels before the first epoch of a round from scratch, in 0..=1000000; 0 = none.
+    pub warm_start_steps: u32,
+    /// InfoNCE's temperature in those steps, above 0.
+    pub warm_start_temperature: f64,
     /// The adaptive confidence margin.
     pub margin: MarginConfig,
     /// Weak views of an unlabelled face, in 1..=8.
@@ -172,6 +178,9 @@ impl TrainerConfig {
             feature_scale: 1.0,
             student_decay: 0.02,
             decay_buffers: true,
+            soft_targets: false,
+            warm_start_steps: 0,
+            warm_start_temperature: 0.5,
             margin: MarginConfig {
                 initial: 0.8,
                 floor: 0.8,
@@ -280,6 +289,7 @@ impl TrainerConfig {
         within("batch_unlabelled", self.batch_unlabelled, 2, 4096)?;
         within("steps_per_epoch", self.steps_per_epoch as usize, 1, 1_000_000)?;
         within("epochs_per_round", self.epochs_per_round as usize, 1, 100_000)?;
+        within("warm_start_steps", self.warm_start_steps as usize, 0, 1_000_000)?;
         within("k_weak", self.k_weak, 1, 8)?;
         within("k_strong", self.k_strong, 1, 8)?;
         within("threads", self.threads, 0, 1024)?;
@@ -300,6 +310,7 @@ impl TrainerConfig {
         positive("feature_scale", self.feature_scale)?;
         check("student_decay", self.student_decay, (0.0..=1.0).contains(&self.student_decay), "0 to 1")?;
         positive("contrastive_temperature", self.contrastive_temperature)?;
+        positive("warm_start_temperature", self.warm_start_temperature)?;
         check("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "0 or more, below 1")
     }
 }

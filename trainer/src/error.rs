@@ -38,6 +38,11 @@ pub enum Error {
     /// A label outside the class list.
     #[error("face {face_id} has class number {class}, but there are {classes} classes")]
     ClassOutOfRange { face_id: String, class: usize, classes: usize },
+    /// A target that does not share one face among the classes.
+    #[error(
+        "face {face_id} has target {target:?}; a target is {classes} numbers, one per class, 0 or more and not all 0"
+    )]
+    BadTarget { face_id: String, target: Vec<f32>, classes: usize },
     /// A weight that is not a positive finite number.
     #[error("face {face_id} has sampling weight {weight}; a weight is a number above 0")]
     BadWeight { face_id: String, weight: f64 },

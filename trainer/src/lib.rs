@@ -30,8 +30,10 @@ pub mod mixing;
 mod health;
 pub mod learner;
 pub mod report;
+mod steps;
 pub mod tensorboard;
 pub mod training;
+mod warm_start;
 
 pub mod calibration;
 pub mod charts;

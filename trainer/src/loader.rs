@@ -6,11 +6,13 @@
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use candle_core::Tensor;
 use image::RgbImage;
 use marginalia_datasets::{Limits, decode};
 use rayon::prelude::*;
 
 use crate::config::TrainerConfig;
+use crate::engine::cross_entropy::vote_shares;
 use crate::methods::{StepBatch, Views};
 use crate::sampler::Sampler;
 use crate::streams::{Purpose, Stream, Streams};
@@ -32,8 +34,36 @@ pub struct LabelledFace {
     pub index: u64,
     /// Its class as a position in the class list.
     pub class: usize,
+    /// What it teaches where `soft_targets` is on: shares of the classes, or people's votes for them, which are divided
+    /// by their sum. `None` = the class alone.
+    pub target: Option<Vec<f32>>,
     /// Relative sampling probability, above 0.
     pub weight: f64,
+}
+
+impl LabelledFace {
+    /// Refuses a class or a target that is not one of `classes` classes.
+    fn check(&self, classes: usize) -> Result<()> {
+        if self.class >= classes {
+            return Err(Error::ClassOutOfRange { face_id: self.face_id.clone(), class: self.class, classes });
+        }
+        let is_valid = |target: &&Vec<f32>| {
+            let is_share = |share: &f32| *share >= 0.0 && share.is_finite();
+            target.len() == classes && target.iter().all(is_share) && target.iter().any(|share| *share > 0.0)
+        };
+        match self.target.as_ref().filter(|target| !is_valid(target)) {
+            Some(target) => Err(Error::BadTarget { face_id: self.face_id.clone(), target: target.clone(), classes }),
+            None => Ok(()),
+        }
+    }
+
+    /// Its target, or all on its class.
+    fn votes(&self, classes: usize) -> Vec<f64> {
+        match &self.target {
+            Some(target) => target.iter().map(|&share| f64::from(share)).collect(),
+            None => (0..classes).map(|class| if class == self.class { 1.0 } else { 0.0 }).collect(),
+        }
+    }
 }
 
 /// A face without a class.
@@ -58,6 +88,21 @@ pub struct RoundData {
     pub source: Arc<dyn FaceSource>,
 }
 
+impl RoundData {
+    /// Refuses faces that no round can go by; `views` are those of unlabelled faces.
+    pub(crate) fn check(&self, classes: usize, views: Views) -> Result<()> {
+        if self.labelled.is_empty() {
+            let remedy = "label or import some faces first";
+            return Err(Error::NoFaces { set: "labelled", remedy });
+        }
+        if self.unlabelled.is_empty() && views.any() {
+            let remedy = "ingest unlabelled faces, or train with method `supervised`";
+            return Err(Error::NoFaces { set: "unlabelled", remedy });
+        }
+        self.labelled.iter().chain(&self.validation).try_for_each(|face| face.check(classes))
+    }
+}
+
 /// Faces fetched from the source in one call.
 const FETCH: usize = 256;
 /// Replacements tried for one undecodable face before giving up.
@@ -73,13 +118,14 @@ pub(crate) struct Loaded {
     pub undecodable: Vec<String>,
 }
 
-/// Makes the batches of one epoch.
+/// Makes the batches of one epoch. A set that is empty has no part in them.
 pub(crate) struct Loader<'a> {
     pub data: &'a RoundData,
     pub config: &'a TrainerConfig,
+    pub classes: usize,
     pub streams: Streams,
     pub views: Views,
-    /// From 1.
+    /// From 1; 0 = the warm start before.
     pub epoch: u32,
 }
 
@@ -110,7 +156,7 @@ impl Loader<'_> {
         let mut labelled = self.labelled_sampler()?;
         let mut unlabelled = self.unlabelled_sampler()?;
         let steps = self.config.steps_per_epoch;
-        let done = u64::from(self.epoch - 1) * u64::from(steps);
+        let done = u64::from(self.epochs_before()) * u64::from(steps);
         let per_step = self.config.batch_labelled + if self.views.any() { self.config.batch_unlabelled } else { 0 };
         let steps_per_fetch = (FETCH / per_step).max(1) as u32;
         for first in (1..=steps).step_by(steps_per_fetch as usize) {
@@ -118,7 +164,10 @@ impl Loader<'_> {
                 .map(|step| {
                     let number = done + u64::from(step - 1);
                     let slot = |labelled| move |position| Slot { labelled, position };
-                    let mut slots: Vec<Slot> = labelled.batch(number).into_iter().map(slot(true)).collect();
+                    let mut slots: Vec<Slot> = Vec::new();
+                    if !self.data.labelled.is_empty() {
+                        slots.extend(labelled.batch(number).into_iter().map(slot(true)));
+                    }
                     if self.views.any() {
                         slots.extend(unlabelled.batch(number).into_iter().map(slot(false)));
                     }
@@ -145,7 +194,12 @@ impl Loader<'_> {
 
     fn unlabelled_sampler(&self) -> Result<Sampler> {
         let weights = self.data.unlabelled.iter().map(|face| (face.face_id.as_str(), face.weight));
-        Sampler::new(weights, self.config.batch_unlabelled, self.streams, Purpose::UnlabelledOrder)
+        let purpose = if self.epoch == 0 { Purpose::WarmStartOrder } else { Purpose::UnlabelledOrder };
+        Sampler::new(weights, self.config.batch_unlabelled, self.streams, purpose)
+    }
+
+    fn epochs_before(&self) -> u32 {
+        self.epoch.saturating_sub(1)
     }
 
     fn index(&self, slot: Slot) -> u64 {
@@ -168,7 +222,7 @@ impl Loader<'_> {
             .enumerate()
             .map(|(place, (slot, image))| self.prepare(step, place as u64, *slot, image))
             .collect::<Result<Vec<Prepared>>>()?;
-        let (labelled, unlabelled) = prepared.split_at(self.config.batch_labelled.min(prepared.len()));
+        let (labelled, unlabelled) = prepared.split_at(slots.iter().filter(|slot| slot.labelled).count());
         let input = Input::new(self.config);
         let view = |faces: &[Prepared], view: usize| {
             let numbers = faces.iter().map(|face| face.planes[view].as_slice()).collect::<Vec<_>>().concat();
@@ -176,10 +230,11 @@ impl Loader<'_> {
         };
         let weak = if unlabelled.is_empty() { 0 } else { self.views.weak };
         let strong = if unlabelled.is_empty() { 0 } else { self.views.strong };
-        let done = f64::from(self.epoch - 1) + f64::from(step - 1) / f64::from(self.config.steps_per_epoch);
+        let done = f64::from(self.epochs_before()) + f64::from(step - 1) / f64::from(self.config.steps_per_epoch);
         let batch = StepBatch {
             labelled: view(labelled, 0)?,
             labels: labelled.iter().map(|face| self.data.labelled[face.position].class as u32).collect(),
+            soft: self.soft_targets(labelled)?,
             weak: (0..weak).map(|number| view(unlabelled, number)).collect::<Result<_>>()?,
             strong: (weak..weak + strong).map(|number| view(unlabelled, number)).collect::<Result<_>>()?,
             unlabelled_ids: unlabelled.iter().map(|face| self.data.unlabelled[face.position].face_id.clone()).collect(),
@@ -189,6 +244,15 @@ impl Loader<'_> {
         let labelled = labelled.iter().map(|face| self.data.labelled[face.position].face_id.clone());
         let faces = labelled.chain(batch.unlabelled_ids.iter().cloned()).collect();
         Ok(Loaded { batch, faces, undecodable })
+    }
+
+    /// What these faces teach, where that is more than a class.
+    fn soft_targets(&self, labelled: &[Prepared]) -> Result<Option<Tensor>> {
+        if !self.config.soft_targets {
+            return Ok(None);
+        }
+        let votes = |face: &Prepared| self.data.labelled[face.position].votes(self.classes);
+        Ok(Some(vote_shares(&labelled.iter().map(votes).collect::<Vec<_>>(), 0.0)?))
     }
 
     /// One face's views; an undecodable face is replaced by one drawn from its set.

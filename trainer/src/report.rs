@@ -12,11 +12,11 @@ use crate::metrics::Metrics;
 /// What one step did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
-    /// Epoch within the round, from 1.
+    /// Epoch within the round, from 1; 0 = the warm start before.
     pub epoch: u32,
     /// Step within the epoch, from 1.
     pub step: u32,
-    /// Steps of an epoch.
+    /// Steps of an epoch, or of the warm start.
     pub steps: u32,
     /// The total and every term, unweighted, by name.
     pub losses: Vec<(String, f64)>,
@@ -57,7 +57,7 @@ pub struct EpochReport {
     /// The temperature fitted on the validation faces, and what it does to those metrics; `None` where none is best.
     #[serde(default)]
     pub calibration: Option<Calibration>,
-    /// Distinct faces that could not be decoded in this epoch.
+    /// Distinct faces that could not be decoded in this epoch, or in the warm start before it.
     pub undecodable: Vec<String>,
     /// Duration of the epoch, measurement included.
     pub seconds: f64,

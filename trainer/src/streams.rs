@@ -15,6 +15,8 @@ pub enum Purpose {
     LabelledOrder,
     /// Order of unlabelled faces; items as above.
     UnlabelledOrder,
+    /// Order of all faces in the warm start; items as above.
+    WarmStartOrder,
     /// Views of labelled faces; item = slot in the batch and view.
     LabelledViews,
     /// Views of unlabelled faces; items as above.
@@ -35,6 +37,7 @@ impl Purpose {
             Purpose::Initialisation => "initialisation",
             Purpose::LabelledOrder => "labelled order",
             Purpose::UnlabelledOrder => "unlabelled order",
+            Purpose::WarmStartOrder => "warm start order",
             Purpose::LabelledViews => "labelled views",
             Purpose::UnlabelledViews => "unlabelled views",
             Purpose::Replacement => "replacement",

@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use marginalia_datasets::Classes;
@@ -16,18 +15,20 @@ use crate::calibration::{Calibration, logits_of};
 use crate::checkpoint::{self, CheckpointInfo, TrainingState};
 use crate::config::TrainerConfig;
 use crate::evaluation::{EvaluatedView, Evaluation};
-use crate::health::{not_finite_in_state, not_finite_in_student};
+use crate::health::not_finite_in_state;
 use crate::inference::Inference;
 use crate::learner::{Learner, LearnerState, thread_pool};
-use crate::loader::{Loaded, Loader, RoundData};
+use crate::loader::RoundData;
 use crate::margin::ClassConfidence;
 use crate::methods::{self, Method};
 use crate::metrics::Metrics;
 use crate::network::Architecture;
-use crate::report::{ClassReport, EpochReport, StepReport, Tally};
+use crate::report::{ClassReport, EpochReport, StepReport};
 use crate::shortage::shortages;
+use crate::steps::Steps;
 use crate::streams::Streams;
 use crate::views::pixels::Input;
+use crate::warm_start::warm_start;
 use crate::weights::{self, LoadedWeights};
 use crate::{Error, Result};
 
@@ -67,6 +68,8 @@ pub struct Training {
     epoch: u32,
     t: u32,
     mean_confidence: Vec<Option<f64>>,
+    /// Whether the warm start is still to come.
+    is_cold: bool,
     learner: Learner,
     method: Box<dyn Method>,
     pool: ThreadPool,
@@ -87,6 +90,7 @@ impl Training {
         let mut method = methods::build(&config, classes.len())?;
         let (mut t, mut mean_confidence) = (0, vec![None; classes.len()]);
         let (mut last_good, mut loaded_weights) = (None, None);
+        let is_cold = init == Start::Scratch && config.warm_start_steps > 0;
         let learner = match init {
             Start::Scratch => LearnerState::fresh(architecture.initial(&streams)),
             Start::Weights(path) => {
@@ -117,7 +121,7 @@ impl Training {
         };
         method.begin_round();
         let training = Self::assemble(config, classes, round, 0, t, mean_confidence, learner, method)?;
-        Ok(Self { last_good, loaded_weights, ..training })
+        Ok(Self { is_cold, last_good, loaded_weights, ..training })
     }
 
     /// Goes on with a round from its last saved epoch.
@@ -127,9 +131,9 @@ impl Training {
         let classes = checkpoint::classes(&state.classes, directory)?;
         let mut method = methods::build(&state.config, classes.len())?;
         restore_method(method.as_mut(), &state, directory)?;
-        let TrainingState { config, round, epoch, t, mean_confidence, learner, .. } = state;
+        let TrainingState { config, round, epoch, t, mean_confidence, is_cold, learner, .. } = state;
         let training = Self::assemble(config, classes, round, epoch, t, mean_confidence, learner, method)?;
-        Ok(Self { last_good: Some(directory.to_owned()), ..training })
+        Ok(Self { is_cold, last_good: Some(directory.to_owned()), ..training })
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -153,6 +157,7 @@ impl Training {
             epoch,
             t,
             mean_confidence,
+            is_cold: false,
             learner,
             method,
             pool,
@@ -201,7 +206,8 @@ impl Training {
         self.method.margins()
     }
 
-    /// Trains one epoch, then measures.
+    /// Trains one epoch, then measures. Before the first one comes the warm start, where one is set; its steps are
+    /// reported as those of epoch 0.
     ///
     /// # Errors
     /// After any error (cancelling included) the weights stand somewhere within the epoch: drop this training and
@@ -212,32 +218,36 @@ impl Training {
         control: &Control,
         observe: &mut dyn FnMut(StepReport),
     ) -> Result<EpochReport> {
-        self.check_data(data)?;
+        data.check(self.classes.len(), self.method.views())?;
         if self.epoch == 0 {
             shortages(data, self.classes.names()).iter().for_each(|shortage| tracing::warn!("{shortage}"));
+        }
+        let steps = Steps {
+            config: &self.config,
+            classes: self.classes.len(),
+            data,
+            streams: Streams::new(self.config.seed, self.round),
+            epoch: self.epoch + 1,
+            pool: &self.pool,
+            control,
+            last_good: self.last_good.as_deref(),
+        };
+        let mut undecodable = Vec::new();
+        if self.is_cold {
+            undecodable = warm_start(&mut self.learner, &steps, observe)?;
+            self.is_cold = false;
         }
         let started = Instant::now();
         self.method.begin_epoch(data);
         let margins_used = self.method.margins();
-        let mut tally = self.run_steps(data, control, observe)?;
+        let mut tally = steps.run(&mut self.learner, self.method.as_mut(), observe)?;
         let training_seconds = started.elapsed().as_secs_f64();
         let Measured { confidence, validation, calibration, unseen } = self.measure(data, control)?;
-        unseen.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
+        undecodable.into_iter().chain(unseen).for_each(|face_id| tally.add_undecodable(face_id));
         self.method.after_epoch(&confidence);
         self.epoch += 1;
         self.t += 1;
         let before = std::mem::replace(&mut self.mean_confidence, confidence.mean.clone());
-        let margins = self.method.margins();
-        let classes = self.classes.names().iter().enumerate().map(|(class, name)| ClassReport {
-            class: name.clone(),
-            mean_confidence: confidence.mean[class],
-            learning_speed: confidence.mean[class].zip(before[class]).map(|(now, before)| now - before),
-            margin_used: f64::from(margins_used[class]),
-            margin: f64::from(margins[class]),
-            right: confidence.right[class],
-            labelled: confidence.count[class],
-            accepted: tally.accepted_by_class()[class],
-        });
         let right: u64 = confidence.right.iter().sum();
         let labelled: u64 = confidence.count.iter().sum();
         Ok(EpochReport {
@@ -245,7 +255,7 @@ impl Training {
             t: self.t,
             steps: self.learner.steps(),
             losses: tally.mean_losses(),
-            classes: classes.collect(),
+            classes: self.class_reports(&confidence, &before, &margins_used, tally.accepted_by_class()),
             acceptance_rate: tally.acceptance_rate(),
             subset_one: tally.subset_one(),
             subset_two: tally.subset_two(),
@@ -277,6 +287,7 @@ impl Training {
             t: self.t,
             method: self.method.state(),
             mean_confidence: self.mean_confidence.clone(),
+            is_cold: self.is_cold,
             margins: self.method.margins(),
             learner,
         };
@@ -285,58 +296,25 @@ impl Training {
         Ok(saved)
     }
 
-    fn check_data(&self, data: &RoundData) -> Result<()> {
-        if data.labelled.is_empty() {
-            let remedy = "label or import some faces first";
-            return Err(Error::NoFaces { set: "labelled", remedy });
-        }
-        if data.unlabelled.is_empty() && self.method.views().any() {
-            let remedy = "ingest unlabelled faces, or train with method `supervised`";
-            return Err(Error::NoFaces { set: "unlabelled", remedy });
-        }
-        let classes = self.classes.len();
-        match data.labelled.iter().chain(&data.validation).find(|face| face.class >= classes) {
-            Some(face) => Err(Error::ClassOutOfRange { face_id: face.face_id.clone(), class: face.class, classes }),
-            None => Ok(()),
-        }
-    }
-
-    fn run_steps(&mut self, data: &RoundData, control: &Control, observe: &mut dyn FnMut(StepReport)) -> Result<Tally> {
-        let (epoch, steps) = (self.epoch + 1, self.config.steps_per_epoch);
-        let streams = Streams::new(self.config.seed, self.round);
-        let views = self.method.views();
-        let Self { config, learner, method, pool, classes, last_good, .. } = self;
-        let config = &*config;
-        let mut tally = Tally::new(classes.len());
-        std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(config.prefetch);
-            let loader = scope.spawn(move || Loader { data, config, streams, views, epoch }.run(sender));
-            let mut take_step = |step| {
-                let started = Instant::now();
-                if control.is_cancelled() {
-                    return Err(Error::Cancelled);
-                }
-                let Loaded { batch, faces, undecodable } = receiver.recv().map_err(|_| Error::LoaderEnded)??;
-                let waiting = started.elapsed().as_secs_f64();
-                undecodable.into_iter().for_each(|face_id| tally.add_undecodable(face_id));
-                let stop = |what| Error::NotFinite { what, epoch, step, faces, last_good: last_good.clone() };
-                let loss = match pool.install(|| learner.step(method.as_mut(), &batch, streams, epoch, step)) {
-                    Err(Error::Diverged { loss, .. }) => return Err(stop(format!("the loss became {loss}"))),
-                    other => other?,
-                };
-                if let Some(name) = pool.install(|| not_finite_in_student(learner))? {
-                    return Err(stop(format!("the gradient left `{name}` without finite numbers")));
-                }
-                let seconds = started.elapsed().as_secs_f64();
-                observe(tally.add_step(&loss, StepReport::at(epoch, step, steps, seconds, waiting))?);
-                Ok(())
-            };
-            let done = (1..=steps).try_for_each(&mut take_step);
-            // A loader that still waits to hand over a batch ends when nobody listens any more.
-            drop(receiver);
-            done.and(loader.join().map_err(|_| Error::LoaderEnded))
-        })?;
-        Ok(tally)
+    fn class_reports(
+        &self,
+        confidence: &ClassConfidence,
+        before: &[Option<f64>],
+        margins_used: &[f32],
+        accepted: &[u64],
+    ) -> Vec<ClassReport> {
+        let margins = self.method.margins();
+        let report = |(class, name): (usize, &String)| ClassReport {
+            class: name.clone(),
+            mean_confidence: confidence.mean[class],
+            learning_speed: confidence.mean[class].zip(before[class]).map(|(now, before)| now - before),
+            margin_used: f64::from(margins_used[class]),
+            margin: f64::from(margins[class]),
+            right: confidence.right[class],
+            labelled: confidence.count[class],
+            accepted: accepted[class],
+        };
+        self.classes.names().iter().enumerate().map(report).collect()
     }
 
     fn measure(&self, data: &RoundData, control: &Control) -> Result<Measured> {

@@ -151,7 +151,6 @@ pub(crate) struct Inner {
     pub pictures: Pictures,
     pub uploads: Arc<Semaphore>,
     pub thumbnails: Semaphore,
-    pub queries: Arc<Semaphore>,
     pub listeners: Arc<Semaphore>,
     pub pace: Pace,
 }
@@ -180,7 +179,6 @@ impl Api {
             judge: Judge::new(&parts.corpus),
             uploads: Arc::new(Semaphore::new(parts.limits.uploads)),
             thumbnails: Semaphore::new(parts.limits.thumbnails),
-            queries: Arc::new(Semaphore::new(reading.threads())),
             listeners: Arc::new(Semaphore::new(parts.limits.listeners)),
             pace: Pace::new(parts.limits.bearers, parts.limits.strangers),
             reading,

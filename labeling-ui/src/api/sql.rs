@@ -3,9 +3,6 @@
 //! The answer is JSON, or an Arrow IPC stream or Parquet where `Accept` asks for it. What goes wrong before the first rows is
 //! a problem of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -25,7 +22,6 @@ use marginalia_store::{Answer, Moment};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::operation::Operation;
 use super::problem::Problem;
@@ -40,9 +36,6 @@ pub(super) const PARQUET: &str = "application/vnd.apache.parquet";
 /// Rows of a row group: what of a Parquet file is in memory at a time.
 const GROUP_ROWS: usize = 65_536;
 
-/// How long a question waits for its turn: most take less than a second, and who waits longer is better told so.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// `POST /api/sql`.
 pub(super) fn describe_answer() -> Operation {
     let summary = "One SELECT, read-only, within the bounds of [sql]; answered as it is computed. An answer that breaks \
@@ -56,7 +49,7 @@ pub(super) fn describe_answer() -> Operation {
         .problem(410, "The round's tables are gone.")
         .problem(422, "query_refused, query_failed, query_timeout or query_too_large.")
         .problem(503, "The body took too long to arrive.")
-        .problem(429, "As many queries run as are answered side by side, and none ended for seconds.")
+        .problem(429, "As many queries run as are answered side by side, here and over PostgreSQL together, and none ended for half of [sql].timeout_seconds.")
 }
 
 /// What [`Writer::Json`] writes.
@@ -113,25 +106,15 @@ pub(super) async fn answer(
 ) -> std::result::Result<Response, Problem> {
     let body = body::whole(request, &api).await?;
     let question: Question = body::json(&headers, &body)?;
-    let permit = permit(&api.queries).await?;
     let session = api.reading.at(question.moment()?).await?;
     let mut answer = session.query(&question.query).await?;
     // Most of what can go wrong has gone wrong by the first rows.
     let first = answer.next().await?;
     let form = Form::wanted(&headers);
     let content_type = form.content_type();
-    let rows = Rows { answer, waiting: first, _permit: permit };
+    let rows = Rows { answer, waiting: first };
     let body = Body::from_stream(written(rows, form)?);
     Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
-}
-
-/// Waits for its turn, in the order of asking.
-async fn permit(queries: &Arc<Semaphore>) -> std::result::Result<OwnedSemaphorePermit, Problem> {
-    let turn = tokio::time::timeout(PATIENCE, queries.clone().acquire_owned()).await;
-    turn.ok().and_then(std::result::Result::ok).ok_or_else(|| {
-        let detail = "As many queries run as are answered side by side, and none ended while this one waited.";
-        Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_queries", detail).retry_after(1)
-    })
 }
 
 #[derive(Clone, Copy)]
@@ -166,7 +149,6 @@ impl Form {
 struct Rows {
     answer: Answer,
     waiting: Option<RecordBatch>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Rows {

@@ -16,6 +16,7 @@ use super::generated::WithGenerated;
 use super::given::Given;
 use crate::console::Opened;
 use crate::error::{Error, Result};
+use crate::round::prepare::votes;
 use crate::round::source::SnapshotFaces;
 
 /// A data set that is ready.
@@ -41,6 +42,8 @@ struct Face {
     index: u64,
     /// None where labels contradict each other.
     class: Option<String>,
+    /// Votes for each class, where they came with this one.
+    votes: Option<Vec<f32>>,
 }
 
 #[derive(Deserialize)]
@@ -66,12 +69,17 @@ impl DataSet {
         let rows: Vec<Row> = session.query_trusted(FACES, Vec::new()).await?.rows().await?;
         let ids: Vec<String> = rows.iter().map(|row| row.face_id.clone()).collect();
         let places = snapshot.places(&ids).await?;
+        let mut votes = votes(&session).await?;
         let mut hash = blake3::Hasher::new();
         let (mut train, mut test) = (Vec::new(), Vec::new());
         for (row, index) in rows.into_iter().zip(places) {
             let class = row.expression.as_deref().unwrap_or_default();
             hash.update(format!("{} {class} {}\n", row.face_id, row.split).as_bytes());
-            let face = Face { face_id: row.face_id, index, class: row.expression };
+            let votes = votes.remove(&(row.face_id.clone(), class.to_owned()));
+            for votes in votes.iter().flatten() {
+                hash.update(&votes.to_le_bytes());
+            }
+            let face = Face { face_id: row.face_id, index, class: row.expression, votes };
             match row.split.as_str() {
                 "train" => train.push(face),
                 "test" => test.push(face),
@@ -85,6 +93,11 @@ impl DataSet {
         }
         let has_faces = |class: &&String| train.iter().any(|face| face.class.as_ref() == Some(*class));
         let classes = Classes::new(snapshot.classes().iter().filter(has_faces))?;
+        let is_kept: Vec<bool> = snapshot.classes().iter().map(|class| classes.index(class).is_some()).collect();
+        for votes in train.iter_mut().filter_map(|face| face.votes.as_mut()) {
+            let mut is_kept = is_kept.iter();
+            votes.retain(|_| is_kept.next().copied().unwrap_or_default());
+        }
         let source = Arc::new(SnapshotFaces::new(snapshot));
         Ok(Self { name, classes, state: hash.finalize().to_hex().to_string(), given, train, test, source })
     }
@@ -143,8 +156,10 @@ impl DataSet {
 
     fn labelled(&self, labels: LabelBudget, seed: u64) -> Result<Vec<LabelledFace>> {
         let mut by_class: Vec<Vec<LabelledFace>> = vec![Vec::new(); self.classes.len()];
-        for face in self.train.iter().filter_map(|face| labelled(face, &self.classes)) {
-            by_class[face.class].push(face);
+        for face in &self.train {
+            if let Some(labelled) = labelled(face, &self.classes) {
+                by_class[labelled.class].push(LabelledFace { target: face.votes.clone(), ..labelled });
+            }
         }
         let available: Vec<usize> = by_class.iter().map(Vec::len).collect();
         let wanted = labels.per_class(&self.classes, &available)?;
@@ -160,5 +175,5 @@ impl DataSet {
 
 fn labelled(face: &Face, classes: &Classes) -> Option<LabelledFace> {
     let class = classes.index(face.class.as_deref()?)?;
-    Some(LabelledFace { face_id: face.face_id.clone(), index: face.index, class, weight: 1.0 })
+    Some(LabelledFace { face_id: face.face_id.clone(), index: face.index, class, target: None, weight: 1.0 })
 }

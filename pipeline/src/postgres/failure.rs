@@ -19,6 +19,7 @@ pub mod code {
     pub const DUPLICATE_CURSOR: &str = "42P03";
     pub const DUPLICATE_STATEMENT: &str = "42P05";
     pub const OUT_OF_MEMORY: &str = "53200";
+    pub const TOO_MANY: &str = "53000";
     pub const TOO_MUCH: &str = "54000";
     pub const STOPPED: &str = "57014";
     pub const REVOKED: &str = "57P01";
@@ -42,6 +43,7 @@ pub fn of_store(failed: StoreError) -> PgWireError {
         StoreError::QueryFailed { .. } => code::SYNTAX,
         StoreError::QueryTimeout { .. } => code::STOPPED,
         StoreError::QueryTooLarge { .. } => code::OUT_OF_MEMORY,
+        StoreError::QueryTurnedAway { .. } => code::TOO_MANY,
         _ => {
             tracing::error!("a statement of a PostgreSQL client failed: {failed}");
             code::BUG

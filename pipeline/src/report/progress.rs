@@ -83,6 +83,11 @@ impl EventReader for ProgressReader {
                 self.count(format!("{}, {labels} labels, {rate} images/s", words::counted(counts)));
                 return;
             }
+            Event::WarmStartStep { round, step, steps, loss } => {
+                let message = format!("loss {loss:.3}");
+                self.advance(format!("round {round} warm start"), (*step).into(), (*steps).into(), message);
+                return;
+            }
             Event::EpochStep { round, epoch, epochs, step, steps, loss, subset_one_share } => {
                 let message = format!("loss {loss:.3}, subset I {}", words::percent(*subset_one_share));
                 self.advance(format!("round {round} epoch {epoch}/{epochs}"), (*step).into(), (*steps).into(), message);
@@ -94,7 +99,7 @@ impl EventReader for ProgressReader {
                 return;
             }
             Event::RunStep { run, runs, name, epoch, step, steps } => {
-                let prefix = format!("run {run}/{runs} epoch {epoch}");
+                let prefix = format!("run {run}/{runs} {}", words::stage(*epoch));
                 self.advance(prefix, (*step).into(), (*steps).into(), name.clone());
                 return;
             }

@@ -30,6 +30,7 @@ pub(super) fn line(event: &Event) -> Option<String> {
         }
         Event::RoundStarted { .. }
         | Event::RoundPlanned { .. }
+        | Event::WarmStartStep { .. }
         | Event::EpochStep { .. }
         | Event::EpochFinished { .. }
         | Event::GateChecked { .. }
@@ -54,6 +55,9 @@ fn round_line(event: &Event) -> Option<String> {
             number(*pool),
             number(*validation)
         ),
+        Event::WarmStartStep { round, step, steps, loss } => {
+            format!("round {round}, warm start: step {step}/{steps}, loss {loss:.3}")
+        }
         Event::EpochStep { round, epoch, epochs, step, steps, loss, .. } => {
             format!("round {round}, epoch {epoch}/{epochs}: step {step}/{steps}, loss {loss:.3}")
         }
@@ -108,7 +112,7 @@ fn experiment_line(event: &Event) -> Option<String> {
     Some(match event {
         Event::ExperimentPlanned { study, runs, done } => format!("{study}: {runs} runs, {done} of them done before"),
         Event::RunStep { run, runs, name, epoch, step, steps } => {
-            format!("run {run} of {runs}: {name}, epoch {epoch}, step {step}/{steps}")
+            format!("run {run} of {runs}: {name}, {}, step {step}/{steps}", stage(*epoch))
         }
         Event::RunRecorded { run, runs, name, target, accuracy, macro_f1, seconds, seconds_left } => format!(
             "run {run} of {runs}: {name}: accuracy {}, macro-F1 {} on {target} ({}, {} left)",
@@ -148,6 +152,11 @@ pub(super) fn number(value: u64) -> String {
 
 pub(super) fn rate(per_second: f64) -> String {
     if per_second < 10.0 { format!("{per_second:.1}") } else { number(per_second.round() as u64) }
+}
+
+/// An epoch, or what comes before the first one.
+pub(super) fn stage(epoch: u32) -> String {
+    if epoch == 0 { "warm start".to_owned() } else { format!("epoch {epoch}") }
 }
 
 pub(super) fn percent(share: Option<f64>) -> String {

@@ -6,7 +6,7 @@
 pub mod epochs;
 mod gate;
 mod map;
-mod prepare;
+pub(crate) mod prepare;
 mod queue;
 pub mod replay;
 mod requests;
@@ -122,6 +122,7 @@ fn would_fail_again(error: &Error) -> bool {
                 | Trainer::Incompatible { .. }
                 | Trainer::NoFaces { .. }
                 | Trainer::ClassOutOfRange { .. }
+                | Trainer::BadTarget { .. }
                 | Trainer::BadWeight { .. }
                 | Trainer::Diverged { .. }
                 | Trainer::NotFinite { .. }

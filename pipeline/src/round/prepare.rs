@@ -1,5 +1,6 @@
 //! What a round trains on: the curriculum's rows, joined with the places of their images.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use marginalia_datasets::Classes;
@@ -28,6 +29,14 @@ struct Count {
     n: u64,
 }
 
+/// Votes that were imported with a label.
+#[derive(Deserialize)]
+struct Votes {
+    face_id: String,
+    expression: String,
+    votes: Vec<u32>,
+}
+
 /// Refuses a round without anything to learn from, with what to do about it.
 pub(super) async fn require_labels(
     session: &Session,
@@ -44,8 +53,13 @@ pub(super) async fn require_labels(
     Ok(())
 }
 
-/// Runs the curriculum on a snapshot.
-pub(super) async fn prepare(session: &Session, curriculum: &Curriculum, parameters: Parameters) -> Result<Prepared> {
+/// Runs the curriculum on a snapshot; with `soft_targets` labelled faces come with the votes for them.
+pub(super) async fn prepare(
+    session: &Session,
+    curriculum: &Curriculum,
+    parameters: Parameters,
+    soft_targets: bool,
+) -> Result<Prepared> {
     let labelled = curriculum.labelled(session, parameters).await?;
     let unlabelled = curriculum.unlabelled(session, parameters).await?;
     let sql = "select face_id, expression, 1.0 as weight from corpus where split = 'validation' \
@@ -59,7 +73,10 @@ pub(super) async fn prepare(session: &Session, curriculum: &Curriculum, paramete
     let mut places = snapshot.places(&ids).await?.into_iter();
     let classes = Classes::new(snapshot.classes().to_vec())?;
     let file = &curriculum.files.labelled;
-    let labelled = labelled_faces(file, labelled, &mut places, &classes)?;
+    let mut labelled = labelled_faces(file, labelled, &mut places, &classes)?;
+    if soft_targets {
+        add_votes(session, &mut labelled, &classes).await?;
+    }
     let unlabelled: Vec<UnlabelledFace> = unlabelled
         .into_iter()
         .zip(places.by_ref())
@@ -76,7 +93,13 @@ impl Run<'_> {
     /// What this round trains on.
     pub(super) async fn prepare(&self) -> Result<Prepared> {
         let session = self.session().await?;
-        let prepared = prepare(&session, &self.curriculum, parameters(&self.planned, self.seed())).await?;
+        let prepared = prepare(
+            &session,
+            &self.curriculum,
+            parameters(&self.planned, self.seed()),
+            self.planned.train.soft_targets,
+        )
+        .await?;
         self.context.reporter.emit(Event::RoundPlanned {
             round: self.round(),
             labelled: prepared.data.labelled.len() as u64,
@@ -108,7 +131,30 @@ fn labelled_faces(
                     classes.names().join(", ")
                 ),
             })?;
-            Ok(LabelledFace { face_id: row.face_id, index, class, weight: row.weight })
+            Ok(LabelledFace { face_id: row.face_id, index, class, target: None, weight: row.weight })
         })
         .collect()
+}
+
+/// The votes that were imported with labels, by face and class, in the order of the corpus's classes; those of several
+/// sightings of a face add up.
+pub(crate) async fn votes(session: &Session) -> Result<HashMap<(String, String), Vec<f32>>> {
+    let sql =
+        "select face_id, expression, votes from current_labels where votes is not null and expression is not null";
+    let rows: Vec<Votes> = session.query_trusted(sql, Vec::new()).await?.rows().await?;
+    let mut sums: HashMap<(String, String), Vec<f32>> = HashMap::new();
+    for Votes { face_id, expression, votes } in rows {
+        let sum = sums.entry((face_id, expression)).or_insert_with(|| vec![0.0; votes.len()]);
+        sum.iter_mut().zip(votes).for_each(|(sum, votes)| *sum += votes as f32);
+    }
+    Ok(sums)
+}
+
+/// Makes the votes for a face its target where they came with the class that it has.
+async fn add_votes(session: &Session, labelled: &mut [LabelledFace], classes: &Classes) -> Result<()> {
+    let mut votes = votes(session).await?;
+    for face in labelled {
+        face.target = votes.remove(&(face.face_id.clone(), classes.names()[face.class].clone()));
+    }
+    Ok(())
 }

@@ -52,7 +52,8 @@ pub async fn replay(context: &RoundContext, number: u32, folder: PathBuf) -> Res
         corpus.home().pull(&continues.to_string_lossy()).await?;
     }
     let session = Session::open(&context.sql, snapshot, SqlLimits::default()).await?;
-    let data = prepare(&session, &curriculum, parameters(&planned, marker.seed)).await?.data;
+    let parameters = parameters(&planned, marker.seed);
+    let data = prepare(&session, &curriculum, parameters, planned.train.soft_targets).await?.data;
     std::fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
     let (control, stopper) = stopped_by(&context.token);
     let job = Job {

@@ -144,15 +144,15 @@ impl Job {
     }
 
     fn report_step(&self, step: &StepReport) {
-        let epochs = self.planned.train.epochs_per_round;
-        self.reporter.emit(Event::EpochStep {
-            round: self.round,
-            epoch: step.epoch,
-            epochs,
-            step: step.step,
-            steps: step.steps,
-            loss: named(&step.losses, "total").unwrap_or(f64::NAN),
-            subset_one_share: (step.split > 0).then(|| step.accepted as f64 / step.split as f64),
+        let (round, epochs) = (self.round, self.planned.train.epochs_per_round);
+        let loss = named(&step.losses, "total").unwrap_or(f64::NAN);
+        let &StepReport { epoch, step, steps, accepted, split, .. } = step;
+        self.reporter.emit(match epoch {
+            0 => Event::WarmStartStep { round, step, steps, loss },
+            _ => {
+                let subset_one_share = (split > 0).then(|| accepted as f64 / split as f64);
+                Event::EpochStep { round, epoch, epochs, step, steps, loss, subset_one_share }
+            }
         });
     }
 

@@ -31,7 +31,7 @@ impl Twin {
         let session = Session::open(&context.sql, context.corpus.snapshot().await?, SqlLimits::default()).await?;
         let config = TrainerConfig { method: self.method.clone(), ..context.config.train.clone() };
         let parameters = Parameters::new(&context.config.round, config.seed);
-        let prepared = prepare(&session, &curriculum, parameters).await?;
+        let prepared = prepare(&session, &curriculum, parameters, config.soft_targets).await?;
         let classes = Classes::new(context.corpus.classes().to_vec())?;
         let start = if self.rounds == 0 { Start::Scratch } else { Start::Checkpoint(self.folder.clone()) };
         self.rounds += 1;

@@ -15,7 +15,7 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::{Stream, StreamExt};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
@@ -61,13 +61,16 @@ pub(super) struct Deadline {
     planned: Instant,
     at: Instant,
     timeout: Duration,
+    /// Whether the answer is read in steps.
+    is_held: bool,
     pub(super) running: Arc<Running>,
 }
 
 impl Deadline {
     pub(super) fn new(pace: Pace, running: Arc<Running>) -> Self {
         let timeout = pace.held.unwrap_or(pace.timeout);
-        Self { planned: pace.until(), at: pace.begun + timeout, timeout: pace.timeout, running }
+        let is_held = pace.held.is_some();
+        Self { planned: pace.until(), at: pace.begun + timeout, timeout: pace.timeout, is_held, running }
     }
 
     fn passed(&self, sql: &str) -> Error {
@@ -96,7 +99,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Plans on the SQL threads and returns once the first batch can be asked for.
+    /// Plans on the SQL threads and returns once the first batch can be asked for. One with a deadline first waits for its
+    /// turn, for half of its time at most.
     pub(super) async fn start<P>(runtime: &SqlRuntime, origin: Origin, work: Work, plan: P) -> Result<Self>
     where
         P: Future<Output = Result<SendableRecordBatchStream>> + Send + 'static,
@@ -106,7 +110,11 @@ impl Answer {
         let (planned, schema) = oneshot::channel();
         let (sender, batches) = mpsc::channel(BATCHES_WAITING);
         let truncated = Arc::new(AtomicBool::new(false));
-        let task = Task { planned, sender, max_rows, truncated: truncated.clone() };
+        let place = match &deadline {
+            Some(deadline) => Some(Place::wait(runtime, deadline).await?),
+            None => None,
+        };
+        let task = Task { planned, sender, max_rows, truncated: truncated.clone(), place };
         let (at, by) = (deadline.as_ref().map(|d| d.at), deadline.as_ref().map(|d| d.planned));
         let task = runtime.handle(origin).spawn(async move {
             // Nobody to tell means that nobody waits any more.
@@ -236,10 +244,30 @@ struct Task {
     sender: mpsc::Sender<Result<RecordBatch>>,
     max_rows: Option<usize>,
     truncated: Arc<AtomicBool>,
+    place: Option<Place>,
+}
+
+/// A query's place among those that run.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    /// Given back with the first rows: nobody knows when an answer that is read in steps is read on, and most of the memory
+    /// that a query needs it needs before them.
+    is_brief: bool,
+}
+
+impl Place {
+    async fn wait(runtime: &SqlRuntime, deadline: &Deadline) -> Result<Self> {
+        let wait = deadline.timeout / 2;
+        match runtime.place(wait).await {
+            Some(permit) => Ok(Self { _permit: permit, is_brief: deadline.is_held }),
+            None if runtime.lingering() > 0 => Err(no_thread(runtime)),
+            None => Err(Error::QueryTurnedAway { seconds: wait.as_secs(), places: runtime.threads() }),
+        }
+    }
 }
 
 impl Task {
-    async fn run(self, plan: impl Future<Output = Result<SendableRecordBatchStream>>) {
+    async fn run(mut self, plan: impl Future<Output = Result<SendableRecordBatchStream>>) {
         let mut stream = match plan.await {
             Ok(stream) => stream,
             Err(error) => return drop(self.planned.send(Err(error))),
@@ -257,6 +285,7 @@ impl Task {
             };
             let last = batch.is_err() || self.truncated.load(Ordering::Relaxed);
             left -= batch.as_ref().map_or(0, RecordBatch::num_rows);
+            self.place.take_if(|place| place.is_brief);
             let empty = batch.as_ref().is_ok_and(|batch| batch.num_rows() == 0);
             // A closed channel: the reader has gone.
             if (!empty && self.sender.send(batch).await.is_err()) || last {

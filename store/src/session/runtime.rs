@@ -2,8 +2,10 @@
 //!
 //! In: work of sessions. Out: the same work on threads of its own, with stacks deep enough for the planner's recursion, so
 //! that a query which keeps its thread (joins hardly yield) stalls no ingest, commit or page. People's SQL and the
-//! program's own have separate threads: the first can never stall the second. A query that does not stop at its deadline
-//! lingers; it is counted, and new ones are refused while every thread is taken.
+//! program's own have separate threads: the first can never stall the second. As many of people's queries run side by side
+//! as they have threads, whatever door they came in by: all of them share one memory, and more would only have less of it
+//! each. A query that does not stop at its deadline lingers; it is counted, and new ones are refused while every thread is
+//! taken.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -12,6 +14,7 @@ use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -21,6 +24,7 @@ use datafusion::execution::memory_pool::{
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use tokio::runtime::{Handle, Runtime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::SqlLimits;
 use super::names::Shelf;
@@ -49,6 +53,8 @@ struct Inner {
     people: Threads,
     program: Threads,
     threads: usize,
+    /// One for each of people's queries that may run.
+    places: Arc<Semaphore>,
     /// One pool per set of limits, so that the bound holds for all sessions together.
     environments: Mutex<HashMap<Bounds, Arc<RuntimeEnv>>>,
     /// What all sessions plan over.
@@ -79,6 +85,7 @@ impl SqlRuntime {
             people: Threads::start("sql", threads)?,
             program: Threads::start("sql-own", threads)?,
             threads,
+            places: Arc::new(Semaphore::new(threads)),
             environments: Mutex::default(),
             shelf: Shelf::default(),
             lingering: Arc::default(),
@@ -92,9 +99,15 @@ impl SqlRuntime {
         self.inner.lingering.load(Ordering::Relaxed)
     }
 
-    /// Threads that people's SQL has.
+    /// Threads that people's SQL has, and queries of theirs that run side by side.
     pub fn threads(&self) -> usize {
         self.inner.threads
+    }
+
+    /// Waits for a place in the order of asking; none where nothing ended in that time.
+    pub(super) async fn place(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
+        let turn = tokio::time::timeout(wait, self.inner.places.clone().acquire_owned()).await;
+        turn.ok()?.ok()
     }
 
     pub(super) fn handle(&self, origin: Origin) -> &Handle {

@@ -132,3 +132,29 @@ async fn an_answer_is_read_in_steps_that_have_their_own_time() {
     assert!(matches!(step, Err(Error::QueryTimeout { .. })), "{step:?}");
     assert!(nothing.next().await.unwrap_or_default().is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_run_side_by_side_as_there_are_threads() {
+    let fixture = Fixture::new().await;
+    let endless = "select value from generate_series(1, 1000000000000000000)";
+    let endless = fixture.prepare(endless, vec![]).await.unwrap();
+    let patient = || Pace::within(Duration::from_secs(600));
+    let threads = fixture.runtime.threads();
+    // What is read in steps gives its place back with its first rows, or cursors would keep everybody out.
+    let mut cursors = Vec::new();
+    for _ in 0..2 * threads {
+        let held = Pace { held: Some(Duration::from_secs(600)), ..patient() };
+        let mut cursor = endless.run(values(vec![]), held).await.unwrap();
+        assert!(cursor.next().await.unwrap().is_some());
+        cursors.push(cursor);
+    }
+    let mut running = Vec::new();
+    for _ in 0..threads {
+        running.push(endless.run(values(vec![]), patient()).await.unwrap());
+    }
+    let hurried = endless.run(values(vec![]), Pace::within(Duration::from_secs(2))).await.err();
+    let Some(Error::QueryTurnedAway { seconds: 1, places }) = hurried else { panic!("{hurried:?}") };
+    assert_eq!(places, threads);
+    let (next, ()) = tokio::join!(endless.run(values(vec![]), patient()), async { drop(running.pop()) });
+    assert!(next.unwrap().next().await.unwrap().is_some());
+}

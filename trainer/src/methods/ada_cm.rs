@@ -69,7 +69,7 @@ impl Method for AdaCm {
         }
         // Eq. 5.
         let mut terms = vec![
-            ("supervised", supervised_loss(&outputs.labelled, &batch.labels)?, self.weights.supervised),
+            ("supervised", supervised_loss(&outputs.labelled, batch)?, self.weights.supervised),
             ("unlabelled", self.unlabelled_loss(&outputs.strong, &split)?, self.weights.unlabelled),
             ("contrastive", self.contrastive_loss(&outputs.weak, &split)?, self.weights.contrastive),
         ];

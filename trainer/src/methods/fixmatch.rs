@@ -29,7 +29,7 @@ impl Method for FixMatch {
 
     fn loss(&mut self, outputs: &StepOutputs, batch: &StepBatch) -> Result<Loss> {
         let split = Split::by(&mean_probabilities(&outputs.weak)?, &self.thresholds);
-        let supervised = supervised_loss(&outputs.labelled, &batch.labels)?;
+        let supervised = supervised_loss(&outputs.labelled, batch)?;
         let unlabelled = split.cross_entropy(&outputs.strong[0].logits)?;
         Loss::weighted(&[("supervised", supervised, 1.0), ("unlabelled", unlabelled, self.weight)], Some(split))
     }

@@ -54,7 +54,7 @@ impl Method for FlexMatch {
     fn loss(&mut self, outputs: &StepOutputs, batch: &StepBatch) -> Result<Loss> {
         let split = Split::by(&mean_probabilities(&outputs.weak)?, &self.thresholds());
         self.remember(&split, &batch.unlabelled_ids);
-        let supervised = supervised_loss(&outputs.labelled, &batch.labels)?;
+        let supervised = supervised_loss(&outputs.labelled, batch)?;
         let unlabelled = split.cross_entropy(&outputs.strong[0].logits)?;
         Loss::weighted(&[("supervised", supervised, 1.0), ("unlabelled", unlabelled, self.weight)], Some(split))
     }

@@ -65,7 +65,7 @@ impl Method for FreeMatch {
         self.averages.observe(&probabilities, self.momentum);
         let split = Split::by(&probabilities, &self.averages.thresholds());
         let strong = &outputs.strong[0].logits;
-        let supervised = supervised_loss(&outputs.labelled, &batch.labels)?;
+        let supervised = supervised_loss(&outputs.labelled, batch)?;
         let unlabelled = split.cross_entropy(strong)?;
         let fairness = self.averages.fairness(strong, &split)?;
         let terms = [

@@ -13,7 +13,7 @@ use super::{Loss, Method, StepBatch, StepOutputs, Views, grown, mean_probabiliti
 use crate::Result;
 use crate::config::TrainerConfig;
 use crate::config::rivals::MixMatchConfig;
-use crate::engine::cross_entropy::{cross_entropy, one_hot};
+use crate::engine::cross_entropy::cross_entropy;
 use crate::mixing::{sharpen, target_rows};
 use crate::network::{Outputs, Pass};
 
@@ -75,7 +75,7 @@ pub(super) fn mixed_pass(
     let classes = guesses.first().map_or(0, Vec::len);
     let guessed = target_rows(&sharpen(guesses, settings.temperature))?;
     let views: Vec<&Tensor> = [&batch.labelled].into_iter().chain(&batch.weak).collect();
-    let mut targets = vec![one_hot(&batch.labels, classes)?];
+    let mut targets = vec![batch.targets(classes)?];
     targets.extend(batch.weak.iter().map(|_| guessed.clone()));
     let rows = batch.labels.len() + batch.weak.len() * guesses.len();
     let mixed = pass.mixing(settings.alpha, rows).mix(&views, &targets)?;

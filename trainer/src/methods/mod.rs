@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub use self::split::Split;
 use crate::config::{AlignmentTarget, TrainerConfig};
+use crate::engine::cross_entropy::one_hot;
 use crate::loader::RoundData;
 use crate::margin::{ClassConfidence, softmax_rows};
 use crate::network::{Outputs, Pass};
@@ -37,6 +38,8 @@ pub struct StepBatch {
     pub labelled: Tensor,
     /// Their classes (B).
     pub labels: Vec<u32>,
+    /// What they teach instead (B, C), where that is more than a class; see [`targets`](Self::targets).
+    pub soft: Option<Tensor>,
     /// Weak views of the unlabelled faces, (U, channels, S, S) each.
     pub weak: Vec<Tensor>,
     /// Strong views of the unlabelled faces, (U, channels, S, S) each.
@@ -45,6 +48,16 @@ pub struct StepBatch {
     pub unlabelled_ids: Vec<String>,
     /// Share of the round that is done, in 0..1, for ramps.
     pub progress: f64,
+}
+
+impl StepBatch {
+    /// What the labelled faces teach, a row of `classes` shares for each: their soft targets, or all on their class.
+    pub fn targets(&self, classes: usize) -> Result<Tensor> {
+        match &self.soft {
+            Some(soft) => Ok(soft.clone()),
+            None => Ok(one_hot(&self.labels, classes)?),
+        }
+    }
 }
 
 /// What the student said about one step's views.

@@ -31,7 +31,7 @@ impl Method for PseudoLabel {
 
     fn loss(&mut self, outputs: &StepOutputs, batch: &StepBatch) -> Result<Loss> {
         let split = Split::by(&mean_probabilities(&outputs.weak)?, &self.thresholds);
-        let supervised = supervised_loss(&outputs.labelled, &batch.labels)?;
+        let supervised = supervised_loss(&outputs.labelled, batch)?;
         let unlabelled = split.cross_entropy(&outputs.weak[0].logits)?;
         let weight = self.weight * grown(batch.progress, self.ramp);
         Loss::weighted(&[("supervised", supervised, 1.0), ("unlabelled", unlabelled, weight)], Some(split))

@@ -72,7 +72,7 @@ impl Method for ReMixMatch {
         let guesses = sharpen(&self.alignment.align(&probabilities), self.settings.temperature);
         let guessed = target_rows(&guesses)?;
         let views: Vec<&Tensor> = [&batch.labelled].into_iter().chain(&batch.strong).chain(&batch.weak).collect();
-        let mut targets = vec![one_hot(&batch.labels, self.margins.len())?];
+        let mut targets = vec![batch.targets(self.margins.len())?];
         targets.extend(views[1..].iter().map(|_| guessed.clone()));
         let rows = batch.labels.len() + (views.len() - 1) * guesses.len();
         let mixed = pass.mixing(self.settings.alpha, rows).mix(&views, &targets)?;

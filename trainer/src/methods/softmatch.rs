@@ -61,7 +61,7 @@ impl Method for SoftMatch {
             subset_one: confidences.iter().map(|&confidence| confidence >= self.mean).collect(),
             confidences,
         };
-        let supervised = supervised_loss(&outputs.labelled, &batch.labels)?;
+        let supervised = supervised_loss(&outputs.labelled, batch)?;
         let unlabelled = split.weighted_cross_entropy(&outputs.strong[0].logits, &weights, weights.len())?;
         Loss::weighted(&[("supervised", supervised, 1.0), ("unlabelled", unlabelled, self.weight)], Some(split))
     }

@@ -2,7 +2,7 @@
 
 use super::{Loss, Method, StepBatch, StepOutputs, Views, value};
 use crate::config::TrainerConfig;
-use crate::engine::cross_entropy::{cross_entropy, one_hot};
+use crate::engine::cross_entropy::cross_entropy;
 use crate::{Result, network::Outputs};
 
 /// Keeps no state; its margins for scoring are the initial ones.
@@ -24,7 +24,7 @@ impl Method for Supervised {
     }
 
     fn loss(&mut self, outputs: &StepOutputs, batch: &StepBatch) -> Result<Loss> {
-        let total = supervised_loss(&outputs.labelled, &batch.labels)?;
+        let total = supervised_loss(&outputs.labelled, batch)?;
         let parts = vec![("supervised", value(&total)?)];
         Ok(Loss { total, parts, split: None })
     }
@@ -34,8 +34,8 @@ impl Method for Supervised {
     }
 }
 
-/// Mean cross-entropy against hard labels.
-pub(super) fn supervised_loss(outputs: &Outputs, labels: &[u32]) -> Result<candle_core::Tensor> {
-    let targets = one_hot(labels, outputs.logits.dim(1)?)?;
-    Ok(cross_entropy(&outputs.logits, &targets)?.mean_all()?)
+/// Mean cross-entropy of the labelled faces against their targets.
+pub(super) fn supervised_loss(labelled: &Outputs, batch: &StepBatch) -> Result<candle_core::Tensor> {
+    let targets = batch.targets(labelled.logits.dim(1)?)?;
+    Ok(cross_entropy(&labelled.logits, &targets)?.mean_all()?)
 }

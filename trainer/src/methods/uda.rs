@@ -10,7 +10,7 @@ use super::{Loss, Method, Split, StepBatch, StepOutputs, Views, mean_probabiliti
 use crate::Result;
 use crate::config::TrainerConfig;
 use crate::config::rivals::{Annealing, UdaConfig};
-use crate::engine::cross_entropy::{cross_entropy, one_hot, weighted_mean};
+use crate::engine::cross_entropy::{cross_entropy, weighted_mean};
 use crate::margin::{largest, softmax_rows};
 use crate::mixing::{sharpen, target_rows};
 use crate::network::Outputs;
@@ -44,8 +44,8 @@ impl Method for Uda {
         let rows = cross_entropy(&outputs.strong[0].logits, &targets)?;
         let unlabelled = weighted_mean(&rows, &split.mask(), split.subset_one.len() as f64)?;
         let supervised = match bound(self.settings.annealing, batch.progress, self.thresholds.len()) {
-            Some(bound) => annealed_loss(&outputs.labelled, &batch.labels, bound)?,
-            None => supervised_loss(&outputs.labelled, &batch.labels)?,
+            Some(bound) => annealed_loss(&outputs.labelled, batch, bound)?,
+            None => supervised_loss(&outputs.labelled, batch)?,
         };
         Loss::weighted(&[("supervised", supervised, 1.0), ("unlabelled", unlabelled, self.weight)], Some(split))
     }
@@ -68,9 +68,9 @@ pub fn bound(annealing: Annealing, progress: f64, classes: usize) -> Option<f64>
 }
 
 /// Cross-entropy of the faces no more confident than `bound`, divided by the whole batch.
-fn annealed_loss(labelled: &Outputs, labels: &[u32], bound: f64) -> Result<candle_core::Tensor> {
+fn annealed_loss(labelled: &Outputs, batch: &StepBatch, bound: f64) -> Result<candle_core::Tensor> {
     let kept = |row: &Vec<f64>| if largest(row).1 > bound { 0.0 } else { 1.0 };
     let weights: Vec<f32> = softmax_rows(&labelled.logits)?.iter().map(kept).collect();
-    let rows = cross_entropy(&labelled.logits, &one_hot(labels, labelled.logits.dim(1)?)?)?;
+    let rows = cross_entropy(&labelled.logits, &batch.targets(labelled.logits.dim(1)?)?)?;
     Ok(weighted_mean(&rows, &weights, weights.len() as f64)?)
 }

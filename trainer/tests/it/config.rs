@@ -39,12 +39,14 @@ fn unknown_keys_and_values_are_refused_by_name() {
 #[test]
 fn values_out_of_range_are_refused_with_key_and_range() {
     type Change = fn(&mut TrainerConfig);
-    let changes: [(&str, Change); 29] = [
+    let changes: [(&str, Change); 31] = [
         ("learning_rate", |config| config.learning_rate = 0.0),
         ("learning_rate", |config| config.learning_rate = f64::NAN),
         ("ema_decay", |config| config.ema_decay = 1.0),
         ("batch_labelled", |config| config.batch_labelled = 1),
         ("image_size", |config| config.image_size = 8),
+        ("warm_start_steps", |config| config.warm_start_steps = 1_000_001),
+        ("warm_start_temperature", |config| config.warm_start_temperature = 0.0),
         ("margin.beta", |config| config.margin.beta = 1.5),
         ("margin.gamma", |config| config.margin.gamma = 1.0),
         ("weights.unlabelled", |config| config.weights.unlabelled = -1.0),

@@ -171,6 +171,7 @@ fn batch(step: u32, side: usize) -> StepBatch {
     StepBatch {
         labelled: view("x", 5),
         labels: vec![0, 1, 2, 3, 0],
+        soft: None,
         weak: vec![first, second],
         strong: vec![view("strong", 4)],
         unlabelled_ids: Vec::new(),

@@ -22,4 +22,5 @@ mod synthetic;
 mod tensorboard;
 mod torchvision;
 mod views;
+mod warm_start;
 mod weights;

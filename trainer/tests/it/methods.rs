@@ -5,17 +5,18 @@ mod given;
 mod mixed;
 mod options;
 mod smoke;
+mod targets;
 mod thresholds;
 
 use candle_core::{Device, Tensor, Var};
-use marginalia_trainer::engine::cross_entropy::{cross_entropy, vote_shares};
+use marginalia_trainer::engine::cross_entropy::vote_shares;
 use marginalia_trainer::margin::{ClassConfidence, softmax};
-use marginalia_trainer::methods::{self, Method, StepOutputs};
+use marginalia_trainer::methods::{self, Method, StepBatch, StepOutputs};
 use marginalia_trainer::network::Outputs;
 use marginalia_trainer::{TrainerConfig, UnlabelledOver};
 use serde_json::{Value, json};
 
-use self::given::{TOLERANCE, assert_gradient, assert_losses, batch, variable};
+use self::given::{TOLERANCE, assert_gradient, assert_losses, batch, outputs, variable};
 use crate::reference::{assert_close, case, indices, labels, numbers, optional, rows, widen};
 
 fn config(settings: &Value, given: &Value) -> TrainerConfig {
@@ -114,7 +115,7 @@ fn measure(method: &mut dyn Method, given: &Value, expected: &Value, name: &str)
 fn supervised_follows_the_reference() {
     let Some(file) = case("supervised_follows_the_reference", "methods.json") else { return };
     let cases = file["methods"]["supervised"]["cases"].as_object().unwrap();
-    // Cases of other targets than hard labels are for soft labels, which S does not carry.
+    // Cases of votes follow below.
     for (name, case) in cases.iter().filter(|(_, case)| case["steps"][0]["given"]["labels"][0].is_number()) {
         let mut settings = TrainerConfig::released();
         settings.method = "supervised".to_owned();
@@ -138,6 +139,8 @@ fn votes_teach_their_smoothed_shares() {
     let cases = file["methods"]["supervised"]["cases"].as_object().unwrap();
     let with_votes: Vec<_> = cases.iter().filter(|(_, case)| case["steps"][0]["given"]["votes"].is_array()).collect();
     assert!(!with_votes.is_empty(), "no case of votes");
+    let settings = TrainerConfig { method: "supervised".to_owned(), ..TrainerConfig::released() };
+    let mut method = methods::build(&settings, 7).unwrap();
     for (name, case) in with_votes {
         let smoothing = case["settings"]["vote_smoothing"].as_f64().unwrap();
         for step in case["steps"].as_array().unwrap() {
@@ -146,10 +149,10 @@ fn votes_teach_their_smoothed_shares() {
             let targets = vote_shares(&rows(&given["votes"]), smoothing).unwrap();
             let found = widen(&targets.flatten_all().unwrap().to_vec1::<f32>().unwrap());
             assert_close(&found, &numbers(&expected["targets"]), TOLERANCE, TOLERANCE, name);
-            let loss = cross_entropy(&x, &targets).unwrap().mean_all().unwrap();
-            let value = f64::from(loss.to_scalar::<f32>().unwrap());
-            assert_close(&[value], &numbers(&expected["losses"]["supervised"]), TOLERANCE, TOLERANCE, name);
-            let gradients = loss.backward().unwrap();
+            let outputs = StepOutputs { labelled: outputs(&x), weak: Vec::new(), strong: Vec::new() };
+            let loss = method.loss(&outputs, &StepBatch { soft: Some(targets), ..batch(given) }).unwrap();
+            assert_losses(&loss, expected, name);
+            let gradients = loss.total.backward().unwrap();
             assert_gradient(gradients.get(&x), &expected["gradients"]["x_logits"], name);
         }
     }

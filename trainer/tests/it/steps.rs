@@ -71,6 +71,7 @@ fn three_whole_steps_follow_pytorch() {
         let given = StepBatch {
             labelled: x,
             labels: y,
+            soft: None,
             weak: vec![u1, u2],
             strong: vec![strong],
             unlabelled_ids: (0..batch).map(|face| face.to_string()).collect(),
@@ -174,6 +175,7 @@ fn every_trained_parameter_gets_a_gradient() {
         let batch = StepBatch {
             labelled: x,
             labels: vec![0, 1, 2, 3],
+            soft: None,
             weak: vec![u1, u2],
             strong: vec![strong],
             unlabelled_ids: Vec::new(),

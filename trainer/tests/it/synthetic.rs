@@ -47,7 +47,7 @@ pub fn data(per_class: usize) -> RoundData {
         (0..count * 3)
             .map(|face| {
                 let (face_id, index) = add(face % 3);
-                LabelledFace { face_id, index, class: face % 3, weight: 1.0 }
+                LabelledFace { face_id, index, class: face % 3, target: None, weight: 1.0 }
             })
             .collect()
     };

@@ -115,6 +115,7 @@ fn time_steps(config: TrainerConfig, side: u32) -> Result<Timed> {
                 face_id: face_id(index),
                 index,
                 class: index as usize % classes.len(),
+                target: None,
                 weight: 1.0,
             })
             .collect(),

@@ -50,6 +50,8 @@ const CHANGES: &[Change] = &[
     ("negative", |arm| arm.config.weights.negative = 0.1),
     ("aligned-uniform", |arm| arm.config.ada_cm.alignment = AlignmentTarget::Uniform),
     ("aligned-labelled", |arm| arm.config.ada_cm.alignment = AlignmentTarget::Labelled),
+    ("soft-targets", |arm| arm.config.soft_targets = true),
+    ("warm-start", |arm| arm.config.warm_start_steps = arm.config.epochs_per_round * arm.config.steps_per_epoch),
 ];
 
 fn arms(base: &TrainerConfig) -> Vec<Arm> {

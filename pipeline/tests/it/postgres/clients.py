@@ -2,11 +2,15 @@
 
 import datetime
 import decimal
+import http.client
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import psycopg
 import sqlalchemy
@@ -227,36 +231,50 @@ def stands_still():
         assert time.monotonic() < end, "the server still works for somebody who has gone"
 
 
+N = 10_000
+# What could stop the process or leave the corpus, and a word of the refusal.
+WALLS = [
+    ("select " + "+".join(["1"] * N), ["operators"]),
+    ("select " + " or ".join(["true"] * N), ["operators"]),
+    (" union all ".join(["select 1"] * N), ["operators"]),
+    ("select " + "(" * N + "1" + ")" * N, ["nested"]),
+    ("select " + "case when true then " * N + "1" + " end" * N, ["operators", "nested"]),
+    ("select case " + "when true then 1 " * N + " end", ["operators"]),
+    ("select 1 in (" + ",".join(["1"] * N) + ")", ["items"]),
+    ("select '" + "x" * 2_000_000 + "'", ["bytes", "larger"]),
+    ("with recursive t as (select 1 as a union all select a + 1 from t) select * from t", ["RECURSIVE"]),
+    ("select sum(value) from generate_series(1, 1000000000000000000)", ["deadline"]),
+    # At the deadline either side may be the one that is waited for; the time is up in both messages.
+    ("select value from generate_series(1, 1000000000000000000)", ["deadline", "took too long"]),
+    (ENDLESS, ["deadline"]),
+    ("copy faces to stdout", ["COPY", "parser"]),
+    ("copy (select 1) to '/tmp/x.csv'", ["COPY"]),
+    ("create table t as select 1", ["CREATE"]),
+    ("create external table t stored as csv location '/etc/passwd'", ["CREATE", "parser"]),
+    ("set datafusion.execution.batch_size = 1", ["SET", "can be set"]),
+    ("insert into labels select * from labels", ["INSERT"]),
+    ("select * from '/etc/passwd'", [""]),
+    ("select * from 'file:///etc/passwd'", [""]),
+    ('select * from "/etc/passwd"', ["no such table"]),
+    ('select * from "file:///etc/passwd"', ["no such table"]),
+    ("select repeat('x', 10000000000)", ["MB"]),
+    ("select * from tokens", ["no such table"]),
+    ("select * from truth", ["no such table"]),
+]
+COUNT = "select count(*) as n from faces"
+
+
+def held(door, query, words, said):
+    print(f"{door}: {query[:60]}: {said[:200]}")
+    assert any(word in said for word in words), f"{door}: {query[:60]}: {said}"
+
+
 def walls():
-    n = 10_000
     with connect(autocommit=True) as db:
-        for query, word in [
-            ("select " + "+".join(["1"] * n), "operators"),
-            ("select " + " or ".join(["true"] * n), "operators"),
-            (" union all ".join(["select 1"] * 5000), "operators"),
-            ("select " + "(" * n + "1" + ")" * n, "nested"),
-            ("select case " + "when true then 1 " * 4000 + " end", "operators"),
-            ("select 1 in (" + ",".join(["1"] * n) + ")", "items"),
-            ("select '" + "x" * 2_000_000 + "'", "bytes"),
-            ("with recursive t as (select 1 as a union all select a + 1 from t) select * from t", "RECURSIVE"),
-            ("select sum(value) from generate_series(1, 1000000000000000000)", "deadline"),
-            # At the deadline either side may be the one that is waited for; the time is up in both messages.
-            ("select value from generate_series(1, 1000000000000000000)", ("deadline", "took too long")),
-            (ENDLESS, "deadline"),
-            ("create external table t stored as csv location '/etc/passwd'", ""),
-            ("select * from '/etc/passwd'", ""),
-            ("select * from 'file:///etc/passwd'", ""),
-            ('select * from "/etc/passwd"', "no such table"),
-            ('select * from "file:///etc/passwd"', "no such table"),
-            ("select repeat('x', 10000000000)", "MB"),
-            ("select * from tokens", "no such table"),
-            ("select * from truth", "no such table"),
-        ]:
+        for query, words in WALLS:
             for values in [None, ()]:
-                error = str(refusal(db, query, values))
-                words = (word,) if isinstance(word, str) else word
-                assert any(word in error for word in words), f"{query[:60]}: {error}"
-                assert one(db, "select count(*) from faces") == 30
+                held("psycopg", query, words, str(refusal(db, query, values)))
+                assert one(db, COUNT) == 30
         try:
             db.execute("select " + "x" * (9 << 20))
         except psycopg.Error as error:
@@ -264,7 +282,39 @@ def walls():
         else:
             raise AssertionError("a text of 9 MB was taken")
     with connect(autocommit=True) as db:
-        assert one(db, "select count(*) from faces") == 30
+        assert one(db, COUNT) == 30
+
+
+def ask(query):
+    """What HTTP answers, status and whole body; a body that breaks off ends with its last word."""
+    body = json.dumps({"query": query}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://{os.environ['MARGINALIA_HTTP']}/api/sql", body, headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except http.client.IncompleteRead:
+        return 200, "stopped at its deadline"
+
+
+def walls_over_http():
+    for query, words in WALLS:
+        status, said = ask(query)
+        held("HTTP", query, words, f"{status} {said}")
+        assert status in (200, 413, 422) and (status != 200 or said == "stopped at its deadline"), f"{status}: {said[:200]}"
+        assert json.loads(ask(COUNT)[1])["rows"] == [{"n": 30}]
+
+
+def walls_on_the_command_line():
+    for query, words in WALLS:
+        command = [os.environ["MARGINALIA"], "sql", "--json"]
+        done = subprocess.run(command, input=query, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        held("command line", query, words, done.stderr)
+        # A signal would be negative.
+        assert done.returncode > 0, f"{query[:60]}: {done.returncode}"
+    assert json.loads(marginalia("sql", "--json", COUNT)) == [{"n": 30}]
 
 
 def sqlalchemy_():

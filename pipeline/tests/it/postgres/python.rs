@@ -47,7 +47,10 @@ fn a_client_that_goes_away_stops_its_statement() {
 
 #[test]
 fn every_wall_holds_and_the_next_statement_is_answered() {
-    with_timeout(2).python("walls", ANYBODY);
+    let server = with_timeout(2);
+    for door in ["walls", "walls_over_http", "walls_on_the_command_line"] {
+        server.python(door, ANYBODY);
+    }
 }
 
 #[test]

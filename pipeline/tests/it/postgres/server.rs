@@ -79,6 +79,7 @@ impl Server {
             .args([case, &self.port.to_string(), user.name, user.token, &self.pid().to_string()])
             .env("MARGINALIA", env!("CARGO_BIN_EXE_marginalia"))
             .env("MARGINALIA_CORPUS", self.bench.corpus())
+            .env("MARGINALIA_HTTP", &self.http)
             .output()
             .expect("Python runs");
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -50,7 +50,7 @@ fn terms_grow_over_their_part_of_the_round() {
 
 #[test]
 fn labelled_shares_are_the_target_once_they_are_known() {
-    let face = |class: usize| LabelledFace { face_id: class.to_string(), index: 0, class, weight: 1.0 };
+    let face = |class: usize| LabelledFace { face_id: class.to_string(), index: 0, class, target: None, weight: 1.0 };
     let labelled = [0, 0, 0, 2].map(face).to_vec();
     let source = Arc::new(Images(Vec::new()));
     let data = RoundData { labelled, unlabelled: Vec::new(), validation: Vec::new(), source };

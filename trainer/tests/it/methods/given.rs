@@ -32,6 +32,7 @@ pub fn batch(given: &Value) -> StepBatch {
     StepBatch {
         labelled: Tensor::zeros((1, 3, 1, 1), DType::F32, &Device::Cpu).unwrap(),
         labels: labels(&given["labels"]),
+        soft: None,
         weak: Vec::new(),
         strong: Vec::new(),
         unlabelled_ids: ids,

@@ -59,7 +59,8 @@ fn assert_mixing(mixing: &Mixing, shown: &[Tensor], given: &Value, expected: &Va
 }
 
 fn batch(labelled: Tensor, given: &Value, weak: Vec<Tensor>, strong: Vec<Tensor>, progress: f64) -> StepBatch {
-    StepBatch { labelled, labels: labels(&given["labels"]), weak, strong, unlabelled_ids: Vec::new(), progress }
+    let labels = labels(&given["labels"]);
+    StepBatch { labelled, labels, soft: None, weak, strong, unlabelled_ids: Vec::new(), progress }
 }
 
 #[test]

@@ -74,6 +74,7 @@ fn batch(config: &TrainerConfig, step: u32) -> StepBatch {
     StepBatch {
         labelled: view("x".to_owned()),
         labels: vec![0, 1, 2, 0, 1, 2],
+        soft: None,
         weak: (0..views.weak).map(|number| view(format!("w{number}"))).collect(),
         strong: (0..views.strong).map(|number| view(format!("s{number}"))).collect(),
         unlabelled_ids: data(4).unlabelled[..6].iter().map(|face| face.face_id.clone()).collect(),
