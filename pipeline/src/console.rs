@@ -81,7 +81,7 @@ pub fn write_out(text: &str) -> Result<()> {
 impl Opened {
     /// Opens the corpus in a folder or at a URI.
     pub async fn at(root: &Path) -> Result<Self> {
-        let sql = SqlRuntime::holding(|| Box::new(Computing::begin()))?;
+        let sql = SqlRuntime::holding(|| Box::new(Computing::query()))?;
         Self::with(root, |options| options, sql).await
     }
 

@@ -73,7 +73,7 @@ impl Teacher {
     }
 
     fn score_now(&self, faces: &[(String, Vec<u8>)]) -> Result<Scored> {
-        let computing = Computing::begin();
+        let computing = Computing::network();
         let scores = self.scorer.score(faces)?;
         drop(computing);
         let now = Timestamp::now();

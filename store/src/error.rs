@@ -156,14 +156,9 @@ pub enum Error {
         /// The deadline.
         seconds: u64,
     },
-    /// SQL that never began.
-    #[error("query waited {seconds} s for its turn: {places} run side by side and none ended; try again later")]
-    QueryTurnedAway {
-        /// How long it waited.
-        seconds: u64,
-        /// How many of people's queries run at a time.
-        places: usize,
-    },
+    /// SQL that never began: for so many seconds none of those that ran before it ended.
+    #[error("query waited {0} s for its turn; as many run side by side as SQL has threads; try again later")]
+    QueryTurnedAway(u64),
     /// SQL that ran out of memory.
     #[error("query needs more memory than sql.memory_mb allows: {reason}")]
     QueryTooLarge {
@@ -374,11 +369,8 @@ pub enum Error {
         source: std::sync::Arc<Error>,
     },
     /// A writer that has stopped, after an error it reported before.
-    #[error("the writer of table {table} has stopped after an earlier error; restart the process")]
-    WriterStopped {
-        /// Table.
-        table: TableId,
-    },
+    #[error("the writer of table {0} has stopped after an earlier error; restart the process")]
+    WriterStopped(TableId),
     /// Lance failed.
     #[error("table {table}: {source}")]
     Table {

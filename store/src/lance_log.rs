@@ -299,7 +299,7 @@ impl LanceLog {
 impl Log for LanceLog {
     async fn commit(&self, table: TableId, change: Change) -> Result<u64> {
         if self.stopped.load(Ordering::Acquire) {
-            return Err(Error::WriterStopped { table });
+            return Err(Error::WriterStopped(table));
         }
         let made = self.make(table, change).await;
         if let Err(Error::Sync { .. }) = made {

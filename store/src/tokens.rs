@@ -1,15 +1,19 @@
 //! Tokens: who may come in from outside, and as what.
 //!
 //! In: a name and a role. Out: a token, said once and never stored, and later the answer whether one that is shown is good.
-//! A token is 192 random bits, so nobody finds it by trying and a plain hash of it may lie in the table: slow hashes are
-//! for passwords that people think of. PostgreSQL's clients prove that they know it without sending it (SCRAM-SHA-256,
-//! RFC 5802); what the server needs for that is stored as well, and is worth as much as the token to whoever reads it, but
-//! only to log in that way: to read what a reader of the table's files can read already. Revoking is a row, too.
+//! A token is its id and 192 random bits, of which the table holds an argon2id hash (RFC 9106). That takes tens of
+//! milliseconds, which no request should pay: a token that was good once is known again by a fast hash in memory.
+//! PostgreSQL's clients prove that they know it without sending it (SCRAM-SHA-256, RFC 5802); what the server needs for that
+//! is stored as well, and is worth as much as the token to whoever reads it, but only to log in that way: to read what a
+//! reader of the table's files can read already. Revoking is a row, too.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
+use argon2::{Algorithm, Argon2, Params, Version};
 use tokio::sync::Mutex;
 
 use crate::columns::Timestamp;
@@ -21,7 +25,7 @@ use crate::tables::tokens::Token;
 
 /// What every token starts with, so that people and secret scanners know one when they see it.
 const PREFIX: &str = "mrg_";
-/// Random bytes of a token.
+/// Random bytes of a token, after its id.
 const SECRET_BYTES: usize = 24;
 /// Rounds of PBKDF2: the fewest that RFC 7677 allows.
 pub const SCRAM_ITERATIONS: u32 = 4096;
@@ -104,14 +108,38 @@ pub struct Grant {
     /// For clients that prove they know it.
     #[serde(skip)]
     pub scram: Option<Scram>,
+    /// argon2id, in the form of the PHC.
     #[serde(skip)]
-    hash: Option<blake3::Hash>,
+    hash: Option<String>,
 }
 
 /// The grants as of the newest version of their table.
 #[derive(Default)]
 pub(crate) struct Grants {
     read: Mutex<Option<(u64, Arc<Vec<Grant>>)>>,
+    /// BLAKE3 of the tokens that were found good, by their ids.
+    good: std::sync::Mutex<HashMap<String, blake3::Hash>>,
+    /// Slow hashes are made one after the other, whoever tries how often.
+    hashing: Mutex<()>,
+}
+
+impl Grants {
+    /// Whether the table has the hash of this token.
+    async fn is_good(&self, grant: &Grant, token: &str) -> Result<bool> {
+        let (id, fast) = (&grant.token_id, blake3::hash(token.as_bytes()));
+        let good = || self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        if good().get(id) == Some(&fast) {
+            return Ok(true);
+        }
+        let _turn = self.hashing.lock().await;
+        let (hash, token) = (grant.hash.clone().unwrap_or_default(), token.to_owned());
+        let is_good = tokio::task::spawn_blocking(move || is_hash_of(&hash, &token)).await;
+        let is_good = is_good.map_err(|error| Error::Internal { what: format!("a token's hash: {error}") })?;
+        if is_good {
+            good().insert(id.clone(), fast);
+        }
+        Ok(is_good)
+    }
 }
 
 impl Corpus {
@@ -132,22 +160,23 @@ impl Corpus {
         if self.grant_named(name).await?.is_some() {
             return Err(Error::TokenExists { name: name.to_owned() });
         }
-        let secret = format!("{PREFIX}{}", hex(&rand::random::<[u8; SECRET_BYTES]>()));
+        let token_id = new_id();
+        let token = format!("{PREFIX}{token_id}{}", hex(&rand::random::<[u8; SECRET_BYTES]>()));
         let salt = rand::random::<[u8; SALT_BYTES]>();
         let row = Token {
-            token_id: new_id(),
+            token_id,
             name: name.to_owned(),
             role: Some(role.name().to_owned()),
-            hash: Some(blake3::hash(secret.as_bytes()).to_hex().to_string()),
+            hash: Some(hash_of(&token)?),
             scram_salt: Some(hex(&salt)),
             scram_iterations: Some(SCRAM_ITERATIONS),
-            scram_salted_password: Some(hex(&salted_password(&secret, &salt, SCRAM_ITERATIONS))),
+            scram_salted_password: Some(hex(&salted_password(&token, &salt, SCRAM_ITERATIONS))),
             created_at: self.log().now(),
             revokes: None,
         };
         let grant = grant(&row)?;
         self.writer::<Token>().append(vec![row]).await?;
-        Ok((grant, secret))
+        Ok((grant, token))
     }
 
     /// Every token there ever was, oldest first.
@@ -172,10 +201,15 @@ impl Corpus {
     }
 
     /// What a token that was shown in full grants; none where it is unknown or was taken back.
-    pub async fn grant_of(&self, secret: &str) -> Result<Option<Grant>> {
-        let hash = blake3::hash(secret.as_bytes());
+    pub async fn grant_of(&self, token: &str) -> Result<Option<Grant>> {
+        let Some(id) = token.strip_prefix(PREFIX).and_then(|digits| digits.get(..2 * ID_BYTES)) else {
+            return Ok(None);
+        };
         let grants = self.grants().await?;
-        Ok(grants.iter().find(|grant| grant.revoked_at.is_none() && grant.hash == Some(hash)).cloned())
+        match grants.iter().find(|grant| grant.revoked_at.is_none() && grant.token_id == id) {
+            Some(grant) if self.known_grants().is_good(grant, token).await? => Ok(Some(grant.clone())),
+            _ => Ok(None),
+        }
     }
 
     /// Takes back the good tokens of this name, or the one of this id; returns them.
@@ -213,6 +247,21 @@ fn is_name(name: &str) -> bool {
     name.len() <= NAME_BYTES && name.chars().all(good) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
+/// argon2id with the parameters that RFC 9106 and OWASP name for servers: 19 MiB, two passes.
+fn argon2id() -> Argon2<'static> {
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
+}
+
+fn hash_of(token: &str) -> Result<String> {
+    let failed = |error| Error::Internal { what: format!("a token cannot be hashed: {error}") };
+    let salt = SaltString::encode_b64(&rand::random::<[u8; SALT_BYTES]>()).map_err(failed)?;
+    Ok(argon2id().hash_password(token.as_bytes(), &salt).map_err(failed)?.to_string())
+}
+
+fn is_hash_of(hash: &str, token: &str) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| argon2id().verify_password(token.as_bytes(), &hash).is_ok())
+}
+
 fn new_id() -> String {
     hex(&rand::random::<[u8; ID_BYTES]>())
 }
@@ -243,7 +292,7 @@ fn grant(row: &Token) -> Result<Grant> {
             (Some(salt), Some(iterations), Some(password)) => scram(salt, iterations, password),
             _ => None,
         },
-        hash: row.hash.as_ref().and_then(|hash| blake3::Hash::from_hex(hash).ok()),
+        hash: row.hash.clone(),
     })
 }
 

@@ -102,7 +102,7 @@ impl<T: Table> Writer<T> {
     /// Appends rows; returns after they lie on the disk.
     pub async fn append(&self, rows: Vec<T>) -> Result<Acknowledged> {
         let (reply, answer) = oneshot::channel();
-        let stopped = || Error::WriterStopped { table: T::ID };
+        let stopped = || Error::WriterStopped(T::ID);
         self.requests.send(Request { rows, reply }).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }

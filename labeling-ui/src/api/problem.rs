@@ -132,7 +132,7 @@ impl From<marginalia_store::Error> for Problem {
             Store::QueryFailed { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "query_failed"),
             Store::QueryTimeout { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "query_timeout"),
             Store::QueryTooLarge { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "query_too_large"),
-            Store::QueryTurnedAway { .. } => {
+            Store::QueryTurnedAway(_) => {
                 return Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_queries", words).retry_after(1);
             }
             error if error.is_out_of_room() => (StatusCode::INSUFFICIENT_STORAGE, "no_room"),

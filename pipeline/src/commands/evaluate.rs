@@ -43,7 +43,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let charts = args.charts.clone().unwrap_or_else(|| folder.clone());
     let title = format!("{} on {}", name(&folder), name(&args.data_set.path));
     let (metrics, classes, left_out) = tokio::task::spawn_blocking(move || {
-        let _computing = Computing::begin();
+        let _computing = Computing::network();
         evaluate(&args, &folder)
     })
     .await

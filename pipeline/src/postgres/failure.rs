@@ -43,7 +43,7 @@ pub fn of_store(failed: StoreError) -> PgWireError {
         StoreError::QueryFailed { .. } => code::SYNTAX,
         StoreError::QueryTimeout { .. } => code::STOPPED,
         StoreError::QueryTooLarge { .. } => code::OUT_OF_MEMORY,
-        StoreError::QueryTurnedAway { .. } => code::TOO_MANY,
+        StoreError::QueryTurnedAway(_) => code::TOO_MANY,
         _ => {
             tracing::error!("a statement of a PostgreSQL client failed: {failed}");
             code::BUG

@@ -84,7 +84,7 @@ pub fn on_training_thread<T: Send + 'static>(
     let (done, outcome) = tokio::sync::oneshot::channel();
     let started = std::thread::Builder::new().name("training".to_owned()).stack_size(STACK_BYTES).spawn(move || {
         give_way();
-        let computing = Computing::begin();
+        let computing = Computing::network();
         let outcome = work();
         drop(computing);
         // Whoever asked waits to the end, or has gone and needs no answer.

@@ -10,7 +10,7 @@ impl Error {
     /// Whether this process must write no more: a sync failed, and what the disk has is unknown until the next start.
     pub fn stops_writing(&self) -> bool {
         match self {
-            Self::Sync { .. } | Self::WriterStopped { .. } => true,
+            Self::Sync { .. } | Self::WriterStopped(_) => true,
             Self::Commit { source, .. } => source.stops_writing(),
             _ => false,
         }

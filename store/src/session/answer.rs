@@ -261,7 +261,7 @@ impl Place {
         match runtime.place(wait).await {
             Some(permit) => Ok(Self { _permit: permit, is_brief: deadline.is_held }),
             None if runtime.lingering() > 0 => Err(no_thread(runtime)),
-            None => Err(Error::QueryTurnedAway { seconds: wait.as_secs(), places: runtime.threads() }),
+            None => Err(Error::QueryTurnedAway(wait.as_secs())),
         }
     }
 }

@@ -12,7 +12,7 @@ table! {
         name: String,
         /// `reader`, `annotator` or `admin`; null where the row takes a token back.
         role: Option<String>,
-        /// BLAKE3 of the token, hexadecimal.
+        /// argon2id of the token with its salt and parameters, as a PHC string.
         hash: Option<String>,
         /// Salt of SCRAM-SHA-256, hexadecimal.
         scram_salt: Option<String>,

@@ -215,7 +215,7 @@ async fn a_failed_sync_acknowledges_nobody_and_ends_writing() {
     // The disk looks well again, but what the kernel kept is unknown: this process writes no more.
     log.fails.store(false, Ordering::Relaxed);
     let stopped = writer.append(vec![label(3, "a")]).await.unwrap_err();
-    assert!(matches!(stopped, Error::WriterStopped { table: TableId::Labels }), "{stopped}");
+    assert!(matches!(stopped, Error::WriterStopped(TableId::Labels)), "{stopped}");
 }
 
 proptest! {

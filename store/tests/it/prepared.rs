@@ -153,8 +153,7 @@ async fn as_many_run_side_by_side_as_there_are_threads() {
         running.push(endless.run(values(vec![]), patient()).await.unwrap());
     }
     let hurried = endless.run(values(vec![]), Pace::within(Duration::from_secs(2))).await.err();
-    let Some(Error::QueryTurnedAway { seconds: 1, places }) = hurried else { panic!("{hurried:?}") };
-    assert_eq!(places, threads);
+    assert!(matches!(hurried, Some(Error::QueryTurnedAway(1))), "{hurried:?}");
     let (next, ()) = tokio::join!(endless.run(values(vec![]), patient()), async { drop(running.pop()) });
     assert!(next.unwrap().next().await.unwrap().is_some());
 }

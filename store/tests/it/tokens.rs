@@ -42,6 +42,8 @@ async fn a_token_is_known_again_and_stored_nowhere() {
     let mut found = Vec::new();
     files_with(folder.path(), digits, &mut found);
     assert!(found.is_empty(), "the token lies in {found:?}");
+    files_with(folder.path(), "$argon2id$v=19$m=19456,t=2,p=1$", &mut found);
+    assert!(!found.is_empty(), "no slow hash");
     // Another process sees the same.
     let corpus = Corpus::open(&root, Options::default()).await.unwrap();
     let known = corpus.grant_of(&token).await.unwrap().expect("known");
@@ -50,7 +52,10 @@ async fn a_token_is_known_again_and_stored_nowhere() {
     assert_eq!(scram.iterations, SCRAM_ITERATIONS);
     assert_eq!(scram.salted_password, salted(&token, &scram.salt, scram.iterations));
     assert!(!format!("{known:?}").contains(&format!("{:?}", scram.salted_password)), "in logs");
-    for wrong in ["", "mrg_", "ada", &token[..token.len() - 1], &token.to_uppercase()] {
+    let last = if token.ends_with('0') { '1' } else { '0' };
+    let guess = format!("{}{last}", &token[..token.len() - 1]);
+    let mixed = format!("{}{}", &other[..12], &token[12..]);
+    for wrong in ["", "mrg_", "ada", &token[..token.len() - 1], &token.to_uppercase(), &guess, &mixed] {
         assert!(corpus.grant_of(wrong).await.unwrap().is_none(), "{wrong:?}");
     }
     assert!(corpus.grant_named("Ada").await.unwrap().is_none());

@@ -45,7 +45,7 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
         let scorer = Scorer::load(&folder)?;
         let faces: Vec<(String, Vec<u8>)> =
             images.into_iter().enumerate().map(|(i, image)| (format!("{i:064x}"), image)).collect();
-        let _computing = Computing::begin();
+        let _computing = Computing::network();
         let started = Instant::now();
         for batch in faces.chunks(256) {
             scorer.score(batch)?;
