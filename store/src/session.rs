@@ -10,6 +10,7 @@ mod cooperative;
 mod first_rows;
 pub(crate) mod functions;
 mod growth;
+mod memory;
 mod names;
 pub(crate) mod patterns;
 mod plans;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -47,7 +49,7 @@ use names::Names;
 use plans::{Key, is_lasting};
 pub use prepared::Prepared;
 pub use runtime::SqlRuntime;
-use runtime::{Origin, Running, tracked};
+use runtime::{Environment, Origin, Running};
 use scan::BareScans;
 
 /// Where the names stand.
@@ -98,6 +100,7 @@ impl Default for SqlLimits {
 #[derive(Clone)]
 pub struct Session {
     runtime: SqlRuntime,
+    environment: Environment,
     context: SessionContext,
     limits: SqlLimits,
     snapshot: Arc<Snapshot>,
@@ -121,11 +124,12 @@ impl Session {
     where
         F: FnOnce(&SessionContext) -> datafusion::error::Result<()> + Send + 'static,
     {
-        let context = SessionContext::new_with_state(state(runtime, &limits)?);
+        let environment = runtime.environment(&limits)?;
+        let context = SessionContext::new_with_state(state(environment.engine.clone(), &limits));
         let tables = views::tables(&snapshot)?;
         let names = runtime.shelf().names(&context, Ground::of(&snapshot, &tables)).map_err(guard::failed)?;
         context.state_ref().write().config_mut().set_extension(Arc::new(tables));
-        let session = Self { runtime: runtime.clone(), context, limits, snapshot, names };
+        let session = Self { runtime: runtime.clone(), environment, context, limits, snapshot, names };
         let building = session.clone();
         answer::run(session.runtime.handle(Origin::Program), "naming tables and views", async move {
             building.names.register(&building.context, &building.snapshot)?;
@@ -195,10 +199,10 @@ impl Session {
         let state = self.context.state();
         if !parameters.is_empty() {
             let plan = self.plan(&state, sql).await?.with_param_values(parameters).map_err(guard::failed)?;
-            return Self::stream(&state, self.optimised(&state, plan, sql, None)?, running).await;
+            return self.stream(&state, self.optimised(&state, plan, sql, None)?, running).await;
         }
         let plan = self.remembered(&state, sql, self.plan(&state, sql)).await?;
-        Self::stream(&state, plan, running).await
+        self.stream(&state, plan, running).await
     }
 
     /// The optimised plan of a text; made from `plan` where nobody asked for it lately.
@@ -242,12 +246,13 @@ impl Session {
 
     /// The rows of an optimised plan.
     async fn stream(
+        &self,
         state: &SessionState,
         plan: LogicalPlan,
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream> {
         let physical = state.query_planner().create_physical_plan(&plan, state).await.map_err(guard::failed)?;
-        let task = TaskContext::from(state).with_runtime(tracked(state.runtime_env(), running));
+        let task = TaskContext::from(state).with_runtime(self.environment.tracked(running));
         execute_stream(physical, Arc::new(task)).map_err(guard::failed)
     }
 }
@@ -257,7 +262,7 @@ fn owned(parameters: Vec<(&str, ScalarValue)>) -> Vec<(String, ScalarValue)> {
 }
 
 /// An engine with functions, and nothing else to reach the world by.
-fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
+fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits) -> SessionState {
     let mut config = SessionConfig::new()
         .with_information_schema(true)
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -272,16 +277,16 @@ fn state(runtime: &SqlRuntime, limits: &SqlLimits) -> Result<SessionState> {
     options.sql_parser.collect_spans = true;
     let scalar = growth::scalar_functions().into_iter().chain(functions::scalar_functions()).collect();
     let aggregate = growth::aggregate_functions().into_iter().chain(functions::aggregate_functions()).collect();
-    Ok(SessionStateBuilder::new()
+    SessionStateBuilder::new()
         .with_config(config)
-        .with_runtime_env(runtime.environment(limits)?)
+        .with_runtime_env(engine)
         .with_scalar_functions(scalar)
         .with_aggregate_functions(aggregate)
         .with_window_functions(SessionStateDefaults::default_window_functions())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .with_expr_planners(growth::expr_planners())
         .with_physical_optimizer_rules(physical_rules())
-        .build())
+        .build()
 }
 
 /// The engine's own rules and ours: what changes how much is read comes first, what wraps the finished plan last.

@@ -120,7 +120,7 @@ impl Prepared {
                 }
                 false => session.remembered(&state, &key, async { Ok(plan) }).await?,
             };
-            Session::stream(&state, plan, deadline.running).await
+            session.stream(&state, plan, deadline.running).await
         };
         Answer::start(&runtime, Origin::People, work, run).await
     }

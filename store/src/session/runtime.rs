@@ -18,15 +18,14 @@ use std::time::Duration;
 
 use datafusion::error::Result as EngineResult;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{
-    FairSpillPool, MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool,
-};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::SqlLimits;
+use super::memory::Memory;
 use super::names::Shelf;
 use crate::error::{Error, Result};
 
@@ -34,8 +33,6 @@ use crate::error::{Error, Result};
 const STACK_BYTES: usize = 32 << 20;
 /// Threads that read files for a runtime; each keeps memory of its own, so that hundreds of them would keep much.
 const READERS: usize = 16;
-/// Consumers named when memory runs out.
-const CONSUMERS_NAMED: std::num::NonZeroUsize = std::num::NonZeroUsize::new(3).expect("3 is not 0");
 
 /// Threads, memory and spill space of all SQL in this process; cheap to clone.
 #[derive(Clone)]
@@ -49,14 +46,21 @@ pub type Held = Box<dyn Any + Send + Sync>;
 /// Memory, folder for spilling and room in it.
 type Bounds = (usize, Option<PathBuf>, u64);
 
+/// What sessions of the same limits have together.
+#[derive(Clone)]
+pub(super) struct Environment {
+    pub engine: Arc<RuntimeEnv>,
+    pub memory: Arc<Memory>,
+}
+
 struct Inner {
     people: Threads,
     program: Threads,
     threads: usize,
     /// One for each of people's queries that may run.
     places: Arc<Semaphore>,
-    /// One pool per set of limits, so that the bound holds for all sessions together.
-    environments: Mutex<HashMap<Bounds, Arc<RuntimeEnv>>>,
+    /// One per set of limits, so that the bounds hold for all sessions together.
+    environments: Mutex<HashMap<Bounds, Environment>>,
     /// What all sessions plan over.
     shelf: Shelf,
     lingering: Arc<AtomicUsize>,
@@ -118,7 +122,7 @@ impl SqlRuntime {
     }
 
     /// Memory and spill space for sessions of these limits.
-    pub(super) fn environment(&self, limits: &SqlLimits) -> Result<Arc<RuntimeEnv>> {
+    pub(super) fn environment(&self, limits: &SqlLimits) -> Result<Environment> {
         let key = (limits.memory_bytes, limits.temp_dir.clone(), limits.max_temp_bytes);
         let mut environments = self.inner.environments.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(environment) = environments.get(&key) {
@@ -132,14 +136,14 @@ impl SqlRuntime {
         // The default registry knows the local disk; SQL has no business there.
         let stores = DefaultObjectStoreRegistry::new();
         stores.deregister_store(ObjectStoreUrl::local_filesystem().as_ref())?;
-        let environment = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(TrackConsumersPool::new(
-                FairSpillPool::new(limits.memory_bytes),
-                CONSUMERS_NAMED,
-            )))
+        // People's queries and as many of the program's own.
+        let memory = Arc::new(Memory::new(limits.memory_bytes, 2 * self.threads()));
+        let engine = RuntimeEnvBuilder::new()
+            .with_memory_pool(memory.pool())
             .with_disk_manager_builder(disk)
             .with_object_store_registry(Arc::new(stores))
             .build_arc()?;
+        let environment = Environment { engine, memory };
         environments.insert(key, environment.clone());
         Ok(environment)
     }
@@ -216,10 +220,12 @@ impl Drop for Running {
     }
 }
 
-/// The shared environment with a pool that also keeps the query's [`Running`] alive.
-pub(super) fn tracked(environment: &RuntimeEnv, running: Arc<Running>) -> Arc<RuntimeEnv> {
-    let pool = TrackedPool { inner: environment.memory_pool.clone(), _running: running };
-    Arc::new(RuntimeEnv { memory_pool: Arc::new(pool), ..environment.clone() })
+impl Environment {
+    /// For one query, with a pool that also keeps its [`Running`] alive.
+    pub fn tracked(&self, running: Arc<Running>) -> Arc<RuntimeEnv> {
+        let pool = TrackedPool { inner: self.memory.pool(), _running: running };
+        Arc::new(RuntimeEnv { memory_pool: Arc::new(pool), ..(*self.engine).clone() })
+    }
 }
 
 #[derive(Debug)]

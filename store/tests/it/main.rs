@@ -6,6 +6,7 @@ mod durability;
 mod first_rows;
 mod forget;
 mod functions;
+mod memory;
 mod model;
 mod moment;
 mod opening;

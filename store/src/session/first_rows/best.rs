@@ -40,7 +40,6 @@ pub(super) async fn first_rows(
         MemoryLimit::Finite(bytes) => bytes / 5 * FIFTHS,
         MemoryLimit::Infinite | MemoryLimit::Unknown => usize::MAX,
     };
-    // As one that cannot spill: those that can share what is left, each the same, however little the others need.
     let memory = MemoryConsumer::new(format!("FirstRows[{partition}]")).register(context.memory_pool());
     while let Some(batch) = input.next().await {
         let timer = metrics.elapsed_compute().timer();

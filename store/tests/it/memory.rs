@@ -1,0 +1,50 @@
+//! The memory that queries have together: enough for a plan of many operators, and for a small query beside a large one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use marginalia_store::{Error, Session, SqlLimits, SqlRuntime};
+
+use crate::slt::new_corpus;
+
+async fn session(folder: &tempfile::TempDir, megabytes: usize) -> Session {
+    let corpus = new_corpus(&folder.path().join("corpus")).await;
+    let limits = SqlLimits { memory_bytes: megabytes << 20, timeout: Duration::from_secs(600), ..SqlLimits::default() };
+    Session::open(&SqlRuntime::new().unwrap(), corpus.snapshot().await.unwrap(), limits).await.unwrap()
+}
+
+async fn rows(session: &Session, sql: &str) -> Result<usize, Error> {
+    Ok(session.query(sql).await?.collect().await?.iter().map(|batch| batch.num_rows()).sum())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_that_hold_nothing_take_nothing_from_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder, 64).await;
+    // Each keeps some megabytes of numbers; a sixtieth of the memory would not hold them.
+    let median = "select value % 10 as k, percentile_cont(0.5) within group (order by value) as m \
+                  from generate_series(1, 300000) group by 1";
+    let medians = vec![median; 8].join(" union all ");
+    let one = async || rows(&session, &medians).await;
+    assert_eq!(try_join_all([one(), one(), one()]).await.unwrap(), [80; 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_query_has_its_share_beside_a_large_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = Arc::new(session(&folder, 64).await);
+    let large = "select value, repeat('x', 200) as x from generate_series(1, 3000000) order by value % 1000, value";
+    let sorting = tokio::spawn({
+        let session = session.clone();
+        async move { rows(&session, large).await }
+    });
+    let mut small = 0;
+    while !sorting.is_finished() {
+        let sql = "select value % 100 as k, count(*) as n from generate_series(1, 1000) group by 1 order by 1";
+        assert_eq!(rows(&session, sql).await.unwrap(), 100);
+        small += 1;
+    }
+    assert_eq!(sorting.await.unwrap().unwrap(), 3_000_000);
+    assert!(small > 0);
+}
