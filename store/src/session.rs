@@ -271,7 +271,7 @@ fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits) -> SessionState {
     let options = config.options_mut();
     options.execution.enable_recursive_ctes = false;
     // A sort keeps this much free for its merge; in a small pool the default would not fit.
-    options.execution.sort_spill_reservation_bytes = (limits.memory_bytes / 16).min(10 << 20);
+    options.execution.sort_spill_reservation_bytes = limits.memory_bytes / 128;
     options.sql_parser.map_string_types_to_utf8view = false;
     // So that a message can name the line.
     options.sql_parser.collect_spans = true;

@@ -1,10 +1,12 @@
 //! The memory of all queries together.
 //!
 //! In: what the operators of a query ask for. Out: yes or no. Every query has a share that nobody takes from it; what lies
-//! above the shares goes to whoever asks first, to be spilled or given back later. The engine's own fair pool divides by
-//! operators instead: a plan over the views has forty of them that hold next to nothing, and with a few queries at a time each
-//! had a hundredth, too little even to sort what it would spill.
+//! above the shares goes to whoever asks first. Of what a query can have, half is for operators that could use the disk
+//! instead, divided among those of them that hold much: the other half is for those that cannot, as the merge of a sort. The
+//! engine's own fair pool divides by all operators: a plan over the views has forty of them that hold next to nothing, and
+//! with a few queries at a time each had a hundredth, too little even to sort what it would spill.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,11 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use datafusion::common::resources_datafusion_err;
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::{
-    MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool, human_readable_size,
+    MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation, TrackConsumersPool, human_readable_size,
 };
 
-/// Of the memory, one part in so many is shared out; the rest goes to whoever asks first.
-const SHARED_OUT: usize = 4;
 /// Consumers named when memory runs out.
 const CONSUMERS_NAMED: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
 
@@ -38,14 +38,14 @@ struct Taken {
 }
 
 impl Memory {
-    /// `queries` run at a time.
+    /// `queries` run at a time: half of it is for their shares.
     pub fn new(bytes: usize, queries: usize) -> Self {
-        Self { bytes, share: bytes / SHARED_OUT / queries.max(1), taken: Mutex::default() }
+        Self { bytes, share: bytes / 2 / queries.max(1), taken: Mutex::default() }
     }
 
     /// For one query.
     pub fn pool(self: &Arc<Self>) -> Arc<dyn MemoryPool> {
-        let pool = QueryPool { memory: self.clone(), used: AtomicUsize::new(0) };
+        let pool = QueryPool { memory: self.clone(), used: AtomicUsize::new(0), spillable: Mutex::default() };
         Arc::new(TrackConsumersPool::new(pool, CONSUMERS_NAMED))
     }
 
@@ -64,22 +64,43 @@ struct QueryPool {
     memory: Arc<Memory>,
     /// Changed only while `memory.taken` is held.
     used: AtomicUsize,
+    /// What of it operators hold that could use the disk instead, by their ids.
+    spillable: Mutex<HashMap<usize, usize>>,
 }
 
 impl QueryPool {
-    /// Sets what it uses, whether there is room or not.
-    fn set(&self, taken: &mut Taken, used: usize) {
-        let before = self.used.swap(used, Ordering::Relaxed);
-        taken.bytes = taken.bytes - before + used;
-        taken.beyond = taken.beyond - self.memory.beyond(before) + self.memory.beyond(used);
+    /// Takes more, or gives back where `change` turns a number into a smaller one, whether there is room or not.
+    fn change(&self, taken: &mut Taken, reservation: &MemoryReservation, change: impl Fn(usize) -> usize) {
+        let before = self.reserved();
+        let after = change(before);
+        self.used.store(after, Ordering::Relaxed);
+        if reservation.consumer().can_spill() {
+            let mut spillable = self.spillable();
+            let held = spillable.entry(reservation.consumer().id()).or_default();
+            *held = change(*held);
+        }
+        taken.bytes = taken.bytes.saturating_sub(before) + after;
+        taken.beyond = taken.beyond.saturating_sub(self.memory.beyond(before)) + self.memory.beyond(after);
     }
 
-    /// What it could have more.
-    fn room(&self, taken: &Taken) -> usize {
+    /// What the operator could have more.
+    fn room(&self, taken: &Taken, consumer: &MemoryConsumer) -> usize {
         let (memory, used) = (&self.memory, self.reserved());
         let of_its_share = memory.share.saturating_sub(used);
-        let for_all = (memory.bytes - memory.bytes / SHARED_OUT).saturating_sub(taken.beyond);
-        memory.bytes.saturating_sub(taken.bytes).min(of_its_share + for_all)
+        let for_all = (memory.bytes / 2).saturating_sub(taken.beyond);
+        let room = memory.bytes.saturating_sub(taken.bytes).min(of_its_share + for_all);
+        if !consumer.can_spill() {
+            return room;
+        }
+        let (half, much) = ((used + room) / 2, (used + room) / 64);
+        let spillable = self.spillable();
+        let others = spillable.iter().filter(|(id, held)| **id != consumer.id() && **held > much).count();
+        let own = spillable.get(&consumer.id()).copied().unwrap_or_default();
+        much.max(half / (others + 1)).saturating_sub(own).min(room)
+    }
+
+    fn spillable(&self) -> MutexGuard<'_, HashMap<usize, usize>> {
+        self.spillable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,22 +115,24 @@ impl MemoryPool for QueryPool {
         "queries"
     }
 
-    fn grow(&self, _: &MemoryReservation, additional: usize) {
-        let mut taken = self.memory.taken();
-        self.set(&mut taken, self.reserved() + additional);
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        self.spillable().remove(&consumer.id());
     }
 
-    fn shrink(&self, _: &MemoryReservation, shrink: usize) {
-        let mut taken = self.memory.taken();
-        self.set(&mut taken, self.reserved().saturating_sub(shrink));
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.change(&mut self.memory.taken(), reservation, |bytes| bytes + additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.change(&mut self.memory.taken(), reservation, |bytes| bytes.saturating_sub(shrink));
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let mut taken = self.memory.taken();
-        let room = self.room(&taken);
+        let room = self.room(&taken, reservation.consumer());
         if additional > room {
             return Err(resources_datafusion_err!(
-                "{} more for {}, which has {}: {} are left for this query, of {} for all",
+                "{} more for {}, which has {}: {} are left for it, of {} for all queries",
                 human_readable_size(additional),
                 reservation.consumer().name(),
                 human_readable_size(reservation.size()),
@@ -117,7 +140,7 @@ impl MemoryPool for QueryPool {
                 human_readable_size(self.memory.bytes)
             ));
         }
-        self.set(&mut taken, self.reserved() + additional);
+        self.change(&mut taken, reservation, |bytes| bytes + additional);
         Ok(())
     }
 

@@ -136,8 +136,7 @@ impl SqlRuntime {
         // The default registry knows the local disk; SQL has no business there.
         let stores = DefaultObjectStoreRegistry::new();
         stores.deregister_store(ObjectStoreUrl::local_filesystem().as_ref())?;
-        // People's queries and as many of the program's own.
-        let memory = Arc::new(Memory::new(limits.memory_bytes, 2 * self.threads()));
+        let memory = Arc::new(Memory::new(limits.memory_bytes, self.threads()));
         let engine = RuntimeEnvBuilder::new()
             .with_memory_pool(memory.pool())
             .with_disk_manager_builder(disk)
