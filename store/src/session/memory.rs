@@ -38,9 +38,9 @@ struct Taken {
 }
 
 impl Memory {
-    /// `queries` run at a time: half of it is for their shares.
+    /// `queries` run at a time: a quarter of it is for their shares.
     pub fn new(bytes: usize, queries: usize) -> Self {
-        Self { bytes, share: bytes / 2 / queries.max(1), taken: Mutex::default() }
+        Self { bytes, share: bytes / 4 / queries.max(1), taken: Mutex::default() }
     }
 
     /// For one query.
@@ -51,6 +51,11 @@ impl Memory {
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What goes to whoever asks first.
+    fn for_all(&self) -> usize {
+        self.bytes - self.bytes / 4
     }
 
     fn beyond(&self, used: usize) -> usize {
@@ -87,7 +92,7 @@ impl QueryPool {
     fn room(&self, taken: &Taken, consumer: &MemoryConsumer) -> usize {
         let (memory, used) = (&self.memory, self.reserved());
         let of_its_share = memory.share.saturating_sub(used);
-        let for_all = (memory.bytes / 2).saturating_sub(taken.beyond);
+        let for_all = memory.for_all().saturating_sub(taken.beyond);
         let room = memory.bytes.saturating_sub(taken.bytes).min(of_its_share + for_all);
         if !consumer.can_spill() {
             return room;
@@ -149,6 +154,6 @@ impl MemoryPool for QueryPool {
     }
 
     fn memory_limit(&self) -> MemoryLimit {
-        MemoryLimit::Finite(self.memory.bytes)
+        MemoryLimit::Finite(self.memory.share + self.memory.for_all())
     }
 }
