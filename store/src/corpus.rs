@@ -12,6 +12,7 @@ use std::time::Duration;
 use lance::session::Session;
 
 use crate::clock::ClockGuard;
+use crate::copies::Dedup;
 use crate::error::{Error, Result};
 use crate::failpoint::FailPoints;
 use crate::home::Home;
@@ -60,6 +61,8 @@ pub struct Options {
     pub metadata_cache_bytes: usize,
     /// How long faces wait for company before a commit; zero: for what comes in during the commit before.
     pub face_window: Duration,
+    /// How a face is kept from being stored twice.
+    pub dedup: Dedup,
     /// Whether an acknowledged commit lies on the disk, or is merely handed to the operating system.
     pub sync: bool,
     /// Bytes that new faces leave free on the disk; 0: none.
@@ -80,6 +83,7 @@ impl Default for Options {
             index_cache_bytes: 128 << 20,
             metadata_cache_bytes: 64 << 20,
             face_window: Duration::ZERO,
+            dedup: Dedup::default(),
             sync: true,
             reserve_bytes: 64 << 20,
             keep_rounds: 20,

@@ -1,0 +1,182 @@
+//! Copies: rows of faces that have an earlier row.
+//!
+//! In: how the corpus is to be kept free of them, and what came in since the last look. Out: one row for each face, the first
+//! by `ingested_at` and `stream`. To look every hash up keeps copies out, for which each process reads all ids; where that is
+//! too much they are let in, every view takes a face's first row, and the others are removed in the background. Everything
+//! else knows faces by their ids, so nothing refers to the row that goes.
+//!
+//! What is removed is named by what it says, not by its place, and whoever removes a row has seen an earlier one: the earliest
+//! stays, whatever two processes remove that both take themselves for the only one.
+
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMicrosecondType;
+use futures::TryStreamExt;
+use lance::Dataset;
+use lance_table::format::Fragment;
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::Corpus;
+use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::known::{LOOKUP, ids, is_in};
+use crate::log::Change;
+use crate::snapshot::Snapshot;
+use crate::table::{TableId, column};
+
+/// Faces up to which `auto` looks up in an object store. Each process reads all ids when it starts, 64 bytes each, and
+/// again those of fragments that were merged.
+const LOOKED_UP: usize = 1_000_000;
+
+/// Rows that one pass looks at, unless a single fragment has more.
+const ROWS_A_PASS: usize = 100_000;
+
+/// Copies that one commit removes.
+const REMOVED_AT_ONCE: usize = 512;
+
+/// Key, in the metadata of table `faces`, of the last fragment that was looked at: up to it no face has two rows.
+const LOOKED_AT: &str = "marginalia:without_copies_to";
+
+/// How a face is kept from being stored twice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dedup {
+    /// Every hash is looked up before it is written.
+    Lookup,
+    /// It is not: views take the first row, and maintenance removes the others.
+    View,
+    /// As `Lookup`, but as `View` in an object store where there are too many faces for it.
+    #[default]
+    Auto,
+}
+
+impl Dedup {
+    /// Whether hashes are looked up before they are written to this table.
+    pub(crate) fn looks_up(self, home: &Home, faces: &Dataset) -> bool {
+        match self {
+            Self::Lookup => true,
+            Self::View => false,
+            Self::Auto => home.remote().is_none() || rows(faces.iter_fragments()) <= LOOKED_UP,
+        }
+    }
+}
+
+/// A row of `faces`, by what tells it from others of its face.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    face_id: String,
+    ingested_at: i64,
+    stream: String,
+}
+
+impl Corpus {
+    /// Whether table `faces` may hold copies that maintenance has not removed yet.
+    pub fn may_hold_copies(&self, snapshot: &Snapshot) -> Result<bool> {
+        Ok(!self.options().dedup.looks_up(self.home(), snapshot.open(TableId::Faces)?))
+    }
+
+    /// Removes the copies among what came in since the last look, at so many rows at least; returns how many there were.
+    pub(crate) async fn remove_new_copies(&self, at_least: usize) -> Result<usize> {
+        let faces = self.log().latest(TableId::Faces).await?;
+        let last = faces.schema().metadata.get(LOOKED_AT).and_then(|id| id.parse::<u64>().ok());
+        let mut new: Vec<Fragment> =
+            faces.iter_fragments().filter(|fragment| last.is_none_or(|last| fragment.id > last)).cloned().collect();
+        let there = rows(new.iter());
+        if there == 0 || there < at_least {
+            return Ok(0);
+        }
+        // Ids of fragments only grow, so what this pass leaves is behind what it takes.
+        new.sort_unstable_by_key(|fragment| fragment.id);
+        let mut taken = 0;
+        let within = |fragment: &&Fragment| {
+            taken += fragment.physical_rows.unwrap_or(0);
+            taken <= ROWS_A_PASS
+        };
+        let fragments = new.iter().take_while(within).count().max(1);
+        new.truncate(fragments);
+        let last = new.last().map_or(0, |fragment| fragment.id);
+        let removed = self.remove_copies(&faces, new).await?;
+        self.log().commit(TableId::Faces, Change::Note { key: LOOKED_AT, value: last.to_string() }).await?;
+        Ok(removed)
+    }
+
+    /// Removes every copy, whenever it came in.
+    pub(crate) async fn remove_all_copies(&self) -> Result<usize> {
+        let mut removed = 0;
+        let before = self.log().latest(TableId::Faces).await?;
+        for fragment in before.iter_fragments() {
+            let faces = self.log().latest(TableId::Faces).await?;
+            removed += self.remove_copies(&faces, vec![fragment.clone()]).await?;
+        }
+        Ok(removed)
+    }
+
+    /// Removes the copies of the faces in these fragments, wherever in the table they are.
+    async fn remove_copies(&self, faces: &Arc<Dataset>, among: Vec<Fragment>) -> Result<usize> {
+        let mut wanted = Vec::new();
+        let mut scan = faces.scan();
+        scan.with_fragments(among).project(&["face_id"]).map_err(Error::table(TableId::Faces))?;
+        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
+        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
+            wanted.extend(ids(&batch)?.map(str::to_owned));
+        }
+        // In order the index is asked for neighbours.
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut copies = Vec::new();
+        for some in wanted.chunks(LOOKUP) {
+            copies.extend(copies_of(faces, some).await?);
+        }
+        for some in copies.chunks(REMOVED_AT_ONCE) {
+            self.log().commit(TableId::Faces, Change::Delete(are(some))).await?;
+        }
+        Ok(copies.len())
+    }
+}
+
+fn rows<'a>(fragments: impl Iterator<Item = &'a Fragment>) -> usize {
+    fragments.map(|fragment| fragment.physical_rows.unwrap_or(0)).sum()
+}
+
+/// The rows of these faces that are not the first of theirs. Rows that are alike in everything count as one: none of them
+/// would stay if one were removed.
+async fn copies_of(faces: &Arc<Dataset>, face_ids: &[String]) -> Result<Vec<Row>> {
+    let face_ids: Vec<&str> = face_ids.iter().map(String::as_str).collect();
+    let mut rows = Vec::new();
+    let mut scan = faces.scan();
+    scan.filter(&is_in("face_id", &face_ids)).map_err(Error::table(TableId::Faces))?;
+    scan.project(&["face_id", "ingested_at", "stream"]).map_err(Error::table(TableId::Faces))?;
+    let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Faces))?;
+    while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Faces))? {
+        let times = column(&batch, TableId::Faces, "ingested_at")?.as_primitive::<TimestampMicrosecondType>();
+        let streams = column(&batch, TableId::Faces, "stream")?.as_string::<i32>();
+        for ((face_id, time), stream) in ids(&batch)?.zip(times.values()).zip(streams.iter().flatten()) {
+            rows.push(Row { face_id: face_id.to_owned(), ingested_at: *time, stream: stream.to_owned() });
+        }
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    Ok(rows.chunk_by(|a, b| a.face_id == b.face_id).flat_map(|face| face.iter().skip(1)).cloned().collect())
+}
+
+/// The predicate that a row is one of these.
+fn are(rows: &[Row]) -> String {
+    let quoted = |text: &str| text.replace('\'', "''");
+    let is = |row: &Row| {
+        format!(
+            "(face_id = '{}' AND ingested_at = arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))') AND stream = '{}')",
+            quoted(&row.face_id),
+            row.ingested_at,
+            quoted(&row.stream)
+        )
+    };
+    // In pairs of pairs: in one long row each would be an expression inside the one before.
+    let mut any: Vec<String> = rows.iter().map(is).collect();
+    while any.len() > 1 {
+        any = any.chunks(2).map(|pair| format!("({})", pair.join(" OR "))).collect();
+    }
+    // The index answers the first part, what it leaves is few.
+    let face_ids: Vec<&str> = rows.iter().map(|row| row.face_id.as_str()).collect();
+    format!("{} AND {}", is_in("face_id", &face_ids), any.concat())
+}
