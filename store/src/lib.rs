@@ -7,6 +7,7 @@
 
 mod audit_log;
 mod backup;
+mod cadence;
 mod clock;
 pub mod columns;
 mod commit;
