@@ -48,6 +48,7 @@ mod verify;
 mod version_files;
 mod views;
 mod writer;
+mod writers;
 
 pub use audit_log::Actor;
 pub use backup::{BackupReport, restore};
@@ -72,6 +73,7 @@ pub use tokens::{Grant, Role, SALT_BYTES, SCRAM_ITERATIONS, Scram};
 pub use verify::{Finding, VerifyOptions, VerifyReport};
 pub use views::{VIEWS, View};
 pub use writer::{Acknowledged, Writer};
+pub use writers::{Announced, WritingProcess};
 
 /// Version of the schemas that this build writes; it reads every one from 1 up to it. A table of an older version gets the
 /// columns that it lacks, all null, before its first row is written.
