@@ -3,17 +3,18 @@
     python many_ingesters.py MARGINALIA FACES [--hosts 4] [--seconds 60] [--rate 20] [--shared 0.2] [--dedup auto]
                              [--maintenance-every 5]
 
-Starts the server of the tests (moto, `make tools` puts a Python that has it into target/s3/venv: run this with it), makes a
-corpus there and runs `ingest --watch` for each host with a working folder of its own, so that nothing but the store connects
-them. Images of the folder FACES are copied into each host's inbox at the given rate, distinct by bytes after their end; a
-share of them comes to all hosts at once with the same bytes. One of the processes compacts and cleans up meanwhile,
-whichever holds the lease.
+Starts the server of the tests (moto, `make tools` puts a Python that has it into target/s3/venv: run this with it),
+makes a corpus there and runs `ingest --watch` for each host with a working folder of its own, so that nothing but the
+store connects them. Images of the folder FACES are copied into each host's inbox at the given rate, distinct by bytes
+after their end; a share of them comes to all hosts at once with the same bytes. One of the processes compacts and
+cleans up meanwhile, whichever holds the lease.
 
-A face is acknowledged once its process says so in its progress; of files the k-th that was closed counts when k were taken
-in. Prints one JSON document: acknowledged faces, those of them that are lost, faces that some view shows twice, seconds
-from a file's close to its acknowledgement, copies that the table held before and after maintenance, and each writer as
-`status` showed it near the end. Ends with 1 where anything was lost or doubled or `verify` found something. Server, hosts and
-this script share the machine's cores: times are theirs together. Nothing but Python's own library and moto is needed.
+A face is acknowledged once its process says so in its progress; of files the k-th that was closed counts when k were
+taken in. Prints one JSON document: acknowledged faces, those of them that are lost, faces that some view shows twice,
+seconds from a file's close to its acknowledgement, copies that the table held before and after maintenance, and each
+writer as `status` showed it near the end. Ends with 1 where anything was lost or doubled or `verify` found something.
+Server, hosts and this script share the machine's cores: times are theirs together. Nothing but Python's own library
+and moto is needed.
 """
 
 import argparse

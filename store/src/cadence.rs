@@ -1,8 +1,9 @@
 //! How often this process commits faces.
 //!
-//! In: how many processes write to the corpus, and how often their commits met. Out: when the next commit is due, and what has
-//! been committed. An object store takes a few commits of one table a second, whoever makes them: each process takes its share
-//! of those, and less of them where commits meet all the same. A folder takes a hundred, and its writers wait for nobody.
+//! In: how many processes write to the corpus, and how often their commits met. Out: when the next commit is due, and
+//! what has been committed. An object store takes a few commits of one table a second, whoever makes them: each process
+//! takes its share of those, and less of them where commits meet all the same. A folder takes a hundred, and its
+//! writers wait for nobody.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Commits that meet: several writers want the next version of one table, and one gets it.
 //!
-//! In: a commit that found its version taken. Out: when to try again, whether what the others added matters to it, and how often
-//! that happened: the cadence of commits follows it (`cadence.rs`).
+//! In: a commit that found its version taken. Out: when to try again, whether what the others added matters to it, and
+//! how often that happened: the cadence of commits follows it (`cadence.rs`).
 
 use std::collections::HashSet;
 use std::sync::Arc;

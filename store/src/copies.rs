@@ -1,12 +1,12 @@
 //! Copies: rows of faces that have an earlier row.
 //!
-//! In: how the corpus is to be kept free of them, and what came in since the last look. Out: one row for each face, the first
-//! by `ingested_at` and `stream`. To look every hash up keeps copies out, for which each process reads all ids; where that is
-//! too much they are let in, every view takes a face's first row, and the others are removed in the background. Everything
-//! else knows faces by their ids, so nothing refers to the row that goes.
+//! In: how the corpus is to be kept free of them, and what came in since the last look. Out: one row for each face, the
+//! first by `ingested_at` and `stream`. To look every hash up keeps copies out, for which each process reads all ids;
+//! where that is too much they are let in, every view takes a face's first row, and the others are removed in the
+//! background. Everything else knows faces by their ids, so nothing refers to the row that goes.
 //!
-//! What is removed is named by what it says, not by its place, and whoever removes a row has seen an earlier one: the earliest
-//! stays, whatever two processes remove that both take themselves for the only one.
+//! What is removed is named by what it says, not by its place, and whoever removes a row has seen an earlier one: the
+//! earliest stays, whatever two processes remove that both take themselves for the only one.
 
 use std::sync::Arc;
 
@@ -76,7 +76,8 @@ impl Corpus {
         Ok(!self.options().dedup.looks_up(self.home(), snapshot.open(TableId::Faces)?))
     }
 
-    /// Removes the copies among what came in since the last look, at so many rows at least; returns how many there were.
+    /// Removes the copies among what came in since the last look, at so many rows at least; returns how many there
+    /// were.
     pub(crate) async fn remove_new_copies(&self, at_least: usize) -> Result<usize> {
         let faces = self.log().latest(TableId::Faces).await?;
         let last = faces.schema().metadata.get(LOOKED_AT).and_then(|id| id.parse::<u64>().ok());
@@ -139,8 +140,8 @@ fn rows<'a>(fragments: impl Iterator<Item = &'a Fragment>) -> usize {
     fragments.map(|fragment| fragment.physical_rows.unwrap_or(0)).sum()
 }
 
-/// The rows of these faces that are not the first of theirs. Rows that are alike in everything count as one: none of them
-/// would stay if one were removed.
+/// The rows of these faces that are not the first of theirs. Rows that are alike in everything count as one: none of
+/// them would stay if one were removed.
 async fn copies_of(faces: &Arc<Dataset>, face_ids: &[String]) -> Result<Vec<Row>> {
     let face_ids: Vec<&str> = face_ids.iter().map(String::as_str).collect();
     let mut rows = Vec::new();

@@ -60,8 +60,8 @@ pub struct Options {
     pub index_cache_bytes: usize,
     /// Cache for manifests and file footers, bytes.
     pub metadata_cache_bytes: usize,
-    /// How long faces wait for company before a commit; zero: for what comes in during the commit before, in an object store
-    /// for what comes in until the next one is due.
+    /// How long faces wait for company before a commit; zero: for what comes in during the commit before, in an object
+    /// store for what comes in until the next one is due.
     pub face_window: Duration,
     /// How a face is kept from being stored twice.
     pub dedup: Dedup,

@@ -192,8 +192,8 @@ impl Home {
         if self.remote.is_some() { 10 * in_a_folder } else { in_a_folder }
     }
 
-    /// A name for this machine's working folder, the same every time. A folder that came from elsewhere, in an image or over
-    /// the network, is another machine's: who takes a name to be its own takes the holder of a lease to be dead.
+    /// A name for this machine's working folder, the same every time. A folder that came from elsewhere, in an image or
+    /// over the network, is another machine's: who takes a name to be its own takes the holder of a lease to be dead.
     pub(crate) fn machine(&self) -> Result<String> {
         let host = host();
         let path = self.folder.join("locks").join(format!("machine-{host}"));

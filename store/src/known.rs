@@ -3,8 +3,8 @@
 //! In: rows about to be written. Out: for each whether it is new. A filter of fixed size over all stored ids says "certainly
 //! new" for most; for the rest the `face_id` index (and a scan of what it does not cover yet) decides. The
 //! look and the commit happen under one file lock, so that two processes on one corpus cannot both be first; in an object
-//! store, where a lock would cost more than the commit, the commit itself fails if the same face came in between. Where that
-//! is too much (`copies.rs`) only those are refused that come twice in one commit.
+//! store, where a lock would cost more than the commit, the commit itself fails if the same face came in between. Where
+//! that is too much (`copies.rs`) only those are refused that come twice in one commit.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,11 +1,12 @@
 //! Background care of the tables: clean up, compact, index.
 //!
-//! In: a corpus that is being written. Out: few fragments, indices that cover them, one row for each face, and no versions
-//! beyond those that are young or pinned, as far as the clock can be trusted. Clean-up comes first in a pass, so that what a
-//! compaction replaced lives on until the next one and no reader in mid-scan loses its files.
+//! In: a corpus that is being written. Out: few fragments, indices that cover them, one row for each face, and no
+//! versions beyond those that are young or pinned, as far as the clock can be trusted. Clean-up comes first in a pass,
+//! so that what a compaction replaced lives on until the next one and no reader in mid-scan loses its files.
 //!
-//! One process of all machines does it at a time. One that slept stops at the next change, and the one it was at does no harm:
-//! a commit that rewrites what another has rewritten meanwhile fails, and what clean-up chose to remove nobody has named since.
+//! One process of all machines does it at a time. One that slept stops at the next change, and the one it was at does
+//! no harm: a commit that rewrites what another has rewritten meanwhile fails, and what clean-up chose to remove nobody
+//! has named since.
 
 use std::time::Duration;
 

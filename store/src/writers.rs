@@ -1,8 +1,8 @@
 //! Who writes to the corpus: a small object under `locks/writers` for each process, written anew while it lives.
 //!
-//! In: what a process is, and what it has committed. Out: the same to whoever asks, and to each process how many share the
-//! store's commits with it. Only the pace and what people are shown depend on it: an object that cannot be written is missing
-//! there, and the work goes on.
+//! In: what a process is, and what it has committed. Out: the same to whoever asks, and to each process how many share
+//! the store's commits with it. Only the pace and what people are shown depend on it: an object that cannot be written
+//! is missing there, and the work goes on.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -51,7 +51,8 @@ pub struct WritingProcess {
     pub conflicts: u64,
     /// The last commit of faces.
     pub last_commit_at: Option<Timestamp>,
-    /// Seconds since it last said that it is there, by the clock of whoever asks; a process that lives says so every 10.
+    /// Seconds since it last said that it is there, by the clock of whoever asks; a process that lives says so every
+    /// 10.
     #[serde(default)]
     pub silent_seconds: u64,
 }

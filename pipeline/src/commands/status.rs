@@ -16,8 +16,8 @@ const SILENT: u64 = 60;
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
-/// The corpus at a glance, and the processes that write to it: machines are named to those who have the corpus, and not over
-/// HTTP.
+/// The corpus at a glance, and the processes that write to it: machines are named to those who have the corpus, and not
+/// over HTTP.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]

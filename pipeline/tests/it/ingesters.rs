@@ -84,8 +84,8 @@ impl Store {
         Some(store)
     }
 
-    /// Four processes, each with a working folder of its own, take their faces in, of which some come to all of them; then
-    /// every file is known, every face shows once, and nobody is among the writers any more.
+    /// Four processes, each with a working folder of its own, take their faces in, of which some come to all of them;
+    /// then every file is known, every face shows once, and nobody is among the writers any more.
     fn ingest_on_every_host(&self) {
         let inboxes: Vec<PathBuf> = (0..HOSTS).map(|host| self.bench.path(&format!("inbox-{host}"))).collect();
         let mut running: Vec<Child> = Vec::new();

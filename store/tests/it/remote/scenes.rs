@@ -166,7 +166,8 @@ async fn count() -> Result<(), Error> {
     is_clean(&corpus).await
 }
 
-/// Faces by the views, where each stands once whatever the table holds; then in the table, where it does after maintenance.
+/// Faces by the views, where each stands once whatever the table holds; then in the table, where each does after
+/// maintenance.
 async fn count_in_views() -> Result<(), Error> {
     let (sql, corpus) = (SqlRuntime::new()?, open_with(Dedup::View).await?);
     let session = Session::open(&sql, corpus.snapshot().await?, SqlLimits::default()).await?;
