@@ -76,16 +76,16 @@ impl Corpus {
         Ok(!self.options().dedup.looks_up(self.home(), snapshot.open(TableId::Faces)?))
     }
 
-    /// Removes the copies among what came in since the last look, at so many rows at least; returns how many there
-    /// were.
-    pub(crate) async fn remove_new_copies(&self, at_least: usize) -> Result<usize> {
+    /// Looks at what came in since the last look, at so many rows at least, and removes the copies; how many there
+    /// were, or none where there was nothing to look at.
+    pub(crate) async fn remove_new_copies(&self, at_least: usize) -> Result<Option<usize>> {
         let faces = self.log().latest(TableId::Faces).await?;
         let last = faces.schema().metadata.get(LOOKED_AT).and_then(|id| id.parse::<u64>().ok());
         let mut new: Vec<Fragment> =
             faces.iter_fragments().filter(|fragment| last.is_none_or(|last| fragment.id > last)).cloned().collect();
         let there = rows(new.iter());
         if there == 0 || there < at_least {
-            return Ok(0);
+            return Ok(None);
         }
         // Ids of fragments only grow, so what this pass leaves is behind what it takes.
         new.sort_unstable_by_key(|fragment| fragment.id);
@@ -99,7 +99,7 @@ impl Corpus {
         let last = new.last().map_or(0, |fragment| fragment.id);
         let removed = self.remove_copies(&faces, new).await?;
         self.log().commit(TableId::Faces, Change::Note { key: LOOKED_AT, value: last.to_string() }).await?;
-        Ok(removed)
+        Ok(Some(removed))
     }
 
     /// Removes every copy, whenever it came in.
