@@ -127,15 +127,16 @@ impl Admit<Face> for KnownFaces {
         Ok(Admitted { written: new, guard, since })
     }
 
-    fn written(&mut self, table: &Dataset) {
-        let Some(admitted) = self.admitted.take() else { return };
+    async fn written(&mut self) -> Result<()> {
+        let Some(admitted) = self.admitted.take() else { return Ok(()) };
         for id in admitted {
             self.filter.insert(&id);
         }
         // Under the lock nobody else adds faces: whatever is new in the table are the rows above. In an object store there
         // is no such lock, and the next look reads what is new.
         if self.home.remote().is_none() {
-            self.filter.cover(table);
+            self.filter.cover(self.log.latest(TableId::Faces).await?.as_ref());
         }
+        Ok(())
     }
 }

@@ -52,9 +52,8 @@ pub struct Acknowledged {
 pub trait Admit<T: Table>: Send + 'static {
     /// Which rows to write.
     async fn admit(&mut self, rows: &[T]) -> Result<Admitted>;
-    /// Called after the commit of the rows that were let in last, with the table that holds them, while what the guard
-    /// holds is still held.
-    fn written(&mut self, table: &Dataset);
+    /// Called after the commit of the rows that were let in last, while what the guard holds is still held.
+    async fn written(&mut self) -> Result<()>;
 }
 
 /// What [`Admit::admit`] decided, and what makes it hold until the commit.
@@ -76,7 +75,9 @@ impl<T: Table> Admit<T> for AdmitAll {
     async fn admit(&mut self, rows: &[T]) -> Result<Admitted> {
         Ok(Admitted { written: vec![true; rows.len()], guard: None, since: None })
     }
-    fn written(&mut self, _table: &Dataset) {}
+    async fn written(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 struct Request<T> {
@@ -215,7 +216,7 @@ impl<T: Table> Task<T> {
             };
             match self.log.commit(T::ID, change).await {
                 Ok(version) => {
-                    self.admit.written(self.log.latest(T::ID).await?.as_ref());
+                    self.admit.written().await?;
                     // Only now: another process must not take a face for known before it lies on the disk.
                     drop(admitted.guard);
                     return Ok((version, written));
