@@ -13,8 +13,8 @@ its API and serves the images as local files. Compared are, in this order:
   new ones with annotator and seconds, and the same class and split of faces that were not judged anew;
 - again: the same import once more brings nothing;
 - with --changes, a third account changes judgements that came along, before that export. Then, corrected: some new
-  judgements are changed, exported and imported once more; home: the first corpus takes that export, too, and has to
-  gain what was judged in Label Studio and nothing else.
+  judgements are changed, exported and imported once more; home: the first corpus takes that export, too, gains what was
+  judged in Label Studio and nothing else, and what was changed there takes the place of what it was.
 
 Prints one JSON document: how many were compared, how many are missing, and how many are there that should not be: 0
 and 0 everywhere, or it exits with 1. Nothing but Python's own library is needed.
@@ -171,9 +171,9 @@ def travel(first, second, project, options):
         corrected = [project.judge(1, task, 4.5, known)[0] for task, known in zip(judged[:CHANGED], stored)]
         now = [*changed, *corrected, *anew[CHANGED:]]
         exported = project.export("corrected.json")
-        for step, corpus, others in (("corrected", second, kept), ("home", first, before)):
+        for step, corpus in (("corrected", second), ("home", first)):
             corpus.run("import", "label-studio", exported)
-            pairs[f"{step}: judgements"] = ([*others, *now], corpus.rows(JUDGEMENTS))
+            pairs[f"{step}: judgements"] = ([*kept, *now], corpus.rows(JUDGEMENTS))
     return pairs
 
 

@@ -37,6 +37,10 @@ pub struct Record {
     pub lead_time: Option<Duration>,
     /// A person judged this very face, in another tool; otherwise the class is the data set's word.
     pub is_judged_by_person: bool,
+    /// The label of a corpus that an export of ours made it from.
+    pub label_id: Option<String>,
+    /// Somebody changed it there since.
+    pub is_changed: bool,
     /// The data set's name.
     pub dataset: String,
     /// Size of the file (of the table, for rows that hold pixels), in bytes.
@@ -52,6 +56,7 @@ pub struct Record {
 
 /// What a reader hands to its sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one passes at a time, and nearly all are faces")]
 pub enum Item {
     Face(Record),
     /// Should have been a face and is not.

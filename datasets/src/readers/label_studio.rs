@@ -110,21 +110,40 @@ impl Annotation {
         self.result.iter().find(|result| result["value"]["choices"].is_array())
     }
 
-    /// What an export of ours says of it: in the result, which is another's once somebody has changed it.
+    /// What an export of ours says of it: in the result, also once somebody has changed that.
     fn exported(&self) -> &Value {
-        let result = self.chosen().filter(|_| self.updated_by.is_null()).map(|result| &result["meta"]);
+        let result = self.chosen().map(|result| &result["meta"]);
         result.filter(|meta| meta.is_object()).unwrap_or(&self.meta)
     }
 
+    /// Whether it was ours and is somebody else's now.
+    fn is_changed(&self) -> bool {
+        !self.updated_by.is_null() && self.exported().is_object()
+    }
+
+    fn is_judged_by_person(&self) -> bool {
+        self.is_changed() || self.exported()["origin"].as_str().is_none_or(|origin| origin == "human")
+    }
+
+    /// Who said it last. An annotation that was imported there is of who imported it until it is changed, and says so of
+    /// itself even then; who has changed it stands beside, where only a number may be known of them.
     fn annotator(&self) -> String {
-        let by = &self.completed_by;
-        let named = [&self.exported()["annotator"], &by["email"], &by["username"], by];
+        let ours = if self.is_changed() { &Value::Null } else { &self.exported()["annotator"] };
+        let (by, last) = (&self.completed_by, &self.updated_by);
+        let is_same = last.is_null() || number(by) == number(last);
+        let by = if is_same { by } else { last };
+        let named = [ours, &by["email"], &by["username"], by];
         let name = named.into_iter().find_map(Value::as_str).map(str::to_owned);
-        name.unwrap_or_else(|| match by["id"].as_u64().or(by.as_u64()) {
+        name.unwrap_or_else(|| match number(by) {
             Some(id) => format!("label-studio-{id}"),
             None => "label-studio".to_owned(),
         })
     }
+}
+
+/// Of an account, which is given as a number or as all that is known of it.
+fn number(account: &Value) -> Option<u64> {
+    account["id"].as_u64().or(account.as_u64())
 }
 
 /// The file, or every `.json` file of a folder that holds tasks, by name.
@@ -235,9 +254,11 @@ fn read_task(
     let text = |key: &str| task.data.get(key).and_then(Value::as_str).unwrap_or_default();
     let row = Row { path: image_path(&task.data, folder), split: text("split").to_owned(), ..Row::default() };
     let source = listed.source(&row);
-    let said = task.annotations.iter().enumerate().filter(|(_, annotation)| {
-        !annotation.was_cancelled && !annotation.class().is_empty()
-    });
+    let said = task
+        .annotations
+        .iter()
+        .enumerate()
+        .filter(|(_, annotation)| !annotation.was_cancelled && !annotation.class().is_empty());
     let mut said = said.peekable();
     if said.peek().is_none() {
         return Ok(sink(reading.item(&row, || listed.read(&row, limits), source, None)?));
@@ -250,7 +271,9 @@ fn read_task(
         if let Item::Face(record) = &mut item {
             let seconds = annotation.lead_time.filter(|seconds| seconds.is_finite() && *seconds >= 0.0);
             record.lead_time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            record.is_judged_by_person = annotation.exported()["origin"].as_str().is_none_or(|origin| origin == "human");
+            record.is_judged_by_person = annotation.is_judged_by_person();
+            record.label_id = annotation.exported()["label_id"].as_str().map(str::to_owned);
+            record.is_changed = annotation.is_changed();
         }
         if sink(item).is_break() {
             return Ok(ControlFlow::Break(()));
@@ -266,8 +289,10 @@ fn image_path(data: &Map<String, Value>, folder: &Path) -> PathBuf {
     let given = given.and_then(Value::as_str).unwrap_or_default();
     let given = given.split_once("?d=").map_or(given, |(_, path)| path);
     let given = decoded(given);
-    let parts: Vec<Component<'_>> =
-        Path::new(&given).components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir)).collect();
+    let parts: Vec<Component<'_>> = Path::new(&given)
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+        .collect();
     let tails = (0..parts.len()).map(|from| parts[from..].iter().collect::<PathBuf>());
     let mut tails = tails.filter(|tail| folder.join(tail).is_file());
     tails.next().unwrap_or_else(|| parts.iter().collect())

@@ -59,7 +59,7 @@ fn every_annotation_is_a_record_with_its_annotator_and_time() {
 /// What an export of ours says in a result comes back through Label Studio as it is.
 #[test]
 fn a_label_that_went_there_and_back_is_its_annotators_until_somebody_changes_it() {
-    let ours = choice("fear").replace("}}]", r#"},"meta":{"annotator":"ada","origin":"human"}}]"#);
+    let ours = choice("fear").replace("}}]", r#"},"meta":{"annotator":"ada","origin":"human","label_id":"L"}}]"#);
     let tasks = format!(
         r#"[{{"data":{{"image":"images/b.jpg"}},"annotations":[
             {{"id":1,"completed_by":1,"updated_by":null,"result":{ours}}},
@@ -69,7 +69,9 @@ fn a_label_that_went_there_and_back_is_its_annotators_until_somebody_changes_it(
     let (_folder, all) = exported(&tasks);
     let all = all.unwrap();
     let annotators: Vec<_> = all.faces.iter().filter_map(|face| face.annotator.as_deref()).collect();
-    assert_eq!(annotators, ["ada", "label-studio-1", "ada"]);
+    assert_eq!(annotators, ["ada", "label-studio-4", "ada"]);
+    let changed: Vec<_> = all.faces.iter().map(|face| (face.label_id.as_deref(), face.is_changed)).collect();
+    assert_eq!(changed, [(Some("L"), false), (Some("L"), true), (Some("L"), false)]);
 }
 
 #[test]

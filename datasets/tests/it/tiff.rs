@@ -74,12 +74,13 @@ proptest! {
         let _ = imported(&file);
     }
 
-    /// Short of the pointer to a next image, which some decoders do without.
+    /// Short of the pointer to a next image, which some decoders do without. What is too short to be told as TIFF comes
+    /// as it is, and is refused on admission.
     #[test]
     fn files_cut_short_are_rejects(cut in 0usize..2000) {
         let mut file = palette_tiff(&colors(), false);
         file.truncate(cut % (file.len() - 4));
-        prop_assert!(imported(&file).is_err());
+        prop_assert!(imported(&file).and_then(|record| admit(record.image, &Limits::default())).is_err());
     }
 }
 

@@ -24,8 +24,8 @@ impl Format for LabelStudio {
         "select v.*, j.judged, p.expression as predicted, p.confidence as predicted_confidence, p.round as predicted_round \
          from provenance v \
          left join ( \
-           select face_id, array_agg(named_struct('expression', expression, 'annotator', annotator, 'origin', origin, \
-             'seconds', seconds) order by created_at, label_id) as judged \
+           select face_id, array_agg(named_struct('label_id', label_id, 'expression', expression, 'annotator', annotator, \
+             'origin', origin, 'seconds', seconds) order by created_at, label_id) as judged \
            from current_labels where expression is not null group by face_id \
          ) j on v.face_id = j.face_id \
          left join current_predictions p on v.face_id = p.face_id"
@@ -103,12 +103,13 @@ impl Tasks {
 }
 
 /// Label Studio refuses annotations by people it does not know, and keeps of an annotation what it knows itself. A result it
-/// keeps as it is, so there stands whose it is: exported again and imported here, the label is that person's still.
+/// keeps as it is, so there stands whose it is: exported again and imported here, it is known for the label that it was.
 fn annotation(judged: &Value) -> Value {
     let mut result = choice(judged["expression"].as_str().unwrap_or_default());
     result["meta"] = json!({
         "annotator": judged.get("annotator"),
         "origin": judged.get("origin"),
+        "label_id": judged.get("label_id"),
     });
     json!({ "result": [result], "was_cancelled": false, "ground_truth": false, "lead_time": judged.get("seconds") })
 }

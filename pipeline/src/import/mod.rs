@@ -7,10 +7,11 @@
 
 mod choose;
 mod held_out;
+mod labels;
 mod spool;
 mod summary;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use futures::StreamExt;
@@ -20,7 +21,7 @@ use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::rejects::Reject;
 use marginalia_store::tables::sightings::Sighting;
 use marginalia_store::tables::truth::Truth;
-use marginalia_store::{Corpus, FileKey, SeenFiles, Session, SqlLimits, SqlRuntime, TableId, Timestamp};
+use marginalia_store::{Corpus, FileKey, SeenFiles, Session, SqlLimits, SqlRuntime, Timestamp};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -32,13 +33,12 @@ use crate::report::Reporter;
 
 use choose::{Choice, choose};
 use held_out::held_out;
+use labels::{Brought, KnownLabels};
 use spool::{Seen, Spool, SpoolWriter};
 pub use summary::{ClassSummary, ImportSummary};
 
 /// Batches read ahead of admission; each is bounded in bytes.
 const READ_AHEAD: usize = 2;
-/// Faces that one query names: more would be too long a text.
-const NAMED_AT_ONCE: usize = 512;
 
 /// What to import and how.
 #[derive(Clone)]
@@ -223,6 +223,8 @@ async fn store_batch(
             annotator: record.annotator.take(),
             seconds: record.lead_time.map(|time| time.as_secs_f32()),
             is_judged_by_person: record.is_judged_by_person,
+            label_id: record.label_id.take(),
+            is_changed: record.is_changed,
             sighting: sighting_row(record, Some(face.face_id.clone()), now),
         });
         faces.push(face);
@@ -290,12 +292,6 @@ async fn write_truth(corpus: &Corpus, seen: &datafusion::prelude::SessionContext
     Ok(())
 }
 
-#[derive(serde::Deserialize)]
-struct Known {
-    face_id: String,
-    source: Option<String>,
-}
-
 /// Writes labels, then sightings, in the spool's order: a sighting that stands has its label.
 async fn write_rows(
     corpus: &Corpus,
@@ -309,9 +305,11 @@ async fn write_rows(
     let mut files = SeenFiles::new(corpus);
     for rows in spool.rows()? {
         let rows = rows?;
-        let known = known_labels(session, &rows).await?;
-        let (mut labels, mut sightings) = (Vec::new(), Vec::with_capacity(rows.len()));
-        for Seen { sighting: mut row, votes, annotator, seconds, is_judged_by_person, .. } in rows {
+        let known = KnownLabels::of(session, &rows).await?;
+        let (mut labels, mut replaced) = (Vec::new(), BTreeSet::new());
+        let mut sightings = Vec::with_capacity(rows.len());
+        for Seen { sighting: mut row, votes, annotator, seconds, is_judged_by_person, label_id, is_changed, .. } in rows
+        {
             let Some(face_id) = row.face_id.clone() else {
                 sightings.push(row);
                 continue;
@@ -325,9 +323,18 @@ async fn write_rows(
             let may_know = choice.labelled.as_ref().is_none_or(|labelled| labelled.contains(&face_id)) || evaluation;
             match row.given_class.take() {
                 Some(class) if may_know => {
-                    if !known.contains(&(face_id.clone(), Some(row.source.clone()))) {
+                    let annotator = annotator.unwrap_or_else(|| row.dataset.clone());
+                    let brought = Brought {
+                        face_id: &face_id,
+                        source: &row.source,
+                        class: &class,
+                        annotator: &annotator,
+                        label_id: label_id.as_deref(),
+                        is_changed,
+                    };
+                    if let Some(given_way) = known.replaced(&brought) {
+                        replaced.extend(given_way);
                         let answer = Answer::Expression(class.clone());
-                        let annotator = annotator.unwrap_or_else(|| row.dataset.clone());
                         let origin = if is_judged_by_person { Origin::Human } else { Origin::Import };
                         let mut judgement = Judgement::new(face_id, answer, annotator, origin, Lane::Import);
                         judgement.source = Some(row.source.clone());
@@ -342,6 +349,11 @@ async fn write_rows(
             }
             sightings.push(row);
         }
+        // In this order: after a kill in between the next import brings what is missing.
+        if !replaced.is_empty() {
+            let replaced: Vec<String> = replaced.into_iter().collect();
+            judge.retract(judge.labels(&replaced).await?, &summary.dataset).await?;
+        }
         summary.labels += judge.submit(labels).await?.len() as u64;
         let keys: Vec<FileKey> = sightings.iter().map(file_key).collect();
         let seen = files.seen(&keys).await?;
@@ -352,24 +364,6 @@ async fn write_rows(
         }
     }
     Ok(())
-}
-
-/// Which of these sightings have given their faces a label already.
-async fn known_labels(session: &Session, rows: &[Seen]) -> Result<HashSet<(String, Option<String>)>> {
-    let mut known = HashSet::new();
-    if session.snapshot().count(TableId::Labels, None).await? == 0 {
-        return Ok(known);
-    }
-    let ids: Vec<&str> = rows.iter().filter_map(|row| row.sighting.face_id.as_deref()).collect();
-    for ids in ids.chunks(NAMED_AT_ONCE) {
-        let sql = format!(
-            "select face_id, source from current_labels where lane = 'import' and face_id in ('{}')",
-            ids.join("', '")
-        );
-        let rows: Vec<Known> = session.query_trusted(&sql, Vec::new()).await?.rows().await?;
-        known.extend(rows.into_iter().map(|row| (row.face_id, row.source)));
-    }
-    Ok(known)
 }
 
 fn file_key(row: &Sighting) -> FileKey {

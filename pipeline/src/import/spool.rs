@@ -42,6 +42,10 @@ pub struct Seen {
     pub seconds: Option<f32>,
     /// Whether a person judged this very face.
     pub is_judged_by_person: bool,
+    /// The label that an export made it from.
+    pub label_id: Option<String>,
+    /// Whether somebody has changed it since.
+    pub is_changed: bool,
 }
 
 /// Rows being written.
@@ -70,6 +74,8 @@ impl SpoolWriter {
         fields.push(Field::new("annotator", DataType::Utf8, true));
         fields.push(Field::new("seconds", DataType::Float32, true));
         fields.push(Field::new("is_judged_by_person", DataType::Boolean, false));
+        fields.push(Field::new("label_id", DataType::Utf8, true));
+        fields.push(Field::new("is_changed", DataType::Boolean, false));
         let schema = Arc::new(Schema::new(fields));
         let file = File::create(&path).map_err(Error::io(&path))?;
         let writer = FileWriter::try_new(BufWriter::new(file), &schema)?;
@@ -85,10 +91,13 @@ impl SpoolWriter {
         let annotators: StringArray = seen.iter().map(|seen| seen.annotator.as_deref()).collect();
         let seconds: Float32Array = seen.iter().map(|seen| seen.seconds).collect();
         let judged: BooleanArray = seen.iter().map(|seen| Some(seen.is_judged_by_person)).collect();
+        let labels: StringArray = seen.iter().map(|seen| seen.label_id.as_deref()).collect();
+        let changed: BooleanArray = seen.iter().map(|seen| Some(seen.is_changed)).collect();
         let sightings: Vec<Sighting> = seen.into_iter().map(|seen| seen.sighting).collect();
         let mut columns: Vec<ArrayRef> = Sighting::to_batch(&sightings)?.columns().to_vec();
         columns.extend([Arc::new(hashes) as ArrayRef, Arc::new(subjects), Arc::new(votes)]);
         columns.extend([Arc::new(annotators) as ArrayRef, Arc::new(seconds), Arc::new(judged)]);
+        columns.extend([Arc::new(labels) as ArrayRef, Arc::new(changed)]);
         self.writer.write(&RecordBatch::try_new(self.schema.clone(), columns)?)?;
         Ok(())
     }
@@ -131,6 +140,8 @@ fn seen(batch: &RecordBatch) -> Result<Vec<Seen>> {
     let annotators = column("annotator")?.as_string_opt::<i32>().ok_or_else(|| missing("annotator"))?;
     let seconds = column("seconds")?.as_primitive_opt::<Float32Type>().ok_or_else(|| missing("seconds"))?;
     let judged = column("is_judged_by_person")?.as_boolean_opt().ok_or_else(|| missing("is_judged_by_person"))?;
+    let labels = column("label_id")?.as_string_opt::<i32>().ok_or_else(|| missing("label_id"))?;
+    let changed = column("is_changed")?.as_boolean_opt().ok_or_else(|| missing("is_changed"))?;
     let rows = Sighting::from_batch(batch)?.into_iter().enumerate();
     Ok(rows
         .map(|(row, sighting)| Seen {
@@ -141,6 +152,8 @@ fn seen(batch: &RecordBatch) -> Result<Vec<Seen>> {
             annotator: annotators.is_valid(row).then(|| annotators.value(row).to_owned()),
             seconds: seconds.is_valid(row).then(|| seconds.value(row)),
             is_judged_by_person: judged.value(row),
+            label_id: labels.is_valid(row).then(|| labels.value(row).to_owned()),
+            is_changed: changed.value(row),
         })
         .collect())
 }

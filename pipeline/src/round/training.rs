@@ -2,6 +2,7 @@
 //!
 //! In: the round's data. Out: a checkpoint in the round's folder and a report per epoch, told as events.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use marginalia_datasets::Classes;
@@ -33,6 +34,8 @@ const LONG_ENOUGH: f64 = 10.0;
 /// What training left.
 pub(super) struct Trained {
     pub reports: Vec<EpochReport>,
+    /// When each of these epochs ended.
+    ended: Vec<Timestamp>,
     pub checkpoint_hash: String,
     /// Temperature fitted on the validation split.
     pub temperature: Option<f32>,
@@ -116,18 +119,19 @@ impl Job {
     /// Trains what is left; nothing is left out but what the checkpoint in the folder has done.
     pub fn run(self) -> Result<Trained> {
         let config = &self.planned.train;
-        let mut watcher = Told { job: &self, events: None };
+        let mut watcher = Told { job: &self, events: None, ended: HashMap::new() };
         if self.planned.round.tensorboard {
             watcher.events = Some(EventFile::create(&self.corpus.join("tensorboard"), self.round)?);
         }
         let begin = || self.begin();
         let Epochs { reports, checkpoint_hash } =
             train_in(&self.folder, begin, &self.data, &self.control, &mut watcher)?;
+        let ended = ends(&reports, &watcher.ended);
         // Measured with the last epoch's metrics, on the same faces.
         let calibration = reports.last().and_then(|report| report.calibration.as_ref());
         let temperature = calibration.map(|calibration| calibration.temperature as f32);
         let (learning_rate, steps_per_epoch) = (config.learning_rate, config.steps_per_epoch);
-        Ok(Trained { reports, checkpoint_hash, temperature, learning_rate, steps_per_epoch })
+        Ok(Trained { reports, ended, checkpoint_hash, temperature, learning_rate, steps_per_epoch })
     }
 
     fn begin(&self) -> Result<Training> {
@@ -197,6 +201,7 @@ impl Job {
 struct Told<'a> {
     job: &'a Job,
     events: Option<EventFile>,
+    ended: HashMap<u32, Timestamp>,
 }
 
 impl Watcher for Told<'_> {
@@ -205,6 +210,7 @@ impl Watcher for Told<'_> {
     }
 
     fn epoch(&mut self, report: &EpochReport) -> Result<()> {
+        self.ended.insert(report.epoch, Timestamp::now());
         self.job.report_epoch(report);
         if let Some(events) = &mut self.events {
             events.add_epoch(report)?;
@@ -231,7 +237,8 @@ impl Trained {
 
     /// Rows of `epochs` and `margins`.
     pub fn rows(&self, round: u32, classes: &[String]) -> (Vec<Epoch>, Vec<Margin>) {
-        let epochs = self.reports.iter().map(|report| self.epoch_row(round, report)).collect();
+        let reports = self.reports.iter().zip(&self.ended);
+        let epochs = reports.map(|(report, &ended)| self.epoch_row(round, report, ended)).collect();
         let margins = self.reports.iter().flat_map(|report| {
             classes.iter().zip(&report.classes).map(move |(expression, class)| Margin {
                 round,
@@ -246,7 +253,7 @@ impl Trained {
         (epochs, margins.collect())
     }
 
-    fn epoch_row(&self, round: u32, report: &EpochReport) -> Epoch {
+    fn epoch_row(&self, round: u32, report: &EpochReport, ended: Timestamp) -> Epoch {
         let loss = |name| named(&report.losses, name).unwrap_or(0.0) as f32;
         Epoch {
             round,
@@ -264,9 +271,22 @@ impl Trained {
             validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy as f32),
             validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1 as f32),
             seconds: report.seconds,
-            finished_at: Timestamp::now(),
+            finished_at: ended,
         }
     }
+}
+
+/// When epochs ended: as `seen`, and those before a kill as the next one began.
+fn ends(reports: &[EpochReport], seen: &HashMap<u32, Timestamp>) -> Vec<Timestamp> {
+    let mut next = Timestamp::now();
+    let backwards = reports.iter().rev().map(|report| {
+        let end = seen.get(&report.epoch).copied().unwrap_or(next);
+        next = Timestamp(end.0 - (report.seconds * 1e6) as i64);
+        end
+    });
+    let mut ends: Vec<Timestamp> = backwards.collect();
+    ends.reverse();
+    ends
 }
 
 fn named(losses: &[(String, f64)], name: &str) -> Option<f64> {

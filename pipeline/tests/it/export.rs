@@ -126,6 +126,38 @@ fn every_format_holds_the_corpus() {
 }
 
 #[test]
+fn what_comes_back_from_label_studio_is_known_until_somebody_changes_it() {
+    let bench = corpus();
+    let (_, folder) = export(&bench, "there", &["--format", "label-studio"]);
+    let back = |bench: &Bench| bench.json(&["import", "label-studio", folder.to_str().unwrap()])["labels"].as_u64();
+    let labels = "select face_id, expression, annotator, origin from current_labels order by face_id, annotator";
+    let before = bench.sql(labels);
+    assert_eq!(back(&bench), Some(0));
+    assert_eq!(bench.sql(labels), before);
+    // Taken back here, it does not return.
+    let mine = "select label_id, face_id from current_labels where annotator = 'ada'";
+    let taken_back = bench.sql(mine)[0]["label_id"].as_str().unwrap().to_owned();
+    bench.ok(&["unlabel", &taken_back]);
+    assert_eq!((back(&bench), bench.sql(mine).len()), (Some(0), 0));
+    let other = Bench::new();
+    assert!(back(&other) > Some(0));
+    // Account 7 there says something else about ada's face: that takes the place of what she said.
+    let file = folder.join("tasks-00000.json");
+    let mut tasks: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let task = tasks.as_array_mut().unwrap().iter_mut().find(|task| task["data"]["origin"] == "human").unwrap();
+    let face = task["data"]["face_id"].as_str().unwrap().to_owned();
+    task["annotations"][0]["result"][0]["value"]["choices"][0] = "anger".into();
+    task["annotations"][0]["completed_by"] = 1.into();
+    task["annotations"][0]["updated_by"] = 7.into();
+    std::fs::write(&file, tasks.to_string()).unwrap();
+    assert_eq!((back(&other), back(&other)), (Some(1), Some(0)));
+    let said = other.sql(&format!("select expression, annotator, origin from current_labels where face_id = '{face}'"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((&said[0]["expression"], &said[0]["annotator"]), (&"anger".into(), &"label-studio-7".into()));
+    assert_eq!(said[0]["origin"], "human");
+}
+
+#[test]
 fn an_export_takes_what_is_wished_for_and_goes_on_where_it_was() {
     let bench = corpus();
     let human = bench.count("select count(*) from corpus where origin = 'human'");

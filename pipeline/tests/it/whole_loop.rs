@@ -67,6 +67,10 @@ fn faces_become_labels_rounds_and_a_corpus() {
     let round = bench.json(&["train", "--seed", "1"]);
     assert_eq!(round["labelled"].as_u64().unwrap(), labelled_then + 1);
     assert_eq!(round["scored"], 59);
+    // Of each round, one epoch ended as long after the other as it took.
+    let apart = "select count(*) from epochs a join epochs b on a.round = b.round and a.epoch + 1 = b.epoch \
+                 where cast(b.finished_at as bigint) - cast(a.finished_at as bigint) >= 0.99e6 * b.seconds";
+    assert_eq!(bench.count(apart), 2);
     bench.ok(&["unlabel", label["label_id"].as_str().unwrap()]);
     assert_eq!(bench.count("select count(*) from current_labels where origin = 'human'"), 0);
     let gone = bench.run(&["unlabel", label["label_id"].as_str().unwrap()]);

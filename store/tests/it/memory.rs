@@ -49,3 +49,19 @@ async fn a_small_query_has_its_share_beside_a_large_one() {
     assert_eq!(sorting.await.unwrap().unwrap(), 500_000);
     assert!(small > 0);
 }
+
+/// Each of the two would take all there is: what they cannot have they sort on the disk, and what comes after them runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_first_rows_leave_room_for_the_rest_of_their_query() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = session(&folder, 64).await;
+    let first = |order: &str| {
+        format!(
+            "select id, x from (select value % 300000 as id, repeat('x', 40) || cast(value as varchar) as x, \
+             row_number() over (partition by value % 300000 order by value {order}) as place \
+             from generate_series(1, 600000)) where place = 1"
+        )
+    };
+    let sql = format!("select id from (({}) union all ({})) order by random()", first("asc"), first("desc"));
+    assert_eq!(rows(&session, &sql).await.unwrap(), 600_000);
+}

@@ -1,10 +1,7 @@
-// The server answers only so many queries side by side and refuses the rest, so a page with eight charts asks in turns, and
-// asks again where others were faster.
-
-import { Problem } from "./http.ts";
+// A browser keeps six connections to a server. A page with eight charts asks for them in turns, so that the label that is
+// given meanwhile does not wait behind them; what the server has no room for yet waits there.
 
 const SIDE_BY_SIDE = 2;
-const TRIES = 8;
 
 export class Turns {
   private running = 0;
@@ -15,23 +12,10 @@ export class Turns {
     this.running += 1;
     try {
       signal?.throwIfAborted();
-      return await this.patiently(ask, signal);
+      return await ask();
     } finally {
       this.running -= 1;
       this.waiting.shift()?.();
-    }
-  }
-
-  private async patiently<T>(ask: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    for (let tried = 1; ; tried += 1) {
-      try {
-        return await ask();
-      } catch (error) {
-        const isCrowded = error instanceof Problem && error.code === "too_many_queries";
-        if (!isCrowded || tried === TRIES) throw error;
-        await new Promise((go) => setTimeout(go, 100 * tried));
-        signal?.throwIfAborted();
-      }
     }
   }
 }
