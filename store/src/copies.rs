@@ -21,6 +21,7 @@ use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::known::{LOOKUP, ids, is_in};
+use crate::locks::Lock;
 use crate::log::Change;
 use crate::snapshot::Snapshot;
 use crate::table::{TableId, column};
@@ -29,13 +30,17 @@ use crate::table::{TableId, column};
 /// again those of fragments that were merged.
 const LOOKED_UP: usize = 1_000_000;
 
-/// Rows that one pass looks at, unless a single fragment has more.
+/// Rows that are enough for a look.
+const ENOUGH: usize = 4096;
+
+/// Rows from which a look is no longer.
 const ROWS_A_PASS: usize = 100_000;
 
 /// Copies that one commit removes.
 const REMOVED_AT_ONCE: usize = 512;
 
-/// Key, in the metadata of table `faces`, of the last fragment that was looked at: up to it no face has two rows.
+/// Key, in the metadata of table `faces`, of the last fragment that was looked at: up to it no face has two rows. Where
+/// there is none, no copy was ever looked for.
 const LOOKED_AT: &str = "marginalia:without_copies_to";
 
 /// How a face is kept from being stored twice.
@@ -57,8 +62,13 @@ impl Dedup {
         match self {
             Self::Lookup => true,
             Self::View => false,
-            Self::Auto => home.remote().is_none() || rows(faces.iter_fragments()) <= LOOKED_UP,
+            Self::Auto => home.remote().is_none() || rows(faces.fragments()) <= LOOKED_UP,
         }
+    }
+
+    /// Whether the table may hold copies: because they are let in, or were when it was looked for them.
+    fn lets_in(self, home: &Home, faces: &Dataset) -> bool {
+        !self.looks_up(home, faces) || faces.metadata().contains_key(LOOKED_AT)
     }
 }
 
@@ -73,48 +83,56 @@ struct Row {
 impl Corpus {
     /// Whether table `faces` may hold copies that maintenance has not removed yet.
     pub fn may_hold_copies(&self, snapshot: &Snapshot) -> Result<bool> {
-        Ok(!self.options().dedup.looks_up(self.home(), snapshot.open(TableId::Faces)?))
+        Ok(self.options().dedup.lets_in(self.home(), snapshot.open(TableId::Faces)?))
     }
 
-    /// Looks at what came in since the last look, at so many rows at least, and removes the copies; how many there
-    /// were, or none where there was nothing to look at.
-    pub(crate) async fn remove_new_copies(&self, at_least: usize) -> Result<Option<usize>> {
+    /// Looks at what came in since the last look, once that is enough, and removes the copies; how many there were. A
+    /// thorough pass looks at all of it, however little; not at what comes in meanwhile, or it might never end.
+    pub(crate) async fn remove_new_copies(&self, care: &Lock, thorough: bool) -> Result<usize> {
         let faces = self.log().latest(TableId::Faces).await?;
-        let last = faces.schema().metadata.get(LOOKED_AT).and_then(|id| id.parse::<u64>().ok());
+        if !self.options().dedup.lets_in(self.home(), &faces) {
+            return Ok(0);
+        }
+        let last = faces.metadata().get(LOOKED_AT).and_then(|id| id.parse::<u64>().ok());
         let mut new: Vec<Fragment> =
             faces.iter_fragments().filter(|fragment| last.is_none_or(|last| fragment.id > last)).cloned().collect();
-        let there = rows(new.iter());
-        if there == 0 || there < at_least {
-            return Ok(None);
+        if !thorough && rows(&new) < ENOUGH {
+            return Ok(0);
         }
-        // Ids of fragments only grow, so what this pass leaves is behind what it takes.
+        // Ids of fragments only grow, so what one pass leaves is behind what it took.
         new.sort_unstable_by_key(|fragment| fragment.id);
         let mut taken = 0;
-        let within = |fragment: &&Fragment| {
-            taken += fragment.physical_rows.unwrap_or(0);
-            taken <= ROWS_A_PASS
+        let goes_on = |one: &Fragment, _: &Fragment| {
+            taken += one.physical_rows.unwrap_or(0);
+            if taken < ROWS_A_PASS {
+                return true;
+            }
+            taken = 0;
+            false
         };
-        let fragments = new.iter().take_while(within).count().max(1);
-        new.truncate(fragments);
-        let last = new.last().map_or(0, |fragment| fragment.id);
-        let removed = self.remove_copies(&faces, new).await?;
-        self.log().commit(TableId::Faces, Change::Note { key: LOOKED_AT, value: last.to_string() }).await?;
-        Ok(Some(removed))
+        let passes: Vec<&[Fragment]> = new.chunk_by(goes_on).collect();
+        let mut removed = 0;
+        for pass in passes.into_iter().take(if thorough { usize::MAX } else { 1 }) {
+            care.check()?;
+            removed += self.remove_copies(pass.to_vec()).await?;
+            let value = pass.last().map_or(0, |fragment| fragment.id).to_string();
+            self.log().commit(TableId::Faces, Change::Note { key: LOOKED_AT, value }).await?;
+        }
+        Ok(removed)
     }
 
     /// Removes every copy, whenever it came in.
     pub(crate) async fn remove_all_copies(&self) -> Result<usize> {
         let mut removed = 0;
-        let before = self.log().latest(TableId::Faces).await?;
-        for fragment in before.iter_fragments() {
-            let faces = self.log().latest(TableId::Faces).await?;
-            removed += self.remove_copies(&faces, vec![fragment.clone()]).await?;
+        for fragment in self.log().latest(TableId::Faces).await?.iter_fragments() {
+            removed += self.remove_copies(vec![fragment.clone()]).await?;
         }
         Ok(removed)
     }
 
     /// Removes the copies of the faces in these fragments, wherever in the table they are.
-    async fn remove_copies(&self, faces: &Arc<Dataset>, among: Vec<Fragment>) -> Result<usize> {
+    async fn remove_copies(&self, among: Vec<Fragment>) -> Result<usize> {
+        let faces = self.log().latest(TableId::Faces).await?;
         let mut wanted = Vec::new();
         let mut scan = faces.scan();
         scan.with_fragments(among).project(&["face_id"]).map_err(Error::table(TableId::Faces))?;
@@ -127,7 +145,7 @@ impl Corpus {
         wanted.dedup();
         let mut copies = Vec::new();
         for some in wanted.chunks(LOOKUP) {
-            copies.extend(copies_of(faces, some).await?);
+            copies.extend(copies_of(&faces, some).await?);
         }
         for some in copies.chunks(REMOVED_AT_ONCE) {
             self.log().commit(TableId::Faces, Change::Delete(are(some))).await?;
@@ -136,8 +154,8 @@ impl Corpus {
     }
 }
 
-fn rows<'a>(fragments: impl Iterator<Item = &'a Fragment>) -> usize {
-    fragments.map(|fragment| fragment.physical_rows.unwrap_or(0)).sum()
+fn rows(fragments: &[Fragment]) -> usize {
+    fragments.iter().map(|fragment| fragment.physical_rows.unwrap_or(0)).sum()
 }
 
 /// The rows of these faces that are not the first of theirs. Rows that are alike in everything count as one: none of
@@ -165,19 +183,12 @@ async fn copies_of(faces: &Arc<Dataset>, face_ids: &[String]) -> Result<Vec<Row>
 fn are(rows: &[Row]) -> String {
     let quoted = |text: &str| text.replace('\'', "''");
     let is = |row: &Row| {
-        format!(
-            "(face_id = '{}' AND ingested_at = arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))') AND stream = '{}')",
-            quoted(&row.face_id),
-            row.ingested_at,
-            quoted(&row.stream)
-        )
+        let at = format!("arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))')", row.ingested_at);
+        let (face_id, stream) = (quoted(&row.face_id), quoted(&row.stream));
+        format!("(face_id = '{face_id}' AND ingested_at = {at} AND stream = '{stream}')")
     };
-    // In pairs of pairs: in one long row each would be an expression inside the one before.
-    let mut any: Vec<String> = rows.iter().map(is).collect();
-    while any.len() > 1 {
-        any = any.chunks(2).map(|pair| format!("({})", pair.join(" OR "))).collect();
-    }
+    let any: Vec<String> = rows.iter().map(is).collect();
     // The index answers the first part, what it leaves is few.
     let face_ids: Vec<&str> = rows.iter().map(|row| row.face_id.as_str()).collect();
-    format!("{} AND {}", is_in("face_id", &face_ids), any.concat())
+    format!("{} AND ({})", is_in("face_id", &face_ids), any.join(" OR "))
 }

@@ -276,16 +276,18 @@ impl LanceLog {
 
     async fn note(&self, table: TableId, key: &str, value: &str) -> Result<u64> {
         let mut dataset = self.latest(table).await?.as_ref().clone();
-        dataset.update_schema_metadata([(key, value)]).await.map_err(Error::table(table))?;
+        // Not the schema's: plans are shared by sessions as long as that stays as it is.
+        dataset.update_metadata([(key, value)]).await.map_err(Error::table(table))?;
         Ok(self.remember(table, dataset).await)
     }
 
     async fn clean_up(&self, table: TableId, older_than: Duration, unnamed: Unnamed) -> Result<u64> {
         // No file goes while a write is in flight, here or in another process: what a commit has written is named by no
-        // version until it lands. In an object store no such file goes before it is a week old, and nobody has to wait.
-        let _no_writes = match self.home.remote() {
-            None => Some(Lock::exclusive_async(self.home.folder(), Purpose::Writers).await?),
-            Some(_) => None,
+        // version until it lands. In an object store no such file goes before it is a week old, and nobody has to wait but
+        // where the version goes at once that a commit began with.
+        let _no_writes = match self.home.remote().is_none() || older_than.is_zero() {
+            true => Some(Lock::exclusive_async(self.home.folder(), Purpose::Writers).await?),
+            false => None,
         };
         let dataset = self.latest(table).await?;
         let local = self.home.local_table(table);

@@ -129,16 +129,7 @@ impl Corpus {
             }
         }
         // With the index as it is now.
-        if !self.options().dedup.looks_up(self.home(), self.log().latest(TableId::Faces).await?.as_ref()) {
-            let at_least = if care.thorough { 1 } else { INDEX_FROM_ROWS };
-            while let Some(removed) = self.remove_new_copies(at_least).await? {
-                report.copies += removed;
-                lock.check()?;
-                if !care.thorough {
-                    break;
-                }
-            }
-        }
+        report.copies = self.remove_new_copies(&lock, care.thorough).await?;
         lock.release().await;
         Ok(report)
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::cadence::Done;
 use crate::columns::Timestamp;
@@ -26,6 +27,9 @@ const RENEWS: Duration = Duration::from_secs(10);
 
 /// Age from which the object of one that says so no more is removed.
 const REMOVED: Duration = Duration::from_secs(3600);
+
+/// How long a process that leaves waits for the store at most.
+const LEAVES: Duration = Duration::from_secs(5);
 
 /// Looks that the rate of faces is measured over: a minute.
 const LOOKS: usize = 6;
@@ -61,16 +65,21 @@ pub struct WritingProcess {
 pub struct Announced {
     corpus: Corpus,
     name: String,
+    leaving: CancellationToken,
     renewal: JoinHandle<()>,
 }
 
 impl Announced {
     /// It writes no more.
-    pub async fn leave(self) {
-        self.renewal.abort();
-        let removed = async { self.corpus.objects().await?.remove(&self.name).await };
-        if let Err(error) = removed.await {
-            tracing::debug!("{} stays for a while: {error}", self.name);
+    pub async fn leave(mut self) {
+        self.leaving.cancel();
+        let removed = async {
+            // What is being written just now would bring the object back.
+            let _ = (&mut self.renewal).await;
+            self.corpus.objects().await?.remove(&self.name).await
+        };
+        if !matches!(tokio::time::timeout(LEAVES, removed).await, Ok(Ok(()))) {
+            tracing::debug!("{} stays for a while", self.name);
         }
     }
 }
@@ -90,15 +99,17 @@ impl Corpus {
         let looks = VecDeque::from([(Instant::now(), self.cadence().done().faces)]);
         let mut voice =
             Voice { corpus: self.clone(), name: name.clone(), host, process, work: work.to_owned(), started_at, looks };
+        let leaving = CancellationToken::new();
+        let left = leaving.clone();
         let renewal = tokio::spawn(async move {
-            loop {
+            while !left.is_cancelled() {
                 if let Err(error) = voice.renew().await {
                     tracing::debug!("this process is not shown among those that write: {error}");
                 }
-                tokio::time::sleep(RENEWS).await;
+                let _ = tokio::time::timeout(RENEWS, left.cancelled()).await;
             }
         });
-        Announced { corpus: self.clone(), name, renewal }
+        Announced { corpus: self.clone(), name, leaving, renewal }
     }
 
     /// Processes that write to the corpus or did within the last hour, by host and number.

@@ -113,6 +113,10 @@ async fn the_first_row_of_a_face_wins_and_the_others_go() {
         [false, false, true]
     );
     assert!(verify(&looking, false).await.is_clean());
+    // Copies of a time when they were let in go all the same.
+    assert_eq!(append(&other, vec![row(b"c", "again", 9 * hour)]).await, [true]);
+    assert_eq!(care(&looking).await, 1);
+    assert!(verify(&looking, false).await.is_clean());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
