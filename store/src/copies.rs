@@ -37,7 +37,7 @@ const ENOUGH: usize = 4096;
 const ROWS_A_PASS: usize = 100_000;
 
 /// Copies that one commit removes.
-const REMOVED_AT_ONCE: usize = 512;
+const REMOVED_AT_ONCE: usize = 1024;
 
 /// Key, in the metadata of table `faces`, of the last fragment that was looked at: up to it no face has two rows. Where
 /// there is none, no copy was ever looked for.
@@ -80,6 +80,13 @@ struct Row {
     stream: String,
 }
 
+impl Row {
+    /// What it has in common with those that came with it.
+    fn batch(&self) -> (i64, &str) {
+        (self.ingested_at, &self.stream)
+    }
+}
+
 impl Corpus {
     /// Whether table `faces` may hold copies that maintenance has not removed yet.
     pub fn may_hold_copies(&self, snapshot: &Snapshot) -> Result<bool> {
@@ -103,12 +110,9 @@ impl Corpus {
         new.sort_unstable_by_key(|fragment| fragment.id);
         let mut taken = 0;
         let goes_on = |one: &Fragment, _: &Fragment| {
+            let before = taken;
             taken += one.physical_rows.unwrap_or(0);
-            if taken < ROWS_A_PASS {
-                return true;
-            }
-            taken = 0;
-            false
+            before / ROWS_A_PASS == taken / ROWS_A_PASS
         };
         let passes: Vec<&[Fragment]> = new.chunk_by(goes_on).collect();
         let mut removed = 0;
@@ -143,10 +147,12 @@ impl Corpus {
         // In order the index is asked for neighbours.
         wanted.sort_unstable();
         wanted.dedup();
-        let mut copies = Vec::new();
+        let mut copies: Vec<Row> = Vec::new();
         for some in wanted.chunks(LOOKUP) {
             copies.extend(copies_of(&faces, some).await?);
         }
+        // What came together lies together: a commit changes few fragments.
+        copies.sort_unstable_by(|a, b| a.batch().cmp(&b.batch()));
         for some in copies.chunks(REMOVED_AT_ONCE) {
             self.log().commit(TableId::Faces, Change::Delete(are(some))).await?;
         }
@@ -179,16 +185,18 @@ async fn copies_of(faces: &Arc<Dataset>, face_ids: &[String]) -> Result<Vec<Row>
     Ok(rows.chunk_by(|a, b| a.face_id == b.face_id).flat_map(|face| face.iter().skip(1)).cloned().collect())
 }
 
-/// The predicate that a row is one of these.
+/// The predicate that a row is one of these, which are in the order of their batches.
 fn are(rows: &[Row]) -> String {
-    let quoted = |text: &str| text.replace('\'', "''");
-    let is = |row: &Row| {
-        let at = format!("arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))')", row.ingested_at);
-        let (face_id, stream) = (quoted(&row.face_id), quoted(&row.stream));
-        format!("(face_id = '{face_id}' AND ingested_at = {at} AND stream = '{stream}')")
+    let face_in = |rows: &[Row]| {
+        let face_ids: Vec<&str> = rows.iter().map(|row| row.face_id.as_str()).collect();
+        is_in("face_id", &face_ids)
     };
-    let any: Vec<String> = rows.iter().map(is).collect();
+    let of_batch = |rows: &[Row]| {
+        let (at, stream) = rows[0].batch();
+        let at = format!("arrow_cast({at}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
+        format!("({} AND ingested_at = {at} AND stream = '{}')", face_in(rows), stream.replace('\'', "''"))
+    };
+    let any: Vec<String> = rows.chunk_by(|a, b| a.batch() == b.batch()).map(of_batch).collect();
     // The index answers the first part, what it leaves is few.
-    let face_ids: Vec<&str> = rows.iter().map(|row| row.face_id.as_str()).collect();
-    format!("{} AND ({})", is_in("face_id", &face_ids), any.join(" OR "))
+    format!("{} AND ({})", face_in(rows), any.join(" OR "))
 }
