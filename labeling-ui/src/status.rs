@@ -72,9 +72,13 @@ impl Status {
     /// Reads it; the session is over the corpus.
     pub async fn read(corpus: &Corpus, session: &Session) -> Result<Self> {
         let snapshot = session.snapshot();
+        let faces = match corpus.may_hold_copies(snapshot)? {
+            true => number(session, "select count(*) as n from (select distinct face_id from faces)").await?,
+            false => snapshot.count(TableId::Faces, None).await?,
+        };
         let mut status = Self {
             corpus: corpus.home().place(),
-            faces: snapshot.count(TableId::Faces, None).await?,
+            faces,
             sightings: snapshot.count(TableId::Sightings, None).await?,
             rejects: snapshot.count(TableId::Rejects, None).await?,
             labels: number(session, "select count(*) as n from current_labels").await?,

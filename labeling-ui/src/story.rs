@@ -139,8 +139,9 @@ impl Story {
         let snapshot = session.snapshot();
         let filter = format!("face_id = '{face_id}'");
         let sql = format!(
-            "select format, width, height, stream, subject, cast(ingested_at as varchar) as ingested_at \
-             from faces where {filter} limit 1"
+            "select format, width, height, stream, subject, cast(ingested_at as varchar) as ingested_at from \
+             (select format, width, height, stream, subject, ingested_at from faces where {filter} \
+              order by ingested_at, stream limit 1)"
         );
         let face: Option<Face> = first(session, &sql).await?;
         let face = face.ok_or_else(missing)?;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use marginalia_store::tables::embeddings::Embedding;
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::predictions::Prediction;
-use marginalia_store::{Corpus, Session, Snapshot, SqlLimits, SqlRuntime, TableId};
+use marginalia_store::{Corpus, Session, SqlLimits, SqlRuntime, TableId};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -81,8 +81,8 @@ pub struct ArrivalScorer {
     faces: mpsc::Receiver<Arrival>,
     state: Arc<State>,
     teacher: Option<Teacher>,
-    /// Version of the faces at the last look.
-    faces_version: Option<u64>,
+    /// Versions of the faces and of the rounds at the last look.
+    seen: (Option<u64>, Option<u64>),
     /// True while a round trains here: it needs the cores.
     training: watch::Receiver<bool>,
 }
@@ -109,7 +109,7 @@ impl ArrivalScorer {
             faces,
             state: state.clone(),
             teacher: None,
-            faces_version: None,
+            seen: (None, None),
             training,
         };
         (Arrivals { faces: send, state }, scorer)
@@ -118,11 +118,12 @@ impl ArrivalScorer {
     /// Runs until the token is cancelled.
     pub async fn run(mut self, token: CancellationToken) -> Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
+        let look_every = self.corpus.home().look_every(LOOK_EVERY);
         loop {
             tokio::select! {
                 () = token.cancelled() => return Ok(()),
                 received = self.faces.recv_many(&mut batch, BATCH) => if received == 0 { return Ok(()) },
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(look_every) => {}
             }
             if *self.training.borrow() {
                 if !batch.is_empty() {
@@ -131,14 +132,13 @@ impl ArrivalScorer {
                 }
                 continue;
             }
-            let snapshot = self.corpus.snapshot().await?;
-            let faces = snapshot.versions().get(&TableId::Faces).copied();
-            if self.faces_version != faces && batch.is_empty() {
+            let (faces, rounds) = (self.version(TableId::Faces).await?, self.version(TableId::Rounds).await?);
+            let (seen_faces, seen_rounds) = std::mem::replace(&mut self.seen, (faces, rounds));
+            if seen_faces != faces && batch.is_empty() {
                 // Faces that did not come through the channel: another process ingests.
                 self.state.behind.store(true, Ordering::Relaxed);
             }
-            self.faces_version = faces;
-            if self.refresh(&snapshot).await? {
+            if seen_rounds != rounds && self.refresh().await? {
                 // Everything scored by the teacher before is unscored by this one, and first in line.
                 self.state.behind.store(true, Ordering::Relaxed);
             }
@@ -149,8 +149,13 @@ impl ArrivalScorer {
         }
     }
 
+    async fn version(&self, table: TableId) -> Result<Option<u64>> {
+        Ok(Some(self.corpus.log().latest(table).await?.version().version))
+    }
+
     /// Loads the teacher of the current round if it is another one; says whether it was.
-    async fn refresh(&mut self, snapshot: &Snapshot) -> Result<bool> {
+    async fn refresh(&mut self) -> Result<bool> {
+        let snapshot = self.corpus.snapshot().await?;
         let Some(round) = snapshot.current() else { return Ok(false) };
         if self.teacher.as_ref().is_some_and(|teacher| teacher.round() == round.round) {
             return Ok(false);

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use marginalia_datasets::{Classes, Limits};
+use marginalia_store::Dedup;
 use marginalia_trainer::TrainerConfig;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,8 @@ pub struct IngestConfig {
     pub batch_window_ms: u64,
     /// Most faces in a batch.
     pub batch_faces: usize,
+    /// How a face is kept from being stored twice.
+    pub dedup: Dedup,
     /// Largest file, in MB.
     pub max_file_mb: u64,
     /// Shortest side of a face, pixels.
@@ -265,6 +268,7 @@ impl Default for IngestConfig {
             poll_every_seconds: 2,
             batch_window_ms: 100,
             batch_faces: 4096,
+            dedup: Dedup::default(),
             max_file_mb: 32,
             min_side: 8,
             max_side: 8192,

@@ -122,6 +122,7 @@ pub fn store_options(config: &Config) -> Options {
         index_cache_bytes: (config.store.index_cache_mb as usize) << 20,
         metadata_cache_bytes: (config.store.metadata_cache_mb as usize) << 20,
         face_window: Duration::from_millis(config.store.commit_window_ms),
+        dedup: config.ingest.dedup,
         sync: config.store.durability == Durability::Commit,
         reserve_bytes: config.store.reserve_mb << 20,
         keep_rounds: config.round.keep_rounds as usize,

@@ -305,7 +305,7 @@ pub enum Event {
     Maintained {
         /// Table.
         table: String,
-        /// What was done: `compacted`, `indexed`, `cleaned`.
+        /// What was done: `compacted`, `indexed`, `cleaned`, `freed of copies`.
         work: String,
         /// Duration of the pass that did it.
         seconds: f64,

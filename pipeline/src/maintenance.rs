@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use marginalia_store::{Care, Corpus};
+use marginalia_store::{Care, Corpus, TableId};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::StoreConfig;
@@ -36,7 +36,8 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
         let started = Instant::now();
         match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false }).await {
             Ok(report) => {
-                let work = [("compacted", report.compacted), ("cleaned", report.cleaned)];
+                let freed = Vec::from_iter((report.copies > 0).then_some(TableId::Faces));
+                let work = [("compacted", report.compacted), ("cleaned", report.cleaned), ("freed of copies", freed)];
                 for (work, table) in
                     work.into_iter().flat_map(|(work, tables)| tables.into_iter().map(move |t| (work, t)))
                 {
@@ -67,9 +68,9 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
 
 /// Returns when the next pass is due.
 async fn turn(corpus: &Corpus, pace: Duration) {
-    let began = Instant::now();
+    let (began, look_every) = (Instant::now(), corpus.home().look_every(LOOK_EVERY));
     while began.elapsed() < pace {
-        tokio::time::sleep(LOOK_EVERY.min(pace.saturating_sub(began.elapsed()))).await;
+        tokio::time::sleep(look_every.min(pace.saturating_sub(began.elapsed()))).await;
         // What cannot be read is said by the pass itself, at its turn.
         if corpus.is_crowded().await.unwrap_or(false) {
             return;

@@ -31,11 +31,12 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 /// A round that fails is reported by its own event; the loop waits for a change of the corpus and goes on.
 pub async fn train_when_due(context: &RoundContext, every: Option<Duration>, requests: &RoundRequests) -> Result<()> {
     let mut triggers = Triggers::new(&context.corpus, &context.sql, &context.config.round, every);
+    let look_every = context.corpus.home().look_every(LOOK_EVERY);
     loop {
         let due = tokio::select! {
             () = context.token.cancelled() => return Ok(()),
             () = requests.asked() => Some("manual"),
-            () = tokio::time::sleep(LOOK_EVERY) => triggers.due().await?,
+            () = tokio::time::sleep(look_every) => triggers.due().await?,
         };
         let Some(trigger) = due else { continue };
         let context = RoundContext { token: context.token.child_token(), ..context.clone() };

@@ -125,7 +125,7 @@ impl Corpus {
     }
 
     /// The files of this corpus.
-    async fn objects(&self) -> Result<Objects> {
+    pub(crate) async fn objects(&self) -> Result<Objects> {
         match self.home().remote() {
             Some(remote) => Ok(remote.as_ref().clone()),
             None => Objects::of_folder(self.path()),

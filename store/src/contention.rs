@@ -1,9 +1,11 @@
 //! Commits that meet: several writers want the next version of one table, and one gets it.
 //!
-//! In: a commit that found its version taken. Out: when to try again, and whether what the others added matters to it.
+//! In: a commit that found its version taken. Out: when to try again, whether what the others added matters to it, and
+//! how often that happened: the cadence of commits follows it (`cadence.rs`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch};
@@ -19,14 +21,16 @@ use crate::table::{TableId, column};
 const CONTENDS: Duration = Duration::from_secs(120);
 
 /// A commit that meets other writers'.
-pub(crate) struct Contention {
+pub(crate) struct Contention<'a> {
     since: Instant,
     attempt: u32,
+    conflicts: &'a AtomicU64,
 }
 
-impl Contention {
-    pub fn start() -> Self {
-        Self { since: Instant::now(), attempt: 0 }
+impl<'a> Contention<'a> {
+    /// Adds to `conflicts` how often it meets them.
+    pub fn start(conflicts: &'a AtomicU64) -> Self {
+        Self { since: Instant::now(), attempt: 0, conflicts }
     }
 
     pub fn goes_on(&self) -> bool {
@@ -36,6 +40,7 @@ impl Contention {
     /// A random time, longer at each attempt: writers that met should not meet again.
     pub async fn wait(&mut self) {
         self.attempt += 1;
+        self.conflicts.fetch_add(1, Ordering::Relaxed);
         let wait = rand::rng().random_range(1..=10 * u64::from(self.attempt.min(50)));
         tokio::time::sleep(Duration::from_millis(wait)).await;
     }

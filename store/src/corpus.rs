@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use lance::session::Session;
 
+use crate::cadence::Cadence;
 use crate::clock::ClockGuard;
+use crate::copies::Dedup;
 use crate::error::{Error, Result};
 use crate::failpoint::FailPoints;
 use crate::home::Home;
@@ -58,8 +60,11 @@ pub struct Options {
     pub index_cache_bytes: usize,
     /// Cache for manifests and file footers, bytes.
     pub metadata_cache_bytes: usize,
-    /// How long faces wait for company before a commit; zero: for what comes in during the commit before.
+    /// How long faces wait for company before a commit; zero: for what comes in during the commit before, in an object
+    /// store for what comes in until the next one is due.
     pub face_window: Duration,
+    /// How a face is kept from being stored twice.
+    pub dedup: Dedup,
     /// Whether an acknowledged commit lies on the disk, or is merely handed to the operating system.
     pub sync: bool,
     /// Bytes that new faces leave free on the disk; 0: none.
@@ -80,6 +85,7 @@ impl Default for Options {
             index_cache_bytes: 128 << 20,
             metadata_cache_bytes: 64 << 20,
             face_window: Duration::ZERO,
+            dedup: Dedup::default(),
             sync: true,
             reserve_bytes: 64 << 20,
             keep_rounds: 20,
@@ -102,6 +108,7 @@ struct Inner {
     log: Arc<dyn Log>,
     options: Options,
     clock: ClockGuard,
+    cadence: Arc<Cadence>,
     tombstones: Arc<Tombstones>,
     grants: Grants,
     /// Keys under which labels were stored.
@@ -183,6 +190,7 @@ impl Corpus {
     pub async fn open_over(home: Home, options: Options, log: Arc<dyn Log>) -> Result<Self> {
         let classes = check_schemas(log.as_ref()).await?;
         let inner = Inner {
+            cadence: Arc::new(Cadence::new(home.remote().is_some())),
             home,
             classes,
             clock: ClockGuard::new(log.now()),
@@ -245,6 +253,15 @@ impl Corpus {
         &self.inner.grants
     }
 
+    pub(crate) fn cadence(&self) -> &Cadence {
+        &self.inner.cadence
+    }
+
+    /// Time from one commit of faces to the next, as far as others leave it to this process; zero in a folder.
+    pub fn commit_interval(&self) -> Duration {
+        self.inner.cadence.interval()
+    }
+
     pub(crate) fn clock(&self) -> &ClockGuard {
         &self.inner.clock
     }
@@ -264,9 +281,10 @@ impl Corpus {
         if T::ID != TableId::Faces {
             return Writer::start(log, Gather::default(), AdmitAll);
         }
-        let gather = Gather { window: self.inner.options.face_window, max_rows: 4096 };
+        let cadence = Some(self.inner.cadence.clone());
+        let gather = Gather { window: self.inner.options.face_window, max_rows: 4096, cadence };
         let known = KnownFaces::new(self, log.clone());
-        let faces = Writer::<Face>::start(log.clone(), gather, known);
+        let faces = Writer::<Face>::start(log.clone(), gather.clone(), known);
         let faces: Box<dyn Any> = Box::new(faces);
         match faces.downcast::<Writer<T>>() {
             Ok(writer) => *writer,

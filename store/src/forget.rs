@@ -131,6 +131,8 @@ impl Corpus {
             self.unpin(&tag).await?;
         }
         for table in tables_of_faces() {
+            no_round.check()?;
+            no_care.check()?;
             self.forget_in(table, face_ids).await?;
         }
         self.record_erasure(&cost, reason).await?;

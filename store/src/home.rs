@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lance::io::ObjectStoreRegistry;
 
@@ -186,14 +187,20 @@ impl Home {
         Ok(())
     }
 
-    /// A name for this machine's working folder, the same every time.
+    /// How often a loop may look for news that looks so often in a folder: in an object store every look is paid for.
+    pub fn look_every(&self, in_a_folder: Duration) -> Duration {
+        if self.remote.is_some() { 10 * in_a_folder } else { in_a_folder }
+    }
+
+    /// A name for this machine's working folder, the same every time. A folder that came from elsewhere, in an image or
+    /// over the network, is another machine's: who takes a name to be its own takes the holder of a lease to be dead.
     pub(crate) fn machine(&self) -> Result<String> {
-        let path = self.folder.join("locks").join("machine");
+        let host = host();
+        let path = self.folder.join("locks").join(format!("machine-{host}"));
         if let Ok(known) = std::fs::read_to_string(&path) {
             return Ok(known);
         }
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let name = format!("{}-{:08x}", host.trim(), rand::random::<u32>());
+        let name = format!("{host}-{:08x}", rand::random::<u32>());
         std::fs::create_dir_all(self.folder.join("locks")).map_err(Error::io(&path))?;
         // Two processes may start at once: the first name stands.
         let new =
@@ -205,6 +212,15 @@ impl Home {
             }
             Err(error) => Err(Error::io(path)(error)),
         }
+    }
+}
+
+/// What this machine is called.
+pub(crate) fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "unnamed".to_owned(),
+        name => name.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
@@ -44,6 +44,7 @@ pub struct LanceLog {
     /// Passed once by the object store, before the first commit.
     probed: OnceCell<()>,
     handles: HashMap<TableId, Mutex<Option<Arc<Dataset>>>>,
+    conflicts: HashMap<TableId, AtomicU64>,
     /// Set by the first failed sync: what the kernel kept is unknown, and a second sync would prove nothing.
     stopped: AtomicBool,
 }
@@ -53,11 +54,12 @@ impl LanceLog {
     /// Without `syncs` a commit in a folder is acknowledged once the operating system has it.
     pub fn new(home: Home, session: Arc<Session>, syncs: bool) -> Self {
         let handles = TableId::ALL.iter().map(|table| (*table, Mutex::new(None))).collect();
+        let conflicts = TableId::ALL.iter().map(|table| (*table, AtomicU64::new(0))).collect();
         let commits: Arc<dyn CommitHandler> = match home.remote() {
             None => Arc::new(DurableCommits::new(syncs)),
             Some(_) => Arc::new(ConditionalPutCommitHandler),
         };
-        Self { home, session, commits, probed: OnceCell::new(), handles, stopped: AtomicBool::new(false) }
+        Self { home, session, commits, probed: OnceCell::new(), handles, conflicts, stopped: AtomicBool::new(false) }
     }
 
     /// Creates a table with no rows.
@@ -137,22 +139,20 @@ impl LanceLog {
 
     async fn append(&self, table: TableId, batches: Vec<RecordBatch>) -> Result<u64> {
         let params = self.write_params(table)?;
-        let mut dataset = self.upgraded(table).await?;
+        let dataset = self.upgraded(table).await?;
         let transaction = InsertBuilder::new(dataset.clone())
             .with_params(&params)
             .execute_uncommitted(batches)
             .await
             .map_err(Error::table(table))?;
-        let mut contention = Contention::start();
+        let mut contention = Contention::start(&self.conflicts[&table]);
         loop {
-            let commit = CommitBuilder::new(dataset.clone()).with_skip_auto_cleanup(true);
+            // Lance would try again by itself, after waits that make some writer wait for ever longer, and tell nobody.
+            let commit = CommitBuilder::new(dataset.clone()).with_max_retries(1).with_skip_auto_cleanup(true);
             match commit.execute(transaction.clone()).await {
                 Ok(new) => return Ok(self.remember(table, new).await),
                 // The files are written; only the manifest has to find its number.
-                Err(error) if is_conflict(&error) && contention.goes_on() => {
-                    contention.wait().await;
-                    dataset = self.latest(table).await?;
-                }
+                Err(error) if is_conflict(&error) && contention.goes_on() => contention.wait().await,
                 Err(error) => {
                     self.remove_uncommitted(table, &transaction).await;
                     return Err(Error::table(table)(error));
@@ -176,7 +176,7 @@ impl LanceLog {
             InsertBuilder::new(self.upgraded(table).await?).with_params(&params).execute_uncommitted(batches).await;
         let transaction = writing.map_err(Error::table(table))?;
         let mut seen: HashSet<u64> = since.iter_fragments().map(|fragment| fragment.id).collect();
-        let mut contention = Contention::start();
+        let mut contention = Contention::start(&self.conflicts[&table]);
         let failed = loop {
             let latest = self.latest(table).await?;
             if added_since(&latest, &seen, table, key, &keys).await? {
@@ -276,14 +276,19 @@ impl LanceLog {
 
     async fn note(&self, table: TableId, key: &str, value: &str) -> Result<u64> {
         let mut dataset = self.latest(table).await?.as_ref().clone();
-        dataset.update_schema_metadata([(key, value)]).await.map_err(Error::table(table))?;
+        // Not the schema's: plans are shared by sessions as long as that stays as it is.
+        dataset.update_metadata([(key, value)]).await.map_err(Error::table(table))?;
         Ok(self.remember(table, dataset).await)
     }
 
     async fn clean_up(&self, table: TableId, older_than: Duration, unnamed: Unnamed) -> Result<u64> {
         // No file goes while a write is in flight, here or in another process: what a commit has written is named by no
-        // version until it lands. In an object store no such file goes before it is a week old.
-        let _no_writes = Lock::exclusive_async(self.home.folder(), Purpose::Writers).await?;
+        // version until it lands. In an object store no such file goes before it is a week old, and nobody has to wait but
+        // where the version goes at once that a commit began with.
+        let _no_writes = match self.home.remote().is_none() || older_than.is_zero() {
+            true => Some(Lock::exclusive_async(self.home.folder(), Purpose::Writers).await?),
+            false => None,
+        };
         let dataset = self.latest(table).await?;
         let local = self.home.local_table(table);
         let (age, remove) = (chrono_duration(older_than)?, unnamed == Unnamed::Remove && local.is_some());
@@ -323,6 +328,10 @@ impl Log for LanceLog {
         };
         *held = Some(dataset.clone());
         Ok(dataset)
+    }
+
+    fn conflicts(&self, table: TableId) -> u64 {
+        self.conflicts[&table].load(Ordering::Relaxed)
     }
 
     fn now(&self) -> Timestamp {

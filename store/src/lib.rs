@@ -7,11 +7,13 @@
 
 mod audit_log;
 mod backup;
+mod cadence;
 mod clock;
 pub mod columns;
 mod commit;
 mod compaction;
 mod contention;
+mod copies;
 mod corpus;
 mod error;
 mod failpoint;
@@ -46,10 +48,12 @@ mod verify;
 mod version_files;
 mod views;
 mod writer;
+mod writers;
 
 pub use audit_log::Actor;
 pub use backup::{BackupReport, restore};
 pub use columns::{FEATURE_LENGTH, Feature, Timestamp};
+pub use copies::Dedup;
 pub use corpus::{Audit, Corpus, Options};
 pub use error::{Error, Result};
 pub use failpoint::{FailPoint, FailPoints};
@@ -69,6 +73,7 @@ pub use tokens::{Grant, Role, SALT_BYTES, SCRAM_ITERATIONS, Scram};
 pub use verify::{Finding, VerifyOptions, VerifyReport};
 pub use views::{VIEWS, View};
 pub use writer::{Acknowledged, Writer};
+pub use writers::{Announced, WritingProcess};
 
 /// Version of the schemas that this build writes; it reads every one from 1 up to it. A table of an older version gets the
 /// columns that it lacks, all null, before its first row is written.

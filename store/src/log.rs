@@ -93,6 +93,10 @@ pub trait Log: Send + Sync + 'static {
     async fn commit(&self, table: TableId, change: Change) -> Result<u64>;
     /// The newest version of the table, opened.
     async fn latest(&self, table: TableId) -> Result<Arc<Dataset>>;
+    /// How often commits of this process met another writer's and were tried again.
+    fn conflicts(&self, _table: TableId) -> u64 {
+        0
+    }
     /// Wall clock.
     fn now(&self) -> Timestamp;
 }

@@ -17,7 +17,7 @@ impl Corpus {
         stored(&self.log().latest(TableId::Faces).await?, face_ids).await
     }
 
-    /// The face with its image.
+    /// The face with its image; its first row, should it have copies.
     ///
     /// # Errors
     /// [`Error::NoSuchFace`] also where the text is no id at all.
@@ -28,7 +28,8 @@ impl Corpus {
         }
         let faces = self.log().latest(TableId::Faces).await?;
         let rows = read_all::<Face>(&faces, Some(&format!("face_id = '{face_id}'"))).await?;
-        rows.into_iter().next().ok_or_else(missing)
+        let first = rows.into_iter().min_by(|a, b| (a.ingested_at, &a.stream).cmp(&(b.ingested_at, &b.stream)));
+        first.ok_or_else(missing)
     }
 
     /// The labels of the request that came with this key, in the order of their ids; none where none came.

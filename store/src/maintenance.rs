@@ -1,8 +1,12 @@
 //! Background care of the tables: clean up, compact, index.
 //!
-//! In: a corpus that is being written. Out: few fragments, indices that cover them, and no versions beyond those that
-//! are young or pinned, as far as the clock can be trusted. Clean-up comes first in a pass, so that what a compaction replaced lives on until the next one
-//! and no reader in mid-scan loses its files.
+//! In: a corpus that is being written. Out: few fragments, indices that cover them, one row for each face, and no
+//! versions beyond those that are young or pinned, as far as the clock can be trusted. Clean-up comes first in a pass,
+//! so that what a compaction replaced lives on until the next one and no reader in mid-scan loses its files.
+//!
+//! One process of all machines does it at a time. One that slept stops at the next change, and the one it was at does
+//! no harm: a commit that rewrites what another has rewritten meanwhile fails, and what clean-up chose to remove nobody
+//! has named since.
 
 use std::time::Duration;
 
@@ -41,6 +45,8 @@ pub struct Care {
 pub struct CareReport {
     /// Tables compacted.
     pub compacted: Vec<TableId>,
+    /// Copies of faces removed.
+    pub copies: usize,
     /// Indices built or extended.
     pub indexed: Vec<String>,
     /// Tables whose old versions were removed.
@@ -73,6 +79,7 @@ impl Corpus {
     pub async fn sweep(&self) -> Result<()> {
         let lock = Lock::take(self.home(), Purpose::Maintenance).await?;
         for table in TableId::ALL {
+            lock.check()?;
             self.change(*table, Change::Sweep).await?;
         }
         lock.release().await;
@@ -105,19 +112,24 @@ impl Corpus {
             clean_up = clean_up.filter(|_| report.not_cleaned.is_none());
         }
         for table in TableId::ALL {
+            lock.check()?;
             if let Some(older_than) = clean_up {
                 self.change(*table, Change::CleanUp { older_than }).await?;
                 report.cleaned.push(*table);
             }
+            lock.check()?;
             if self.compact(*table, care.thorough).await? {
                 report.compacted.push(*table);
             }
+            lock.check()?;
             for (_, column, kind) in INDICES.iter().filter(|(of, ..)| of == table) {
                 if self.index(*table, column, *kind, care.thorough).await? {
                     report.indexed.push(format!("{table}.{column}"));
                 }
             }
         }
+        // With the index as it is now.
+        report.copies = self.remove_new_copies(&lock, care.thorough).await?;
         lock.release().await;
         Ok(report)
     }

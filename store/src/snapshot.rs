@@ -296,11 +296,14 @@ impl Snapshot {
         let mut scan = self.open(TableId::Faces)?.scan();
         scan.filter(&filter).map_err(Error::table(TableId::Faces))?;
         scan.project(&["face_id"]).map_err(Error::table(TableId::Faces))?;
-        scan.limit(Some(4), None).map_err(Error::table(TableId::Faces))?;
+        // A few of several faces, though one of them should have copies.
+        scan.limit(Some(64), None).map_err(Error::table(TableId::Faces))?;
         let batch = scan.try_into_batch().await.map_err(Error::table(TableId::Faces))?;
         let ids = column(&batch, TableId::Faces, "face_id")?.as_string::<i32>();
         let mut found: Vec<String> = ids.iter().flatten().map(str::to_owned).collect();
+        found.sort_unstable();
         found.dedup();
+        found.truncate(4);
         match found.as_slice() {
             [] => Err(missing()),
             [id] => Ok(id.clone()),

@@ -10,7 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lance::Dataset;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
+use crate::cadence::Cadence;
 use crate::error::{Error, Result};
 use crate::locks::Lock;
 use crate::log::{Change, Log};
@@ -20,17 +22,19 @@ use crate::table::Table;
 const QUEUE_BOUND: usize = 256;
 
 /// How a table's writer gathers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Gather {
     /// How long to wait for company after the first request. Zero: only what came in during the last commit.
     pub window: Duration,
     /// Rows after which the wait ends early.
     pub max_rows: usize,
+    /// What is told of every commit, and says when the next one is due.
+    pub cadence: Option<Arc<Cadence>>,
 }
 
 impl Default for Gather {
     fn default() -> Self {
-        Self { window: Duration::ZERO, max_rows: 8192 }
+        Self { window: Duration::ZERO, max_rows: 8192, cadence: None }
     }
 }
 
@@ -48,9 +52,8 @@ pub struct Acknowledged {
 pub trait Admit<T: Table>: Send + 'static {
     /// Which rows to write.
     async fn admit(&mut self, rows: &[T]) -> Result<Admitted>;
-    /// Called after the commit of the rows that were let in last, with the table that holds them, while what the guard
-    /// holds is still held.
-    fn written(&mut self, table: &Dataset);
+    /// Called after the commit of the rows that were let in last, while what the guard holds is still held.
+    async fn written(&mut self) -> Result<()>;
 }
 
 /// What [`Admit::admit`] decided, and what makes it hold until the commit.
@@ -72,7 +75,9 @@ impl<T: Table> Admit<T> for AdmitAll {
     async fn admit(&mut self, rows: &[T]) -> Result<Admitted> {
         Ok(Admitted { written: vec![true; rows.len()], guard: None, since: None })
     }
-    fn written(&mut self, _table: &Dataset) {}
+    async fn written(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 struct Request<T> {
@@ -110,14 +115,16 @@ impl<T: Table> Writer<T> {
 
 impl Gather {
     /// The first request and those that keep it company.
-    async fn collect<T>(self, first: Request<T>, inbox: &mut mpsc::Receiver<Request<T>>) -> Vec<Request<T>> {
+    async fn collect<T>(&self, first: Request<T>, inbox: &mut mpsc::Receiver<Request<T>>) -> Vec<Request<T>> {
         let mut rows = first.rows.len();
         let mut requests = vec![first];
-        let end = tokio::time::Instant::now() + self.window;
+        let begun = Instant::now();
+        let due = self.cadence.as_ref().and_then(|cadence| cadence.due());
+        let end = due.map_or(begun, |due| due.max(begun)).max(begun + self.window);
         while rows < self.max_rows {
             let next = match inbox.try_recv() {
                 Ok(request) => request,
-                Err(_) if self.window.is_zero() => break,
+                Err(_) if end == begun => break,
                 Err(_) => match tokio::time::timeout_at(end, inbox.recv()).await {
                     Ok(Some(request)) => request,
                     _ => break,
@@ -155,8 +162,16 @@ impl<T: Table> Task<T> {
             replies.push((request.rows.len(), request.reply));
             rows.extend(request.rows);
         }
+        let conflicts = self.log.conflicts(T::ID);
+        if let Some(cadence) = &self.gather.cadence {
+            cadence.begin();
+        }
         match self.commit(rows).await {
             Ok((version, written)) => {
+                let rows = written.iter().filter(|written| **written).count();
+                if let Some(cadence) = self.gather.cadence.as_ref().filter(|_| rows > 0) {
+                    cadence.committed(rows, self.log.conflicts(T::ID) - conflicts, self.log.now());
+                }
                 let mut written = written.into_iter();
                 for (count, reply) in replies {
                     let written = written.by_ref().take(count).collect();
@@ -201,7 +216,7 @@ impl<T: Table> Task<T> {
             };
             match self.log.commit(T::ID, change).await {
                 Ok(version) => {
-                    self.admit.written(self.log.latest(T::ID).await?.as_ref());
+                    self.admit.written().await?;
                     // Only now: another process must not take a face for known before it lies on the disk.
                     drop(admitted.guard);
                     return Ok((version, written));

@@ -25,6 +25,9 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
             if report.indexed.is_empty() { "nothing".to_owned() } else { report.indexed.join(", ") },
             opened.config.store.keep_untagged_minutes
         );
+        if report.copies > 0 {
+            text.push_str(&format!("; removed {} copies of faces", report.copies));
+        }
         if let Some(reason) = &report.not_cleaned {
             text.push_str(&format!(
                 "\nno version was removed after all: {reason}; once the clock is right, do it again"

@@ -53,7 +53,9 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         limits: opened.config.ingest.limits(),
     };
     let (reporter, handle) = console.report();
+    let announced = opened.corpus.announce("import");
     let summary = import(&opened.corpus, &opened.sql, request, &reporter).await;
+    announced.leave().await;
     handle.finish();
     console.print(&summary?, people)
 }

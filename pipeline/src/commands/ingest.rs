@@ -32,6 +32,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     if args.watch {
         priority::people_come_first();
     }
+    let announced = opened.corpus.announce("ingest");
     let (_idle, training) = watch::channel(false);
     let (arrivals, scorer) = ArrivalScorer::new(&opened.corpus, &opened.sql, &reporter, training);
     let background = token.child_token();
@@ -57,6 +58,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     if let Some(scoring) = scoring {
         scoring.await.map_err(Error::task)??;
     }
+    announced.leave().await;
     handle.finish();
     console.print(&counts?, |counts| {
         format!(

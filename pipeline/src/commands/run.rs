@@ -36,7 +36,9 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         vec![Box::new(Forwarder(events.clone())), Box::new(Meter::new(metrics.clone()))];
     let (reporter, handle) = Reporter::start_beside(Mode::choose(console.json), readers);
     let work = supervisor::Work { paths: args.paths, stream: args.stream, listening, events, metrics };
+    let announced = opened.corpus.announce("run");
     let outcome = supervisor::run_all(&opened, work, &reporter, &token).await;
+    announced.leave().await;
     handle.finish();
     outcome
 }

@@ -33,11 +33,13 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let mode = if console.json { Mode::Silent } else { Mode::choose(false) };
     let (reporter, handle) = Reporter::start_beside(mode, readers);
     let (corpus, store) = (opened.corpus.clone(), opened.config.store.clone());
+    let announced = corpus.announce("serve");
     let care = tokio::spawn(maintenance::run(corpus, store, reporter, token.clone()));
     let context = HttpContext { opened, events, metrics, arrivals: None, rounds: None };
     let outcome = listening.serve(context, &token).await;
     token.cancel();
     care.await.map_err(Error::task)?;
+    announced.leave().await;
     handle.finish();
     outcome
 }

@@ -1,15 +1,29 @@
-//! `status`: what the corpus holds, how far the loop is, what to look at.
+//! `status`: what the corpus holds, how far the loop is, who writes to it, what to look at.
 
 use marginalia_labeling_ui::Status;
+use marginalia_store::WritingProcess;
+use serde::Serialize;
 
 use crate::console::Console;
 use crate::error::Result;
 use crate::round::warning;
 use crate::tables::{percent, table};
 
+/// Seconds after which a writer that says nothing is taken for dead, a slow store and two clocks considered.
+const SILENT: u64 = 60;
+
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
+
+/// The corpus at a glance, and the processes that write to it: machines are named to those who have the corpus, and not
+/// over HTTP.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    status: Status,
+    writers: Vec<WritingProcess>,
+}
 
 /// Runs `status`.
 pub async fn run(_args: Args, console: &Console) -> Result<()> {
@@ -17,10 +31,11 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
     let session = opened.session().await?;
     let mut status = Status::read(&opened.corpus, &session).await?;
     status.warnings.splice(0..0, session.snapshot().rounds().last().and_then(warning));
-    console.print(&status, people)
+    let writers = opened.corpus.writing_processes().await?;
+    console.print(&Shown { status, writers }, people)
 }
 
-fn people(status: &Status) -> String {
+fn people(Shown { status, writers }: &Shown) -> String {
     let rows = status.classes.iter().map(|row| {
         let numbers = [row.human, row.imported, row.simulated, row.pseudo, row.total];
         std::iter::once(row.expression.clone()).chain(numbers.iter().map(u64::to_string)).collect()
@@ -47,6 +62,29 @@ fn people(status: &Status) -> String {
         lines.push(format!("the last round trained on {} of the pool", percent(Some(share))));
     }
     lines.push(classes.to_string());
+    if !writers.is_empty() {
+        lines.push(writing(writers));
+    }
     lines.extend(status.warnings.iter().map(|warning| format!("warning: {warning}")));
     lines.join("\n")
+}
+
+fn writing(writers: &[WritingProcess]) -> String {
+    let rows = writers.iter().map(|writer| {
+        let state = match writer.silent_seconds {
+            silent if silent > SILENT => format!("silent for {silent} s"),
+            _ => writer.work.clone(),
+        };
+        vec![
+            writer.host.clone(),
+            writer.process.to_string(),
+            state,
+            writer.last_commit_at.map_or_else(|| "–".to_owned(), |at| at.to_string()),
+            writer.faces.to_string(),
+            format!("{:.0}", writer.faces_per_minute),
+            writer.conflicts.to_string(),
+        ]
+    });
+    let headers = ["writer on", "process", "does", "last commit (UTC)", "faces", "a minute", "conflicts"];
+    table(&headers, &[1, 4, 5, 6], rows).to_string()
 }

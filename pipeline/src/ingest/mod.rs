@@ -135,7 +135,13 @@ impl Gatherer {
         while let Some(first) = self.watcher.next().await {
             let mut gathered = Gathered::default();
             self.take_note(first, &mut gathered);
-            let end = tokio::time::Instant::now() + window.next(idle_since.elapsed(), files);
+            let (idle, interval) = (idle_since.elapsed(), self.context.corpus.commit_interval());
+            let mut time = window.next(idle, files);
+            // Gathered here and not at the commit, where the batches behind would wait too.
+            if idle < interval {
+                time = time.max(interval);
+            }
+            let end = tokio::time::Instant::now() + time;
             while !gathered.is_full(most.min(self.context.config.batch_faces)) {
                 match tokio::time::timeout_at(end, self.watcher.next()).await {
                     Ok(Some(found)) => self.take_note(found, &mut gathered),

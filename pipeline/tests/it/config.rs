@@ -106,6 +106,7 @@ fn wrong_types_and_broken_text_name_the_line() {
         ("[ingest]\nsettle_ms = \"fast\"\n", 2),
         ("[ingest]\nsettle_ms = -5\n", 2),
         ("[ingest]\npoll = \"sometimes\"\n", 2),
+        ("[ingest]\ndedup = \"never\"\n", 2),
         ("ingest = 3\n", 1),
         ("[ingest]\n\nsettle_ms =\n", 3),
         ("[round]\ntrigger_every = \"ten minutes\"\n", 2),

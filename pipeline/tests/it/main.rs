@@ -7,6 +7,7 @@ mod data_sets;
 mod experiment;
 mod export;
 mod http;
+mod ingesters;
 mod kill;
 mod notebook;
 mod postgres;

@@ -1,4 +1,5 @@
-//! `faces`: one row per distinct image, append only. The content hash is the key, so a repeat can never be a second row.
+//! `faces`: one row per distinct image, append only. The content hash is the key: a repeat is no second row, or where it
+//! is one for a while, every view takes the first.
 
 use crate::columns::Timestamp;
 use crate::table::table;

@@ -2,6 +2,7 @@
 
 mod backup;
 mod commits;
+mod copies;
 mod durability;
 mod first_rows;
 mod forget;
@@ -18,3 +19,4 @@ mod rounds;
 mod slt;
 mod sql;
 mod tokens;
+mod writers;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use marginalia_store::Dedup;
 use scenes::Scene;
 use server::Server;
 
@@ -19,12 +20,22 @@ fn seconds() -> u64 {
 
 #[test]
 fn four_writers_and_a_compactor_lose_nothing_and_double_nothing() {
+    four_writers(Dedup::Lookup, Scene::Count);
+}
+
+/// Nobody looks up what the others have: the table may hold a face twice, the views never.
+#[test]
+fn four_writers_that_look_nothing_up_lose_nothing_and_no_view_shows_a_face_twice() {
+    four_writers(Dedup::View, Scene::CountInViews);
+}
+
+fn four_writers(dedup: Dedup, count: Scene) {
     let Some(server) = Server::start() else { return };
     let machines: Vec<_> = (0..5).map(|_| tempfile::tempdir().unwrap()).collect();
     server.play(Scene::Init, machines[0].path()).finish();
-    let compactor = server.play(Scene::Compact, machines[4].path());
+    let compactor = server.play(Scene::Compact { dedup }, machines[4].path());
     let writers: Vec<_> = (0..4)
-        .map(|i| server.play(Scene::Write { first: i, seconds: seconds() }, machines[i as usize].path()))
+        .map(|i| server.play(Scene::Write { first: i, seconds: seconds(), dedup }, machines[i as usize].path()))
         .collect();
     let said: Vec<String> = writers.into_iter().map(server::Playing::finish).collect();
     compactor.kill();
@@ -33,10 +44,15 @@ fn four_writers_and_a_compactor_lose_nothing_and_double_nothing() {
         said.iter().flat_map(|said| said.lines()).filter_map(|line| number(word, line)).collect()
     };
     let (faces, labels) = (of("face "), of("label "));
-    let commits = of("commits ").iter().sum::<u32>();
-    println!("{} faces and {} labels acknowledged in {commits} commits", faces.len(), labels.len());
+    let (commits, conflicts) = (of("commits ").iter().sum::<u32>(), of("conflicts ").iter().sum::<u32>());
+    println!(
+        "{} faces and {} labels acknowledged in {commits} commits, {conflicts} conflicts",
+        faces.len(),
+        labels.len()
+    );
     assert!(said.iter().all(|said| said.contains("face ")), "a writer never came through: {said:?}");
-    let stored = server.play(Scene::Count, machines[0].path()).finish();
+    // The compactor's machine, which knows that its process is dead.
+    let stored = server.play(count, machines[4].path()).finish();
     let stored = |word: &str| -> Vec<u32> { stored.lines().filter_map(|line| number(word, line)).collect() };
     for (word, mut acknowledged) in [("face ", faces), ("label ", labels)] {
         acknowledged.sort_unstable();
@@ -47,6 +63,31 @@ fn four_writers_and_a_compactor_lose_nothing_and_double_nothing() {
         assert!(lost.is_empty(), "{word}: {} acknowledged and lost: {lost:?}", lost.len());
         assert_eq!(doubled, 0, "{word}: stored twice");
     }
+}
+
+#[test]
+fn a_machine_that_slept_finds_that_maintenance_is_anothers() {
+    let Some(server) = Server::start() else { return };
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    server.play(Scene::Init, one.path()).finish();
+    let mut holder = server.play(Scene::HoldCare, one.path());
+    holder.wait_for("held");
+    let (code, said) = server.play(Scene::CompactOnce, two.path()).end();
+    assert!(code != Some(0) && said.contains("maintenance is held by process"), "{said}");
+    holder.sleep();
+    let slept = Instant::now();
+    loop {
+        let (code, said) = server.play(Scene::CompactOnce, two.path()).end();
+        if code == Some(0) {
+            break;
+        }
+        assert!(slept.elapsed() < Duration::from_secs(90), "never taken over: {said}");
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert!(slept.elapsed() > Duration::from_secs(20), "taken from a machine that may have been alive");
+    holder.wake();
+    let said = holder.finish();
+    assert!(said.contains("maintenance was lost"), "{said}");
 }
 
 #[test]

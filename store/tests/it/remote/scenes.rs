@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use marginalia_store::locks::{Lock, Purpose};
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
-use marginalia_store::{Care, Corpus, Error, Options, RoundWriter, SqlRuntime, TableId, VerifyOptions, restore};
+use marginalia_store::{
+    Care, Corpus, Dedup, Error, Options, RoundWriter, Session, SqlLimits, SqlRuntime, TableId, Timestamp,
+    VerifyOptions, restore,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::commits::{face, label};
@@ -23,9 +27,12 @@ pub enum Scene {
     Init,
     InitAnother,
     Append,
-    Write { first: u32, seconds: u64 },
-    Compact,
+    Write { first: u32, seconds: u64, dedup: Dedup },
+    Compact { dedup: Dedup },
+    CompactOnce,
+    HoldCare,
     Count,
+    CountInViews,
     MoveHouse,
     Round,
     HoldRound,
@@ -53,9 +60,12 @@ async fn play(scene: Scene) -> Result<(), Error> {
         Scene::Init => init(URI).await.map(drop),
         Scene::InitAnother => init("s3://faces/corpora/another").await.map(drop),
         Scene::Append => open().await?.writer().append(vec![face(b"late")]).await.map(drop),
-        Scene::Write { first, seconds } => write(first, Duration::from_secs(seconds)).await,
-        Scene::Compact => compact().await,
+        Scene::Write { first, seconds, dedup } => write(first, Duration::from_secs(seconds), dedup).await,
+        Scene::Compact { dedup } => compact(dedup).await,
+        Scene::CompactOnce => open().await?.care(Care { thorough: true, ..Care::default() }).await.map(drop),
+        Scene::HoldCare => hold_care().await,
         Scene::Count => count().await,
+        Scene::CountInViews => count_in_views().await,
         Scene::MoveHouse => move_house().await,
         Scene::Round => round(&open().await?).await,
         Scene::HoldRound => {
@@ -76,7 +86,11 @@ async fn init(uri: &str) -> Result<Corpus, Error> {
 }
 
 async fn open() -> Result<Corpus, Error> {
-    Corpus::open(Path::new(URI), Options::default()).await
+    open_with(Dedup::default()).await
+}
+
+async fn open_with(dedup: Dedup) -> Result<Corpus, Error> {
+    Corpus::open(Path::new(URI), Options { dedup, ..Options::default() }).await
 }
 
 /// The image of a number.
@@ -88,8 +102,9 @@ fn image(number: u32) -> Vec<u8> {
 }
 
 /// Appends until the time is up: each second face also comes from a neighbour at about the same time.
-async fn write(first: u32, time: Duration) -> Result<(), Error> {
-    let corpus = open().await?;
+async fn write(first: u32, time: Duration, dedup: Dedup) -> Result<(), Error> {
+    let corpus = open_with(dedup).await?;
+    let announced = corpus.announce("a test");
     let (faces, labels) = (corpus.writer::<Face>(), corpus.writer::<Label>());
     let started = Instant::now();
     let mut commits = 0;
@@ -101,7 +116,10 @@ async fn write(first: u32, time: Duration) -> Result<(), Error> {
         let shared = 1_000_000 * (1 + first / 2) + turn * 20;
         let own = 10_000_000 * (1 + first) + turn * 20;
         let numbers: Vec<u32> = (own..own + 20).chain(shared..shared + 20).collect();
-        let rows = numbers.iter().map(|number| face(&image(*number))).collect();
+        let stream = format!("stream {first}");
+        let row =
+            |number: &u32| Face { stream: stream.clone(), ingested_at: Timestamp::now(), ..face(&image(*number)) };
+        let rows = numbers.iter().map(row).collect();
         let judged = label(own, &face(&image(own)).face_id);
         let (face, label) = tokio::join!(faces.append(rows), labels.append(vec![judged]));
         commits += face?.written.contains(&true) as u32 + 1;
@@ -113,11 +131,13 @@ async fn write(first: u32, time: Duration) -> Result<(), Error> {
         println!("label {own}");
     }
     println!("commits {commits}");
+    println!("conflicts {}", corpus.log().conflicts(TableId::Faces));
+    announced.leave().await;
     Ok(())
 }
 
-async fn compact() -> Result<(), Error> {
-    let corpus = open().await?;
+async fn compact(dedup: Dedup) -> Result<(), Error> {
+    let corpus = open_with(dedup).await?;
     loop {
         corpus.care(Care { clean_up: Some(Duration::from_secs(10)), thorough: true }).await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -144,6 +164,48 @@ async fn count() -> Result<(), Error> {
         println!("label {number}");
     }
     is_clean(&corpus).await
+}
+
+/// Faces by the views, where each stands once whatever the table holds; then in the table, where each does after
+/// maintenance.
+async fn count_in_views() -> Result<(), Error> {
+    let (sql, corpus) = (SqlRuntime::new()?, open_with(Dedup::View).await?);
+    let session = Session::open(&sql, corpus.snapshot().await?, SqlLimits::default()).await?;
+    let doubled = "select count(*) as n from (select face_id from unlabelled group by face_id having count(*) > 1)";
+    let arrived = "select cast(sum(faces) as bigint) as n from ingest_rate";
+    let distinct = "select count(distinct face_id) as n from faces";
+    let [doubled, arrived, distinct] =
+        [number(&session, doubled).await?, number(&session, arrived).await?, number(&session, distinct).await?];
+    assert_eq!((doubled, arrived), (0, distinct), "a view shows a face twice");
+    let rows = session.snapshot().count(TableId::Faces, None).await?;
+    let removed = corpus.care(Care { thorough: true, ..Care::default() }).await?.copies;
+    println!("copies {removed}");
+    let left = corpus.snapshot().await?.count(TableId::Faces, None).await?;
+    assert_eq!((rows - removed as u64, left), (distinct, distinct), "what is left is not one row for each face");
+    // As strictly as where faces are looked up.
+    count().await
+}
+
+async fn number(session: &Session, sql: &str) -> Result<u64, Error> {
+    #[derive(Deserialize)]
+    struct Number {
+        n: u64,
+    }
+    let rows: Vec<Number> = session.query_trusted(sql, Vec::new()).await?.rows().await?;
+    Ok(rows.first().map_or(0, |row| row.n))
+}
+
+/// Holds the right to maintenance until it finds that it has lost it.
+async fn hold_care() -> Result<(), Error> {
+    let lock = Lock::take(open().await?.home(), Purpose::Maintenance).await?;
+    println!("held");
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if let Err(lost) = lock.check() {
+            println!("{lost}");
+            return Ok(());
+        }
+    }
 }
 
 async fn is_clean(corpus: &Corpus) -> Result<(), Error> {

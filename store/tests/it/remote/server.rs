@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::scenes::{SCENE, Scene};
 use super::{exists, kill};
 
@@ -35,8 +37,7 @@ impl Server {
 
     /// From now on conditions on writes are ignored.
     pub fn forget_conditions(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::USR1).expect("a signal");
+        kill_process(Pid::from_child(&self.child), Signal::USR1).expect("a signal");
     }
 
     /// Starts a process that plays the scene on the machine whose cache this folder is.
@@ -95,6 +96,20 @@ impl Playing {
         while !self.said.contains(word) {
             assert!(self.out.read_line(&mut self.said).expect("its stdout") > 0, "{:?}: {}", self.scene, self.said);
         }
+    }
+
+    /// Stops it where it is, as a machine that sleeps does.
+    pub fn sleep(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn wake(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
     }
 
     /// Kills it.
