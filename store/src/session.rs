@@ -6,12 +6,15 @@
 //! execution stay on the threads of [`SqlRuntime`].
 
 mod answer;
+mod cluster;
 mod cooperative;
 mod first_rows;
 pub(crate) mod functions;
 mod growth;
+mod lance_scan;
 mod memory;
 mod names;
+mod opened;
 pub(crate) mod patterns;
 mod plans;
 mod prepared;
@@ -42,9 +45,11 @@ use crate::views::{self, Ground};
 
 pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
+pub use cluster::{Cluster, Extras, engine_runtime, engine_state};
 use cooperative::CooperativeJoins;
 use first_rows::FirstRows;
 pub use functions::{FUNCTIONS, Function, FunctionKind};
+pub use lance_scan::{FragmentGroup, LanceScan, TableRead};
 use names::Names;
 use plans::{Key, is_lasting};
 pub use prepared::Prepared;
@@ -125,7 +130,7 @@ impl Session {
         F: FnOnce(&SessionContext) -> datafusion::error::Result<()> + Send + 'static,
     {
         let environment = runtime.environment(&limits)?;
-        let context = SessionContext::new_with_state(state(environment.engine.clone(), &limits));
+        let context = SessionContext::new_with_state(state(environment.engine.clone(), &limits, runtime.extras()));
         let tables = views::tables(&snapshot)?;
         let names = runtime.shelf().names(&context, Ground::of(&snapshot, &tables)).map_err(guard::failed)?;
         context.state_ref().write().config_mut().set_extension(Arc::new(tables));
@@ -244,13 +249,18 @@ impl Session {
         }
     }
 
-    /// The rows of an optimised plan.
+    /// The rows of an optimised plan, from the cluster where there is one and the plan is for it.
     async fn stream(
         &self,
         state: &SessionState,
         plan: LogicalPlan,
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream> {
+        if let Some(cluster) = &self.runtime.extras().cluster
+            && let Some(rows) = cluster::stream(cluster.as_ref(), state, &plan).await.map_err(guard::failed)?
+        {
+            return Ok(rows);
+        }
         let physical = state.query_planner().create_physical_plan(&plan, state).await.map_err(guard::failed)?;
         let task = TaskContext::from(state).with_runtime(self.environment.tracked(running));
         execute_stream(physical, Arc::new(task)).map_err(guard::failed)
@@ -262,21 +272,14 @@ fn owned(parameters: Vec<(&str, ScalarValue)>) -> Vec<(String, ScalarValue)> {
 }
 
 /// An engine with functions, and nothing else to reach the world by.
-fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits) -> SessionState {
-    let mut config = SessionConfig::new()
-        .with_information_schema(true)
-        .with_default_catalog_and_schema(CATALOG, SCHEMA)
-        .with_target_partitions(PARTITIONS)
-        .with_batch_size(BATCH_ROWS);
-    let options = config.options_mut();
-    options.execution.enable_recursive_ctes = false;
+fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits, extras: &Extras) -> SessionState {
     // A sort keeps this much free for its merge; in a small pool the default would not fit.
-    options.execution.sort_spill_reservation_bytes = limits.memory_bytes / 128;
-    options.sql_parser.map_string_types_to_utf8view = false;
-    // So that a message can name the line.
-    options.sql_parser.collect_spans = true;
-    let scalar = growth::scalar_functions().into_iter().chain(functions::scalar_functions()).collect();
-    let aggregate = growth::aggregate_functions().into_iter().chain(functions::aggregate_functions()).collect();
+    let mut config = settings(SessionConfig::new(), limits.memory_bytes / 128).with_target_partitions(PARTITIONS);
+    if extras.cluster.is_some() {
+        // One logical plan serves here and there, and there no results can be shared inside a process.
+        config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    }
+    let (scalar, aggregate) = cluster::all_functions(&extras.functions);
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(engine)
@@ -287,6 +290,21 @@ fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits) -> SessionState {
         .with_expr_planners(growth::expr_planners())
         .with_physical_optimizer_rules(physical_rules())
         .build()
+}
+
+/// What all sessions set, wherever their plans run.
+fn settings(config: SessionConfig, sort_spill_reservation_bytes: usize) -> SessionConfig {
+    let mut config = config
+        .with_information_schema(true)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_batch_size(BATCH_ROWS);
+    let options = config.options_mut();
+    options.execution.enable_recursive_ctes = false;
+    options.execution.sort_spill_reservation_bytes = sort_spill_reservation_bytes;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // So that a message can name the line.
+    options.sql_parser.collect_spans = true;
+    config
 }
 
 /// The engine's own rules and ours: what changes how much is read comes first, what wraps the finished plan last.

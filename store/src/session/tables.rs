@@ -17,7 +17,10 @@ use datafusion::error::Result;
 use datafusion::logical_expr::TableProviderFilterPushDown;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::Expr;
+use lance::datafusion::LanceTableProvider;
 
+use super::cluster::Spread;
+use super::lance_scan::{LanceScan, TableRead, all_of};
 use super::scan::ScanExec;
 
 /// What the names of one session stand for.
@@ -71,6 +74,18 @@ impl TableProvider for Named {
         let table = table.ok_or_else(|| plan_datafusion_err!("this session has no table {}", self.name))?;
         if table.schema() != self.schema {
             return internal_err!("the table {} has other columns than the plan", self.name);
+        }
+        if let (Some(spread), Some(lance)) =
+            (state.config().get_extension::<Spread>(), table.downcast_ref::<LanceTableProvider>())
+        {
+            let schema = match projection {
+                Some(columns) => Arc::new(self.schema.project(columns)?),
+                None => self.schema.clone(),
+            };
+            let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
+            let all = TableRead::of(&lance.dataset(), spread.groups, columns, schema);
+            let read = TableRead { filter: all_of(filters), limit, ..all };
+            return Ok(Arc::new(LanceScan::of(lance.dataset(), read)));
         }
         let read = table.scan(state, projection, filters, limit).await?;
         Ok(Arc::new(ScanExec::try_new(read, state.config().target_partitions())?))

@@ -16,5 +16,6 @@ mod reference;
 mod remote;
 mod rounds;
 mod slt;
+mod spread;
 mod sql;
 mod tokens;
