@@ -53,8 +53,8 @@ pub use lance_scan::{FragmentGroup, LanceScan, TableRead};
 use names::Names;
 use plans::{Key, is_lasting};
 pub use prepared::Prepared;
-pub use runtime::SqlRuntime;
 use runtime::{Environment, Origin, Running};
+pub use runtime::{Held, SqlRuntime};
 use scan::BareScans;
 
 /// Where the names stand.

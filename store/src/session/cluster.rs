@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::source_as_provider;
 use datafusion::error::Result;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
@@ -24,10 +25,12 @@ use datafusion::logical_expr::{AggregateUDF, LogicalPlan, ScalarUDF};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionConfig;
+use lance::Dataset;
+use lance::datafusion::LanceTableProvider;
 
-use super::lance_scan::LanceScan;
+use super::lance_scan::{LanceScan, is_lookup};
 use super::runtime::no_stores;
-use super::tables::Tables;
+use super::tables::{Named, Tables};
 use super::{functions, growth, settings};
 
 /// Groups of fragments per task that runs at a time: some are done sooner than others.
@@ -94,21 +97,23 @@ pub fn engine_runtime(builder: RuntimeEnvBuilder) -> Result<Arc<RuntimeEnv>> {
     builder.with_object_store_registry(no_stores()?).build_arc()
 }
 
-/// The rows of a plan from the cluster; none where it is to run here.
+/// The rows of a plan from the cluster; none where it is to run here. Whether it reads enough is known without asking: what
+/// pages ask for must not wait for other machines.
 pub(super) async fn stream(
     cluster: &dyn Cluster,
     local: &SessionState,
     plan: &LogicalPlan,
 ) -> Result<Option<SendableRecordBatchStream>> {
-    let slots = cluster.slots().await?.max(1);
-    let state = spread(cluster, local, slots);
-    let physical = state.query_planner().create_physical_plan(plan, &state).await?;
-    let rows = rows_read(&physical)?;
-    if rows.is_none_or(|rows| rows < cluster.from_rows()) {
-        tracing::debug!(?rows, "a plan runs here: it reads too little");
+    if rows_read(plan, local)?.is_none_or(|rows| rows < cluster.from_rows()) {
         return Ok(None);
     }
-    cluster.run(physical, state.config()).await
+    let state = spread(cluster, local, cluster.slots().await?.max(1));
+    let physical = state.query_planner().create_physical_plan(plan, &state).await?;
+    // Some plans are answered by what is known of the tables.
+    match physical.exists(|node| Ok(node.downcast_ref::<LanceScan>().is_some()))? {
+        true => cluster.run(physical, state.config()).await,
+        false => Ok(None),
+    }
 }
 
 /// The same session for a cluster of so many slots.
@@ -129,15 +134,23 @@ fn spread(cluster: &dyn Cluster, local: &SessionState, slots: usize) -> SessionS
 }
 
 /// Rows of tables that a plan reads, look-ups not counted; none where it reads no table.
-fn rows_read(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<u64>> {
-    let mut rows = None;
-    plan.apply(|node| {
-        if let Some(scan) = node.downcast_ref::<LanceScan>() {
-            let read = scan.read();
-            let of_table = if read.is_lookup() { 0 } else { read.rows().unwrap_or(u64::MAX) };
-            rows = Some(rows.unwrap_or(0_u64).saturating_add(of_table));
+fn rows_read(plan: &LogicalPlan, state: &SessionState) -> Result<Option<u64>> {
+    let Some(tables) = state.config().get_extension::<Tables>() else { return Ok(None) };
+    let mut sum = None;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(named) = source_as_provider(&scan.source)?.downcast_ref::<Named>()
+            && let Some(lance) = tables.get(&named.name).and_then(|table| table.downcast_ref::<LanceTableProvider>())
+        {
+            let rows = if is_lookup(&scan.filters) { 0 } else { rows_of(&lance.dataset()) };
+            sum = Some(sum.unwrap_or(0_u64).saturating_add(rows));
         }
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok(rows)
+    Ok(sum)
+}
+
+fn rows_of(table: &Dataset) -> u64 {
+    let fragments = table.fragments().iter();
+    fragments.map(|fragment| fragment.num_rows().or(fragment.physical_rows).unwrap_or(0) as u64).sum()
 }

@@ -100,20 +100,6 @@ impl TableRead {
         }
     }
 
-    /// Rows that have to be looked at; none where the table does not say.
-    pub fn rows(&self) -> Option<u64> {
-        self.groups.iter().map(|group| group.rows).sum()
-    }
-
-    /// Whether it looks for some faces by their ids. An index answers that, and each partition would ask it again.
-    pub fn is_lookup(&self) -> bool {
-        self.filter.iter().flat_map(split_conjunction).any(|part| match part {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => is_face_id(left) || is_face_id(right),
-            Expr::InList(InList { expr, negated: false, .. }) => is_face_id(expr),
-            _ => false,
-        })
-    }
-
     /// The rows of one group.
     async fn stream(
         &self,
@@ -148,6 +134,15 @@ impl TableRead {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), batch.columns().to_vec(), &options)?)
     }
+}
+
+/// Whether a read looks for some faces by their ids. An index answers that, and each partition would ask it again.
+pub(super) fn is_lookup(filters: &[Expr]) -> bool {
+    filters.iter().flat_map(split_conjunction).any(|part| match part {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => is_face_id(left) || is_face_id(right),
+        Expr::InList(InList { expr, negated: false, .. }) => is_face_id(expr),
+        _ => false,
+    })
 }
 
 fn is_face_id(expr: &Expr) -> bool {

@@ -33,6 +33,11 @@ impl Tables {
         self.0.insert(name.into(), table);
     }
 
+    /// What `name` stands for.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn TableProvider>> {
+        self.0.get(name)
+    }
+
     /// The names, for plans.
     pub fn names(&self) -> impl Iterator<Item = Named> {
         self.0.iter().map(|(name, table)| Named { name: name.clone(), schema: table.schema() })
@@ -70,7 +75,7 @@ impl TableProvider for Named {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let tables = state.config().get_extension::<Tables>();
-        let table = tables.as_ref().and_then(|tables| tables.0.get(&self.name));
+        let table = tables.as_ref().and_then(|tables| tables.get(&self.name));
         let table = table.ok_or_else(|| plan_datafusion_err!("this session has no table {}", self.name))?;
         if table.schema() != self.schema {
             return internal_err!("the table {} has other columns than the plan", self.name);

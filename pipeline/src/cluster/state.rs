@@ -1,0 +1,72 @@
+//! What every role of the cluster has.
+//!
+//! In: the config and the corpora that may be read. Out: one set of functions, settings and codec for the client, the scheduler
+//! and the executors, so that what one of them writes the others understand.
+
+use std::sync::Arc;
+
+use ballista_core::ConfigProducer;
+use ballista_core::extension::{EndpointOverrideFn, SessionConfigExt};
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_scheduler::SessionBuilder;
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::SessionConfig;
+use marginalia_store::{Home, engine_state};
+
+use super::codec::Codec;
+use super::tls::Tls;
+use crate::config::ClusterConfig;
+use crate::error::ClusterError;
+
+/// Largest message between machines, bytes: a batch of images is 16 MB and a little. What a client may submit is smaller.
+pub const MESSAGE_BYTES: usize = 64 << 20;
+
+/// What every role has; cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    pub codec: Arc<Codec>,
+    pub functions: Vec<Arc<ScalarUDF>>,
+    pub tls: Option<Tls>,
+}
+
+impl State {
+    /// Reads the certificates, where the config names some.
+    pub fn new(config: &ClusterConfig, homes: Vec<Home>, functions: Vec<Arc<ScalarUDF>>) -> Result<Self, ClusterError> {
+        Ok(Self { codec: Arc::new(Codec::new(homes)), functions, tls: Tls::of(config)? })
+    }
+
+    /// Settings of a plan, before the session adds its own.
+    pub fn settings(&self) -> SessionConfig {
+        let config = SessionConfig::new_with_ballista().with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
+        match self.endpoints() {
+            Some(endpoints) => {
+                config.with_ballista_use_tls(true).with_ballista_override_create_grpc_client_endpoint(endpoints)
+            }
+            None => config,
+        }
+    }
+
+    /// The same for Ballista, which sets the session's on top.
+    pub fn config_producer(&self) -> ConfigProducer {
+        let state = self.clone();
+        Arc::new(move || state.settings())
+    }
+
+    /// Sessions of the scheduler, in which plans are decoded.
+    pub fn session_builder(&self) -> SessionBuilder {
+        let functions = self.functions.clone();
+        Arc::new(move |config| engine_state(config, &functions))
+    }
+
+    /// Functions of executors.
+    pub fn registry(&self) -> Result<Arc<BallistaFunctionRegistry>, ClusterError> {
+        let state = engine_state(self.settings(), &self.functions)
+            .map_err(|error| ClusterError::Stopped { role: "executor", problem: error.strip_backtrace() })?;
+        Ok(Arc::new(BallistaFunctionRegistry::from(&state)))
+    }
+
+    /// How connections to the others are opened where TLS is on.
+    pub fn endpoints(&self) -> Option<EndpointOverrideFn> {
+        self.tls.as_ref().map(Tls::endpoints)
+    }
+}
