@@ -9,6 +9,7 @@ mod answer;
 mod cluster;
 mod cooperative;
 mod first_rows;
+mod fragments;
 pub(crate) mod functions;
 mod growth;
 mod lance_scan;
@@ -38,7 +39,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use lance::io::exec::count_pushdown::CountPushdown;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::guard;
 use crate::snapshot::Snapshot;
 use crate::views::{self, Ground};
@@ -172,6 +173,30 @@ impl Session {
         Answer::start(&self.runtime, Origin::Program, work, plan).await
     }
 
+    /// Whether there are other machines to run plans.
+    pub fn has_cluster(&self) -> bool {
+        self.runtime.extras().cluster.is_some()
+    }
+
+    /// Answers a text of the program's own on the cluster, however little it reads.
+    ///
+    /// # Errors
+    /// `QueryRefused` where there is none or it does not take such a plan.
+    pub async fn query_elsewhere(&self, sql: &str) -> Result<Answer> {
+        let work = Work { sql: sql.to_owned(), max_rows: None, deadline: None };
+        let (session, sql) = (self.clone(), sql.to_owned());
+        let rows = async move {
+            let refused = |reason: &str| Error::QueryRefused { reason: reason.to_owned() };
+            let state = session.context.state();
+            let plan = session.optimised(&state, session.plan(&state, &sql).await?, &sql, None)?;
+            let cluster = &session.runtime.extras().cluster;
+            let cluster = cluster.as_ref().ok_or_else(|| refused("there is no cluster to run it; name one"))?;
+            let rows = cluster::stream(cluster.as_ref(), &state, &plan, 0).await.map_err(guard::failed)?;
+            rows.ok_or_else(|| refused("the cluster does not take such a query"))
+        };
+        Answer::start(&self.runtime, Origin::Program, work, rows).await
+    }
+
     /// Columns that a text would answer with; plans it and runs nothing. Parameters need no value.
     pub async fn schema_of(&self, sql: &str) -> Result<SchemaRef> {
         let session = self.clone();
@@ -257,7 +282,8 @@ impl Session {
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream> {
         if let Some(cluster) = &self.runtime.extras().cluster
-            && let Some(rows) = cluster::stream(cluster.as_ref(), state, &plan).await.map_err(guard::failed)?
+            && let Some(rows) =
+                cluster::stream(cluster.as_ref(), state, &plan, cluster.from_rows()).await.map_err(guard::failed)?
         {
             return Ok(rows);
         }

@@ -28,6 +28,7 @@ use datafusion::prelude::SessionConfig;
 use lance::Dataset;
 use lance::datafusion::LanceTableProvider;
 
+use super::fragments::FaceFragments;
 use super::lance_scan::{LanceScan, is_lookup};
 use super::runtime::no_stores;
 use super::tables::{Named, Tables};
@@ -103,8 +104,9 @@ pub(super) async fn stream(
     cluster: &dyn Cluster,
     local: &SessionState,
     plan: &LogicalPlan,
+    from_rows: u64,
 ) -> Result<Option<SendableRecordBatchStream>> {
-    if rows_read(plan, local)?.is_none_or(|rows| rows < cluster.from_rows()) {
+    if rows_read(plan, local)?.is_none_or(|rows| rows < from_rows) {
         return Ok(None);
     }
     let state = spread(cluster, local, cluster.slots().await?.max(1));
@@ -138,12 +140,14 @@ fn rows_read(plan: &LogicalPlan, state: &SessionState) -> Result<Option<u64>> {
     let Some(tables) = state.config().get_extension::<Tables>() else { return Ok(None) };
     let mut sum = None;
     plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node
-            && let Some(named) = source_as_provider(&scan.source)?.downcast_ref::<Named>()
-            && let Some(lance) = tables.get(&named.name).and_then(|table| table.downcast_ref::<LanceTableProvider>())
-        {
-            let rows = if is_lookup(&scan.filters) { 0 } else { rows_of(&lance.dataset()) };
-            sum = Some(sum.unwrap_or(0_u64).saturating_add(rows));
+        if let LogicalPlan::TableScan(scan) = node {
+            let table = source_as_provider(&scan.source)?;
+            let named = table.downcast_ref::<Named>().and_then(|named| tables.get(&named.name));
+            let lance = named.and_then(|table| table.downcast_ref::<LanceTableProvider>());
+            let some = table.downcast_ref::<FaceFragments>();
+            let rows = lance.map(|lance| rows_of(&lance.dataset())).or_else(|| some.map(FaceFragments::rows));
+            let rows = rows.map(|rows| if is_lookup(&scan.filters) { 0 } else { rows });
+            sum = rows.map(|rows| rows.saturating_add(sum.unwrap_or(0))).or(sum);
         }
         Ok(TreeNodeRecursion::Continue)
     })?;

@@ -83,21 +83,32 @@ pub struct LanceScan {
 }
 
 impl TableRead {
-    /// All rows of an open table, in at most so many groups.
-    pub(super) fn of(dataset: &Dataset, groups: usize, columns: Vec<String>, schema: SchemaRef) -> Self {
-        let fragments = dataset.fragments().iter().map(|fragment| {
+    /// All rows of an open table, or of some of its fragments, in at most so many groups.
+    pub(super) fn of(
+        dataset: &Dataset,
+        only: Option<&[u64]>,
+        groups: usize,
+        schema: &SchemaRef,
+        projection: Option<&Vec<usize>>,
+    ) -> Result<Self> {
+        let wanted = dataset.fragments().iter().filter(|fragment| only.is_none_or(|only| only.contains(&fragment.id)));
+        let fragments = wanted.map(|fragment| {
             (fragment.id, fragment.num_rows().map(|rows| rows as u64), fragment.physical_rows.unwrap_or(0) as u64)
         });
-        Self {
+        let schema = match projection {
+            Some(columns) => Arc::new(schema.project(columns)?),
+            None => schema.clone(),
+        };
+        Ok(Self {
             uri: dataset.uri().to_owned(),
             version: dataset.version().version,
             groups: pack(fragments.collect(), groups),
-            columns,
+            columns: schema.fields().iter().map(|field| field.name().clone()).collect(),
             schema,
             filter: None,
             limit: None,
             batch_rows: super::BATCH_ROWS,
-        }
+        })
     }
 
     /// The rows of one group.

@@ -116,6 +116,11 @@ impl SqlRuntime {
         self.inner.threads
     }
 
+    /// Rows from which plans run on other machines; none where there are no others.
+    pub fn cluster_from_rows(&self) -> Option<u64> {
+        self.inner.extras.cluster.as_ref().map(|cluster| cluster.from_rows())
+    }
+
     /// Waits for a place in the order of asking; none where nothing ended in that time.
     pub(super) async fn place(&self, wait: Duration) -> Option<OwnedSemaphorePermit> {
         let turn = tokio::time::timeout(wait, self.inner.places.clone().acquire_owned()).await;

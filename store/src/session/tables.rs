@@ -83,12 +83,7 @@ impl TableProvider for Named {
         if let (Some(spread), Some(lance)) =
             (state.config().get_extension::<Spread>(), table.downcast_ref::<LanceTableProvider>())
         {
-            let schema = match projection {
-                Some(columns) => Arc::new(self.schema.project(columns)?),
-                None => self.schema.clone(),
-            };
-            let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
-            let all = TableRead::of(&lance.dataset(), spread.groups, columns, schema);
+            let all = TableRead::of(&lance.dataset(), None, spread.groups, &self.schema, projection)?;
             let read = TableRead { filter: all_of(filters), limit, ..all };
             return Ok(Arc::new(LanceScan::of(lance.dataset(), read)));
         }
