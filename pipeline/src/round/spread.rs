@@ -14,6 +14,7 @@ use marginalia_store::tables::embeddings::Embedding;
 use marginalia_store::tables::predictions::Prediction;
 use marginalia_store::{Answer, Feature, Session, Snapshot, SqlLimits, TableId, Timestamp};
 use marginalia_trainer::Score;
+use marginalia_trainer::checkpoint::TEACHER_FILE;
 use serde::Deserialize;
 
 use super::scoring::Counts;
@@ -46,7 +47,7 @@ impl Run<'_> {
         let teacher = Teacher::load(&self.writer.folder(), self.round(), classes, trained.temperature)?;
         let checkpoint = relative(self.context.corpus.path(), &self.writer.folder());
         // Other machines take it from the store.
-        self.context.corpus.home().push(&checkpoint).await?;
+        self.context.corpus.home().push(&format!("{checkpoint}/{TEACHER_FILE}")).await?;
         let sql = self.question(&teacher, &checkpoint, &trained.checkpoint_hash).await?;
         if !self.embed_labelled(&self.session().await?, &teacher, "").await? {
             return Ok(None);

@@ -1,6 +1,8 @@
 //! Behaviour of the pipeline through its public interfaces.
 
 mod binary;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod config;
 mod curriculum;
 mod data_sets;
@@ -10,6 +12,7 @@ mod http;
 mod kill;
 mod notebook;
 mod postgres;
+mod predict;
 mod prompt;
 mod report;
 mod run;
