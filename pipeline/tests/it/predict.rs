@@ -29,7 +29,7 @@ fn sql_says_of_a_face_what_its_round_stored() {
         for key in ["expression", "confidence", "entropy", "top2_gap", "probabilities", "mutual_information"] {
             assert_eq!(row["said"][key], row[key], "{key}: {row}");
         }
-        assert_eq!(row["said"]["feature"].as_array().map(Vec::len), Some(512), "{row}");
+        assert!(row["said"]["feature"].as_array().is_some_and(|feature| !feature.is_empty()), "{row}");
     }
     let rows = bench.sql(&format!(
         "select predict(image, {checkpoint})['confidence'] as confidence, predict(X'00ff', {checkpoint}) as broken, \
