@@ -58,7 +58,7 @@ struct Task {
 
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stage.fmt(f)
+        fmt::Display::fmt(&self.stage, f)
     }
 }
 

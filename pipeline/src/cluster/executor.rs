@@ -11,6 +11,7 @@ use ballista_core::RuntimeProducer;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::SessionConfig;
 use marginalia_store::engine_runtime;
 
 use super::engine::Engine;
@@ -45,7 +46,7 @@ pub async fn run(state: &State, scheduler: &Address, listen: SocketAddr, share: 
     };
     let (data, spill) = (folder("data")?, folder("spill")?);
     let runtime: RuntimeProducer =
-        Arc::new(move |_| engine_runtime(RuntimeEnvBuilder::new().with_temp_file_path(spill.clone())));
+        Arc::new(move |_: &SessionConfig| engine_runtime(RuntimeEnvBuilder::new().with_temp_file_path(spill.clone())));
     let config = Arc::new(ExecutorProcessConfig {
         bind_host: host(inner(state, listen)),
         external_host: Some(host(listen)),

@@ -120,7 +120,7 @@ mod built_in {
     ) -> Result<()> {
         let scheduler = named_scheduler(config)?;
         let state = state::State::new(config, homes, functions)?;
-        Ok(executor::run(&state, &scheduler, listen, share).await?)
+        executor::run(&state, &scheduler, listen, share).await
     }
 
     /// What the scheduler knows of its executors and jobs.

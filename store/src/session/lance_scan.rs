@@ -149,11 +149,17 @@ impl TableRead {
 
 /// Whether a read looks for some faces by their ids. An index answers that, and each partition would ask it again.
 pub(super) fn is_lookup(filters: &[Expr]) -> bool {
-    filters.iter().flat_map(split_conjunction).any(|part| match part {
+    filters.iter().flat_map(split_conjunction).any(names_faces)
+}
+
+/// The optimiser makes comparisons of a short list.
+fn names_faces(expr: &Expr) -> bool {
+    match expr {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => is_face_id(left) || is_face_id(right),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => names_faces(left) && names_faces(right),
         Expr::InList(InList { expr, negated: false, .. }) => is_face_id(expr),
         _ => false,
-    })
+    }
 }
 
 fn is_face_id(expr: &Expr) -> bool {

@@ -106,9 +106,10 @@ async fn in_fragments(corpus: &Corpus) {
         let sightings = ids.iter().map(|id| json!({"face_id": id, "source": format!("{id}.png")}));
         insert(corpus, "sightings", sightings.collect()).await;
         let predictions = ids.iter().enumerate().map(|(i, id)| {
-            let (confidence, subset) = if i % 2 == 0 { (0.9, "I") } else { (0.5, "II") };
-            json!({"round": 1, "face_id": id, "expression": "neutral", "confidence": confidence, "margin": 0.8,
-                   "subset": subset, "probabilities": [confidence, 0.1, 0.1]})
+            // Numbers whose sums are the same in any order.
+            let (confidence, subset) = if i % 2 == 0 { (0.875, "I") } else { (0.5, "II") };
+            json!({"round": 1, "face_id": id, "expression": "neutral", "confidence": confidence, "margin": 0.75,
+                   "subset": subset, "probabilities": [confidence, 0.25, 0.25]})
         });
         insert(corpus, "predictions", predictions.collect()).await;
         let label = json!({"label_id": ids[0], "face_id": ids[0], "expression": "sadness", "annotator": "ann",
