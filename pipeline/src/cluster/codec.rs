@@ -134,3 +134,57 @@ impl Scan {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::{DataType, Field};
+    use datafusion::prelude::{col, lit};
+
+    use super::*;
+
+    fn read(uri: String) -> TableRead {
+        TableRead {
+            uri,
+            version: 3,
+            groups: vec![
+                FragmentGroup { fragments: vec![7, 1], rows: Some(20) },
+                FragmentGroup { fragments: vec![2], rows: None },
+            ],
+            columns: vec!["face_id".to_owned()],
+            schema: Arc::new(Schema::new(vec![Field::new("face_id", DataType::Utf8, false)])),
+            filter: Some(col("face_id").gt(lit("a"))),
+            limit: Some(5),
+            batch_rows: 256,
+        }
+    }
+
+    fn encoded(codec: &Codec, read: TableRead) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        codec.try_encode(Arc::new(LanceScan::new(read)), &mut bytes).expect("bytes");
+        bytes
+    }
+
+    #[tokio::test]
+    async fn a_scan_comes_back_as_it_was_and_only_one_of_a_known_corpus() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("tables")).expect("a folder");
+        let home = Home::attach(folder.path()).await.expect("a home");
+        let codec = Codec::new(vec![home.clone()]);
+        let decode = |bytes: &[u8]| codec.try_decode(bytes, &[], &TaskContext::default());
+        let own = read(format!("{}/tables/faces.lance", home.place()));
+        let bytes = encoded(&codec, own.clone());
+        let node = decode(&bytes).expect("a scan");
+        assert_eq!(node.downcast_ref::<LanceScan>().expect("a scan").read(), &own);
+        for foreign in [
+            format!("{}/tables/truth.lance", home.place()),
+            format!("{}/tables/../tables/faces.lance", home.place()),
+            "s3://elsewhere/tables/faces.lance".to_owned(),
+            "/etc/passwd".to_owned(),
+        ] {
+            let refused = decode(&encoded(&codec, read(foreign.clone()))).expect_err(&foreign).to_string();
+            assert!(refused.contains("is no table that this cluster reads"), "{refused}");
+        }
+        assert!(decode(&[OURS, &[255, 255]].concat()).is_err());
+        assert!(decode(b"anything").is_err());
+    }
+}
