@@ -30,7 +30,7 @@ impl Default for ClusterConfig {
             scheduler: String::new(),
             from_rows: 10_000_000,
             deadline_seconds: 3600,
-            chunk_faces: 1_000_000,
+            chunk_faces: 200_000,
             corpora: Vec::new(),
             tls_cert: String::new(),
             tls_key: String::new(),

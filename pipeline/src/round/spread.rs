@@ -3,16 +3,17 @@
 //! In: the fragments of the round's snapshot of `faces`, in chunks of about `cluster.chunk_faces` faces. Out: what
 //! `scoring` writes, chunk by chunk: the faces of a chunk are read where they lie, one fragment after the other, and scored by
 //! the function `score`; only the numbers come back. The predictions of a chunk are one commit, so a chunk has all of them or
-//! none, and a round that was killed goes on with the chunks that have none. The features of a chunk under way may be written
-//! again; whoever reads features takes each face once.
+//! none, and a round that was killed goes on with the chunks that have none. Killed between a chunk's features and its predictions,
+//! it writes those features again; whoever reads features takes each face once. Memory holds one chunk.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Float32Type;
 use marginalia_store::tables::embeddings::Embedding;
 use marginalia_store::tables::predictions::Prediction;
-use marginalia_store::{Answer, Feature, Session, Snapshot, SqlLimits, TableId, Timestamp};
+use marginalia_store::{Feature, Session, Snapshot, SqlLimits, TableId, Timestamp};
 use marginalia_trainer::Score;
 use marginalia_trainer::checkpoint::TEACHER_FILE;
 use serde::Deserialize;
@@ -28,6 +29,10 @@ use crate::teacher::Teacher;
 const CHUNK: &str = "chunk";
 /// Faces by which a chunk is known to be done: some of them may not decode.
 const ASKED_FOR: usize = 16;
+/// How often a chunk is tried.
+const ATTEMPTS: u32 = 3;
+/// Pause before it is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Whether a round over this snapshot scores so: there is a cluster, the pool is large, and all of it is wanted.
 pub(super) async fn is_worth_it(context: &RoundContext, snapshot: &Snapshot) -> Result<bool> {
@@ -64,12 +69,10 @@ impl Run<'_> {
             if wanted.is_empty() || self.writer.has_scored(&some).await? {
                 continue;
             }
-            let answer = match session.has_cluster() {
-                true => session.query_elsewhere(&sql).await?,
-                false => session.query_trusted(&sql, Vec::new()).await?,
-            };
             done += wanted.len() as u64;
-            self.write_chunk(&teacher, answer, wanted).await?;
+            let (predictions, embeddings) = self.chunk(&session, &sql, &teacher, &wanted).await?;
+            self.writer.write_embeddings(embeddings).await?;
+            self.writer.write_predictions(predictions).await?;
             self.context.reporter.emit(Event::PoolScored {
                 round: self.round(),
                 scored,
@@ -117,10 +120,40 @@ impl Run<'_> {
         Ok(Session::open_with(&self.context.sql, snapshot, SqlLimits::default(), extend).await?)
     }
 
-    async fn write_chunk(&self, teacher: &Teacher, mut answer: Answer, mut wanted: HashSet<String>) -> Result<()> {
-        let (now, mut predictions) = (Timestamp::now(), Vec::with_capacity(wanted.len()));
+    /// The rows of a chunk. An executor that dies with rows that were not fetched yet costs the chunk one more time.
+    async fn chunk(
+        &self,
+        session: &Session,
+        sql: &str,
+        teacher: &Teacher,
+        wanted: &HashSet<String>,
+    ) -> Result<(Vec<Prediction>, Vec<Embedding>)> {
+        for _ in 1..ATTEMPTS {
+            match self.try_chunk(session, sql, teacher, wanted.clone()).await {
+                Err(error) if session.has_cluster() => {
+                    tracing::warn!("a chunk of the pool is scored again: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+        self.try_chunk(session, sql, teacher, wanted.clone()).await
+    }
+
+    async fn try_chunk(
+        &self,
+        session: &Session,
+        sql: &str,
+        teacher: &Teacher,
+        mut wanted: HashSet<String>,
+    ) -> Result<(Vec<Prediction>, Vec<Embedding>)> {
+        let mut answer = match session.has_cluster() {
+            true => session.query_elsewhere(sql).await?,
+            false => session.query_trusted(sql, Vec::new()).await?,
+        };
+        let (round, now) = (self.round(), Timestamp::now());
+        let (mut predictions, mut embeddings) = (Vec::with_capacity(wanted.len()), Vec::new());
         while let Some(batch) = answer.next().await? {
-            let mut embeddings = Vec::new();
             for (face_id, score) in scores(&batch, teacher.classes())? {
                 // Faces that were stored twice, or are not of the pool.
                 if !wanted.remove(&face_id) {
@@ -131,14 +164,13 @@ impl Run<'_> {
                     continue;
                 };
                 if !score.feature.is_empty() {
-                    let (round, feature) = (self.round(), Feature::from_f32(&score.feature));
+                    let feature = Feature::from_f32(&score.feature);
                     embeddings.push(Embedding { round, face_id: face_id.clone(), feature });
                 }
                 predictions.push(teacher.prediction(&face_id, score, now));
             }
-            self.writer.write_embeddings(embeddings).await?;
         }
-        Ok(self.writer.write_predictions(predictions).await?)
+        Ok((predictions, embeddings))
     }
 }
 

@@ -28,7 +28,7 @@ SETTINGS = {
     "map_faces = 10000": "map_faces = 0",
     "from_rows = 10000000": "from_rows = 0",
     "deadline_seconds = 3600": "deadline_seconds = 90",
-    "chunk_faces = 1000000": "chunk_faces = 1000",
+    "chunk_faces = 200000": "chunk_faces = 1000",
 }
 
 
