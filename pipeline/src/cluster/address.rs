@@ -41,8 +41,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Refuses an address that a machine should not listen on: all interfaces at once; without TLS one that strangers reach; with
-/// TLS the one behind it, on which Ballista listens ([`super`] says why).
+/// Refuses an address that a machine should not listen on: all interfaces at once; without TLS one that strangers
+/// reach; with TLS the one behind it, on which Ballista listens ([`super`] says why).
 pub fn check_listening(address: SocketAddr, has_tls: bool) -> Result<(), ClusterError> {
     let address = address.ip();
     if address.is_unspecified() {

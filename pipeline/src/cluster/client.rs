@@ -1,8 +1,9 @@
 //! A plan's way to the cluster and its rows' way back.
 //!
-//! In: a physical plan of one of our sessions. Out: its rows, once the job is done, or an error in the executor's words. A job is
-//! given up when nobody wants its rows any more, at its deadline, and when no executor is left: Ballista by itself would wait
-//! for ever. Rows stay with the executors until they are fetched, partition after partition.
+//! In: a physical plan of one of our sessions. Out: its rows, once the job is done, or an error in the executor's
+//! words. A job is given up when nobody wants its rows any more, at its deadline, and when no executor is left:
+//! Ballista by itself would wait for ever. Rows stay with the executors until they are fetched, partition after
+//! partition.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Plans as bytes.
 //!
-//! In: our leaf, or a node of Ballista's. Out: bytes, and the node again on the other side. Everything else the engine's own
-//! format has. A leaf names a table by its place, and only tables of the corpora that this process was told of decode: a plan
-//! from whoever else reads nothing. Functions go as their names.
+//! In: our leaf, or a node of Ballista's. Out: bytes, and the node again on the other side. Everything else the
+//! engine's own format has. A leaf names a table by its place, and only tables of the corpora that this process was
+//! told of decode: a plan from whoever else reads nothing. Functions go as their names.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! What stands around the tasks of an executor.
 //!
-//! In: a stage that the scheduler sent. Out: Ballista's own way to run it, once the walls have let it through; what goes wrong
-//! then says which task it was and where, because the scheduler passes on nothing but words.
+//! In: a stage that the scheduler sent. Out: Ballista's own way to run it, once the walls have let it through; what
+//! goes wrong then says which task it was and where, because the scheduler passes on nothing but words.
 
 use std::fmt;
 use std::net::SocketAddr;

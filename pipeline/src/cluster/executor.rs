@@ -1,8 +1,8 @@
 //! Ballista's executor, in push mode.
 //!
-//! In: an address, the scheduler's, and a share of this machine. Out: an executor that runs tasks until it is told to stop
-//! (SIGTERM, Ctrl-C) and has finished those that run. It listens on two ports: on its own others fetch rows, on the next one
-//! the scheduler hands out tasks.
+//! In: an address, the scheduler's, and a share of this machine. Out: an executor that runs tasks until it is told to
+//! stop (SIGTERM, Ctrl-C) and has finished those that run. It listens on two ports: on its own others fetch rows, on
+//! the next one the scheduler hands out tasks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! Machines beside this one: long queries and the scoring of a large pool on a Ballista cluster.
 //!
-//! In: `[cluster]` of the config, or `--cluster`. Out: [`marginalia_store::Cluster`], which sessions hand plans to, and the roles
-//! that make a cluster. Plans are made here, in our own read-only session and behind all of its walls, and submitted as physical
-//! plans; the store decides which ones ([`marginalia_store::engine_state`] and the module around it).
+//! In: `[cluster]` of the config, or `--cluster`. Out: [`marginalia_store::Cluster`], which sessions hand plans to, and
+//! the roles that make a cluster. Plans are made here, in our own read-only session and behind all of its walls, and
+//! submitted as physical plans; the store decides which ones ([`marginalia_store::engine_state`] and the module around
+//! it).
 //!
 //! ```text
 //! session ─ plan ─▶ client ─ bytes ─▶ scheduler ─ stages ─▶ executors ─▶ tables, checkpoints
@@ -10,12 +11,12 @@
 //!    └──────────────────────── rows (Flight) ◀──────────────────┘
 //! ```
 //!
-//! `state` is what all roles have: functions by name, settings, the codec (`codec`: our one leaf in front of Ballista's nodes; only
-//! tables of known corpora decode). `walls` says which nodes a plan may have, on the way in and before each task. `scheduler`
-//! and `executor` start Ballista's own, in push mode, `engine` stands around an executor's tasks, `client` submits, waits,
-//! cancels and fetches, `status` asks the scheduler's HTTP side, `tls` is mutual TLS. Where a role has TLS, Ballista itself listens
-//! on 127.0.0.1 under the same port, and a front on the role's address takes the connections of those who show a certificate:
-//! Ballista's executors have no TLS of their own for tasks.
+//! `state` is what all roles have: functions by name, settings, the codec (`codec`: our one leaf in front of Ballista's
+//! nodes; only tables of known corpora decode). `walls` says which nodes a plan may have, on the way in and before each
+//! task. `scheduler` and `executor` start Ballista's own, in push mode, `engine` stands around an executor's tasks,
+//! `client` submits, waits, cancels and fetches, `status` asks the scheduler's HTTP side, `tls` is mutual TLS. Where a
+//! role has TLS, Ballista itself listens on 127.0.0.1 under the same port, and a front on the role's address takes the
+//! connections of those who show a certificate: Ballista's executors have no TLS of their own for tasks.
 //!
 //! Nothing of Ballista is named outside this folder. A build without the feature `cluster` has the words and no more.
 

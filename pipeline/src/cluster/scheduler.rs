@@ -1,7 +1,7 @@
 //! Ballista's scheduler, in push mode.
 //!
-//! In: an address. Out: a scheduler that takes physical plans of our sessions, until the token is cancelled. It keeps its state in
-//! memory: jobs end with it, and whoever submitted one submits it again.
+//! In: an address. Out: a scheduler that takes physical plans of our sessions, until the token is cancelled. It keeps
+//! its state in memory: jobs end with it, and whoever submitted one submits it again.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What every role of the cluster has.
 //!
-//! In: the config and the corpora that may be read. Out: one set of functions, settings and codec for the client, the scheduler
-//! and the executors, so that what one of them writes the others understand.
+//! In: the config and the corpora that may be read. Out: one set of functions, settings and codec for the client, the
+//! scheduler and the executors, so that what one of them writes the others understand.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use super::tls::Tls;
 use crate::config::ClusterConfig;
 use crate::error::ClusterError;
 
-/// Largest message between machines, bytes: a batch of images is 16 MB and a little. What a client may submit is smaller.
+/// Largest message between machines, bytes: a batch of images is 16 MB and a little. What a client may submit is
+/// smaller.
 pub const MESSAGE_BYTES: usize = 64 << 20;
 
 /// What every role has; cheap to clone.

@@ -1,7 +1,7 @@
 //! Mutual TLS between the machines of a cluster: each shows a certificate of one authority and asks for one.
 //!
-//! In: three PEM files. Out: secured connections to the others, and a front for a port that Ballista opened on 127.0.0.1: who shows
-//! no certificate of the authority gets no byte through.
+//! In: three PEM files. Out: secured connections to the others, and a front for a port that Ballista opened on
+//! 127.0.0.1: who shows no certificate of the authority gets no byte through.
 
 use std::error::Error as StdError;
 use std::io;

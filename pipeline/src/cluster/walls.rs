@@ -1,13 +1,13 @@
 //! Which plans run on the cluster.
 //!
-//! In: a plan, as our session made it, as it came over the wire, or as a task is about to run it. Out: yes, or the node that is not
-//! allowed. The engine's format can carry reads and writes of files; here a plan reads tables of ours and rows that it carries
-//! with it, and nothing else. What whoever submits a plan may not name are the nodes that the scheduler puts between stages: they
-//! fetch from any machine that they name.
+//! In: a plan, as our session made it, as it came over the wire, or as a task is about to run it. Out: yes, or the node
+//! that is not allowed. The engine's format can carry reads and writes of files; here a plan reads tables of ours and
+//! rows that it carries with it, and nothing else. What whoever submits a plan may not name are the nodes that the
+//! scheduler puts between stages: they fetch from any machine that they name.
 //!
-//! And two joins that would give wrong rows: cut into tasks, each of which sees all rows of the left side and a part of the
-//! right one, a join that says something of left rows by themselves says it once a task; and `not in` over a list with
-//! nulls loses what it knows of them once the left side is spread.
+//! And two joins that would give wrong rows: cut into tasks, each of which sees all rows of the left side and a part of
+//! the right one, a join that says something of left rows by themselves says it once a task; and `not in` over a list
+//! with nulls loses what it knows of them once the left side is spread.
 
 use std::any::Any;
 use std::sync::Arc;

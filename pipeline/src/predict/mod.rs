@@ -1,13 +1,13 @@
 //! `predict` and `score`: what a checkpoint's teacher says of images, as SQL functions.
 //!
-//! In: images, and a checkpoint by its place and hash, both literals, so that a plan holds all there is to say and the functions
-//! hold no state that matters. Out: a struct per image; null for an image that is null or does not decode. It is the scoring of
-//! a round: the weak views of a face are drawn by its id, which is the hash of its image, so that rounds, SQL and every machine
-//! of a cluster say the same of it. `score` says besides what a round keeps of a face: how much the model disagrees with itself,
-//! and the feature.
+//! In: images, and a checkpoint by its place and hash, both literals, so that a plan holds all there is to say and the
+//! functions hold no state that matters. Out: a struct per image; null for an image that is null or does not decode. It
+//! is the scoring of a round: the weak views of a face are drawn by its id, which is the hash of its image, so that
+//! rounds, SQL and every machine of a cluster say the same of it. `score` says besides what a round keeps of a face:
+//! how much the model disagrees with itself, and the feature.
 //!
-//! All calls of a process share a teacher's threads, one per core: tasks that run side by side wait for each other's images
-//! instead of sharing cores between them.
+//! All calls of a process share a teacher's threads, one per core: tasks that run side by side wait for each other's
+//! images instead of sharing cores between them.
 
 mod models;
 

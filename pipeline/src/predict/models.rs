@@ -1,8 +1,8 @@
 //! The teachers that SQL scores with, loaded once a process.
 //!
-//! In: where a checkpoint lies and the hash it must have. Out: its teacher. Only checkpoints of corpora that this process was
-//! told of are read, and only a teacher whose bytes have the hash is used, so that whoever names both gets the same numbers on
-//! every machine. A few are kept; who asks while one is being loaded waits for it.
+//! In: where a checkpoint lies and the hash it must have. Out: its teacher. Only checkpoints of corpora that this
+//! process was told of are read, and only a teacher whose bytes have the hash is used, so that whoever names both gets
+//! the same numbers on every machine. A few are kept; who asks while one is being loaded waits for it.
 
 use std::collections::VecDeque;
 use std::path::Path;

@@ -1,10 +1,11 @@
 //! Scoring of a large pool in chunks of fragments, on a cluster where there is one.
 //!
 //! In: the fragments of the round's snapshot of `faces`, in chunks of about `cluster.chunk_faces` faces. Out: what
-//! `scoring` writes, chunk by chunk: the faces of a chunk are read where they lie, one fragment after the other, and scored by
-//! the function `score`; only the numbers come back. The predictions of a chunk are one commit, so a chunk has all of them or
-//! none, and a round that was killed goes on with the chunks that have none. Killed between a chunk's features and its predictions,
-//! it writes those features again; whoever reads features takes each face once. Memory holds one chunk.
+//! `scoring` writes, chunk by chunk: the faces of a chunk are read where they lie, one fragment after the other, and
+//! scored by the function `score`; only the numbers come back. The predictions of a chunk are one commit, so a chunk
+//! has all of them or none, and a round that was killed goes on with the chunks that have none. Killed between a
+//! chunk's features and its predictions, it writes those features again; whoever reads features takes each face once.
+//! Memory holds one chunk.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A scheduler and an executor on loopback, and what comes over the wire that must not. `tests/cluster/run.py` has the rest, on
-//! machines of their own.
+//! A scheduler and an executor on loopback, and what comes over the wire that must not. `tests/cluster/run.py` has the
+//! rest, on machines of their own.
 
 use std::net::TcpListener;
 use std::process::Child;

@@ -1,16 +1,17 @@
 //! Plans that other machines run.
 //!
-//! In: an optimised plan, and whoever has other machines ([`Cluster`]: the store knows no engine for them). Out: its rows, or
-//! nothing, and then it runs here as every plan does. The same logical plan is made into a physical one twice at most. The one
-//! for the cluster keeps to the cluster's settings, reads tables through leaves that travel ([`super::lance_scan`]) and has
-//! the engine's rules alone: the nodes that ours put in (`FirstRowsExec`, Lance's own reads and counts) are for this process.
+//! In: an optimised plan, and whoever has other machines ([`Cluster`]: the store knows no engine for them). Out: its
+//! rows, or nothing, and then it runs here as every plan does. The same logical plan is made into a physical one twice
+//! at most. The one for the cluster keeps to the cluster's settings, reads tables through leaves that travel
+//! ([`super::lance_scan`]) and has the engine's rules alone: the nodes that ours put in (`FirstRowsExec`, Lance's own
+//! reads and counts) are for this process.
 //!
-//! What never travels, and so makes the whole query run here: the view `queue` and table functions (rows that this process
-//! computes as they are asked for), `information_schema`, tables of an older schema version (their reads are Lance's own
-//! until the first row is written). What is not worth it: plans that read few rows, and those that look for faces by their
-//! ids, which the index answers. Functions travel as their names; [`engine_state`] is where every machine gets them from, with
-//! the walls around those whose output may grow ([`super::growth`]). The pool that divides the memory among queries
-//! ([`super::memory`]) stays here; executors have their own.
+//! What never travels, and so makes the whole query run here: the view `queue` and table functions (rows that this
+//! process computes as they are asked for), `information_schema`, tables of an older schema version (their reads are
+//! Lance's own until the first row is written). What is not worth it: plans that read few rows, and those that look for
+//! faces by their ids, which the index answers. Functions travel as their names; [`engine_state`] is where every
+//! machine gets them from, with the walls around those whose output may grow ([`super::growth`]). The pool that divides
+//! the memory among queries ([`super::memory`]) stays here; executors have their own.
 
 use std::fmt;
 use std::sync::Arc;
@@ -78,8 +79,8 @@ pub(super) fn all_functions(extras: &[Arc<ScalarUDF>]) -> (Vec<Arc<ScalarUDF>>, 
     (scalar.chain(extras.iter().cloned()).collect(), aggregate.collect())
 }
 
-/// What a machine needs to make plans out of what came over the wire and to run them: every function that a plan of ours may
-/// name, and nothing to reach files or stores by.
+/// What a machine needs to make plans out of what came over the wire and to run them: every function that a plan of
+/// ours may name, and nothing to reach files or stores by.
 pub fn engine_state(config: SessionConfig, extras: &[Arc<ScalarUDF>]) -> Result<SessionState> {
     let (mut scalar, aggregate) = all_functions(extras);
     // Nobody calls it by its name; it stands in plans that join texts or lists.
@@ -98,8 +99,8 @@ pub fn engine_runtime(builder: RuntimeEnvBuilder) -> Result<Arc<RuntimeEnv>> {
     builder.with_object_store_registry(no_stores()?).build_arc()
 }
 
-/// The rows of a plan from the cluster; none where it is to run here. Whether it reads enough is known without asking: what
-/// pages ask for must not wait for other machines.
+/// The rows of a plan from the cluster; none where it is to run here. Whether it reads enough is known without asking:
+/// what pages ask for must not wait for other machines.
 pub(super) async fn stream(
     cluster: &dyn Cluster,
     local: &SessionState,

@@ -1,7 +1,8 @@
-//! Some fragments of table `faces`, as a table of their own: what a long scan over all faces goes on with, part by part.
+//! Some fragments of table `faces`, as a table of their own: what a long scan over all faces goes on with, part by
+//! part.
 //!
-//! In: a snapshot and ids of fragments. Out: a provider for a session's own names ([`super::Session::open_with`]), read through
-//! leaves that travel wherever its plan runs.
+//! In: a snapshot and ids of fragments. Out: a provider for a session's own names ([`super::Session::open_with`]), read
+//! through leaves that travel wherever its plan runs.
 
 use std::sync::Arc;
 

@@ -1,13 +1,13 @@
 //! The read of a table that other machines can do: a leaf that says what to read instead of holding it open.
 //!
-//! In: a table's place and version, its fragments in groups of about equally many rows, columns, a filter and a limit. Out: one
-//! partition per group, each read where it is asked for. A plan for a cluster is made over these leaves from the start
-//! ([`super::tables`]), because the engine decides by the number of a leaf's partitions what has to be brought together above
-//! it: to exchange leaves in a finished plan would give wrong rows. On this machine tables are read as before
-//! ([`super::scan`]).
+//! In: a table's place and version, its fragments in groups of about equally many rows, columns, a filter and a limit.
+//! Out: one partition per group, each read where it is asked for. A plan for a cluster is made over these leaves from
+//! the start ([`super::tables`]), because the engine decides by the number of a leaf's partitions what has to be
+//! brought together above it: to exchange leaves in a finished plan would give wrong rows. On this machine tables are
+//! read as before ([`super::scan`]).
 //!
-//! What travels is [`TableRead`], plain data. It names no credentials: whoever reads has its own. The table is opened once a
-//! process ([`super::opened`]).
+//! What travels is [`TableRead`], plain data. It names no credentials: whoever reads has its own. The table is opened
+//! once a process ([`super::opened`]).
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -166,8 +166,8 @@ fn is_face_id(expr: &Expr) -> bool {
     matches!(expr, Expr::Column(column) if column.name == "face_id")
 }
 
-/// Fragments (id, rows, rows with deleted ones) in at most so many groups: the largest first, each to the group that has the
-/// fewest rows so far.
+/// Fragments (id, rows, rows with deleted ones) in at most so many groups: the largest first, each to the group that
+/// has the fewest rows so far.
 fn pack(mut fragments: Vec<(u64, Option<u64>, u64)>, most: usize) -> Vec<FragmentGroup> {
     let mut groups =
         vec![(0, FragmentGroup { fragments: Vec::new(), rows: Some(0) }); most.clamp(1, fragments.len().max(1))];

@@ -1,8 +1,8 @@
 //! Tables opened by plans that came from elsewhere, once a process.
 //!
-//! In: a table's place and version. Out: the table, the same one for every task that asks while it is remembered, all of them
-//! with one set of caches. And which failures will pass: a store that answers with an error of its own or not in time is asked
-//! again by whoever runs the task; whatever else goes wrong would go wrong again.
+//! In: a table's place and version. Out: the table, the same one for every task that asks while it is remembered, all
+//! of them with one set of caches. And which failures will pass: a store that answers with an error of its own or not
+//! in time is asked again by whoever runs the task; whatever else goes wrong would go wrong again.
 
 use std::collections::VecDeque;
 use std::error::Error as StdError;
