@@ -56,6 +56,7 @@ pub struct Record {
 
 /// What a reader hands to its sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one passes at a time, and nearly all are faces")]
 pub enum Item {
     Face(Record),
     /// Should have been a face and is not.

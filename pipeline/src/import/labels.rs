@@ -72,7 +72,7 @@ impl KnownLabels {
         if !brought.is_changed && labels().any(|row| is_origin(&row)) {
             return None;
         }
-        let last = labels().filter(is_of_source).filter(|row| row.annotator == brought.annotator).next_back();
+        let last = labels().filter(is_of_source).rfind(|row| row.annotator == brought.annotator);
         if last.is_some_and(|row| row.expression.as_deref() == Some(brought.class)) {
             return None;
         }

@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch, UInt64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch, UInt64Array};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::exec_datafusion_err;
-use datafusion::common::utils::memory::get_record_batch_memory_size;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
@@ -58,9 +57,9 @@ pub(super) async fn first_rows(
     let kept = best.kept();
     timer.done();
     // The groups are gone; the batches go one by one.
-    memory.resize(kept.iter().map(|(batch, _)| get_record_batch_memory_size(batch)).sum());
+    memory.resize(kept.iter().map(|(batch, _)| size(batch)).sum());
     let rows = futures::stream::iter(kept).map(move |(batch, mask)| {
-        memory.shrink(get_record_batch_memory_size(&batch));
+        memory.shrink(size(&batch));
         let batch = if mask.true_count() == batch.num_rows() { batch } else { filter_record_batch(&batch, &mask)? };
         numbered(&batch, &schema, &metrics)
     });
@@ -126,7 +125,7 @@ impl Best {
         let mut numbers = std::mem::take(&mut self.numbers);
         self.groups.intern(&keys, &mut numbers)?;
         let at = self.batches.len();
-        self.bytes += get_record_batch_memory_size(&batch);
+        self.bytes += size(&batch);
         self.batches.push(batch);
         self.orders.push(None);
         let batch = u32::try_from(at).map_err(|_| exec_datafusion_err!("more batches than can be numbered"))?;
@@ -181,6 +180,17 @@ impl Best {
         };
         Ok(order(one)? < order(other)?)
     }
+}
+
+/// What a batch takes. An exchange hands each side a part of the same buffers, of which that part counts, once; of lists and
+/// views, which do not tell parts apart, all counts.
+fn size(batch: &RecordBatch) -> usize {
+    let column = |column: &ArrayRef| match column.data_type() {
+        DataType::Utf8View | DataType::BinaryView => column.get_array_memory_size(),
+        nested if nested.is_nested() => column.get_array_memory_size(),
+        _ => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+    };
+    batch.columns().iter().map(column).sum()
 }
 
 /// The values of some expressions for each row.
