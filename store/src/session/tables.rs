@@ -80,14 +80,17 @@ impl TableProvider for Named {
         if table.schema() != self.schema {
             return internal_err!("the table {} has other columns than the plan", self.name);
         }
-        if let (Some(spread), Some(lance)) =
-            (state.config().get_extension::<Spread>(), table.downcast_ref::<LanceTableProvider>())
-        {
+        let spread = state.config().get_extension::<Spread>();
+        if let (Some(spread), Some(lance)) = (&spread, table.downcast_ref::<LanceTableProvider>()) {
             let all = TableRead::of(&lance.dataset(), None, spread.groups, &self.schema, projection)?;
             let read = TableRead { filter: all_of(filters), limit, ..all };
             return Ok(Arc::new(LanceScan::of(lance.dataset(), read)));
         }
         let read = table.scan(state, projection, filters, limit).await?;
+        if spread.is_some() {
+            // Rows in memory travel as they are; in a leaf of ours they would not.
+            return Ok(read);
+        }
         Ok(Arc::new(ScanExec::try_new(read, state.config().target_partitions())?))
     }
 
