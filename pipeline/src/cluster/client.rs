@@ -42,8 +42,10 @@ const PLAN_BYTES: usize = 15 << 20;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
 /// Pause between two looks at whether anybody works.
 const EXECUTORS_CHECK: Duration = Duration::from_secs(5);
-/// How long no executor may be there: one that was started anew comes back.
-const WITHOUT_EXECUTORS: Duration = Duration::from_secs(20);
+/// How long no executor may be there, or the scheduler not know of the job: either may have been started anew.
+const WITHOUT: Duration = Duration::from_secs(20);
+/// How long the scheduler may take to answer.
+const ANSWER: Duration = Duration::from_secs(60);
 /// Attempts to fetch a partition.
 const FETCHES: u8 = 3;
 /// Pause between two of them, milliseconds.
@@ -94,11 +96,7 @@ impl Client {
     async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
         let endpoint =
             Endpoint::from_shared(format!("http://{}", self.scheduler)).map_err(|error| self.gone(&error))?;
-        let endpoint = endpoint.connect_timeout(EXECUTORS_CHECK).http2_keep_alive_interval(EXECUTORS_CHECK);
-        let endpoint = match self.state.endpoints() {
-            Some(secured) => secured(endpoint).map_err(|error| self.gone(&error))?,
-            None => endpoint,
-        };
+        let endpoint = (self.state.endpoints())(endpoint).map_err(|error| self.gone(&error))?;
         let channel = endpoint.connect().await.map_err(|error| self.gone(&error))?;
         Ok(SchedulerGrpcClient::new(channel)
             .max_encoding_message_size(MESSAGE_BYTES)
@@ -115,7 +113,8 @@ impl Client {
             session_id: session_id.clone(),
             operation_id: session_id.clone(),
         };
-        let submitted = scheduler.execute_query(query).await.map_err(|status| self.refused(&status))?.into_inner();
+        let submitted =
+            scheduler.execute_query(timed(query)).await.map_err(|status| self.refused(&status))?.into_inner();
         let job_id = match submitted.result {
             Some(Submitted::Success(job)) => job.job_id,
             Some(Submitted::Failure(failure)) => return exec_err!("the cluster refused the plan: {failure:?}"),
@@ -126,7 +125,8 @@ impl Client {
     }
 
     async fn wait(&self, job: &mut Job) -> Result<Vec<PartitionLocation>> {
-        let (begun, mut looked, mut worked) = (Instant::now(), Instant::now(), Instant::now());
+        let begun = Instant::now();
+        let (mut looked, mut known, mut worked) = (begun, begun, begun);
         let mut pause = PAUSES.0;
         loop {
             match job.status(self).await? {
@@ -138,7 +138,11 @@ impl Client {
                     job.is_running = false;
                     return exec_err!("the cluster gave up job {}: {}", job.job_id, failed.error.trim());
                 }
-                Some(Status::Queued(_) | Status::Running(_)) | None => {}
+                Some(Status::Queued(_) | Status::Running(_)) => known = Instant::now(),
+                None if known.elapsed() > WITHOUT => {
+                    return exec_err!("the cluster's scheduler does not know of job {}; ask again", job.job_id);
+                }
+                None => {}
             }
             if begun.elapsed() > self.deadline {
                 return exec_err!(
@@ -150,7 +154,7 @@ impl Client {
             if looked.elapsed() > EXECUTORS_CHECK {
                 looked = Instant::now();
                 match status::count_slots(&self.scheduler, self.state.tls.as_ref()).await {
-                    Ok(0) if worked.elapsed() > WITHOUT_EXECUTORS => {
+                    Ok(0) if worked.elapsed() > WITHOUT => {
                         return exec_err!("no executor is left for job {}; start one and ask again", job.job_id);
                     }
                     Ok(0) => {}
@@ -168,7 +172,7 @@ impl Client {
             return exec_err!("the cluster's scheduler does not say where the rows are");
         };
         let failed = |error| exec_datafusion_err!("fetching rows from {}: {}", executor.host, walls::words(error));
-        let endpoints = self.state.endpoints().map(|endpoints| Arc::new(BallistaConfigGrpcEndpoint::new(endpoints)));
+        let endpoints = Some(Arc::new(BallistaConfigGrpcEndpoint::new(self.state.endpoints())));
         let port = executor.port as u16;
         let has_tls = self.state.tls.is_some();
         let connecting = BallistaClient::try_new(
@@ -239,6 +243,13 @@ impl Cluster for Client {
     }
 }
 
+/// A question that is given up when no answer comes.
+fn timed<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(ANSWER);
+    request
+}
+
 /// A job that was submitted. Dropped before its end, it is cancelled; its session goes in any case.
 struct Job {
     scheduler: SchedulerGrpcClient<Channel>,
@@ -251,7 +262,7 @@ struct Job {
 impl Job {
     async fn status(&mut self, client: &Client) -> Result<Option<Status>> {
         let asked = GetJobStatusParams { job_id: self.job_id.clone() };
-        let status = self.scheduler.get_job_status(asked).await.map_err(|status| client.refused(&status))?;
+        let status = self.scheduler.get_job_status(timed(asked)).await.map_err(|status| client.refused(&status))?;
         Ok(status.into_inner().status.and_then(|job| job.status))
     }
 }
@@ -262,10 +273,10 @@ impl Drop for Job {
         let (job_id, session_id) = (std::mem::take(&mut self.job_id), std::mem::take(&mut self.session_id));
         let is_running = self.is_running;
         self.runtime.spawn(async move {
-            if is_running && let Err(status) = scheduler.cancel_job(CancelJobParams { job_id }).await {
+            if is_running && let Err(status) = scheduler.cancel_job(timed(CancelJobParams { job_id })).await {
                 tracing::warn!("a job could not be cancelled: {}", status.message());
             }
-            let _ = scheduler.remove_session(RemoveSessionParams { session_id }).await;
+            let _ = scheduler.remove_session(timed(RemoveSessionParams { session_id })).await;
         });
     }
 }

@@ -69,7 +69,7 @@ pub async fn run(state: &State, scheduler: &Address, listen: SocketAddr, share: 
         override_runtime_producer: Some(runtime),
         override_config_producer: Some(state.config_producer()),
         override_physical_codec: Some(state.codec.clone()),
-        override_create_grpc_client_endpoint: state.endpoints(),
+        override_create_grpc_client_endpoint: Some(state.endpoints()),
         ..ExecutorProcessConfig::default()
     });
     let stopped = |problem| ClusterError::Stopped { role: "executor", problem };

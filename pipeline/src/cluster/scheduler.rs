@@ -41,7 +41,7 @@ pub async fn run(state: &State, listen: SocketAddr, token: CancellationToken) ->
         override_config_producer: Some(state.config_producer()),
         override_session_builder: Some(state.session_builder()),
         override_physical_codec: Some(state.codec.clone()),
-        override_create_grpc_client_endpoint: state.endpoints(),
+        override_create_grpc_client_endpoint: Some(state.endpoints()),
         use_tls: state.tls.is_some(),
         ..SchedulerConfig::default()
     });

@@ -4,6 +4,7 @@
 //! scheduler and the executors, so that what one of them writes the others understand.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ballista_core::ConfigProducer;
 use ballista_core::extension::{EndpointOverrideFn, SessionConfigExt};
@@ -12,6 +13,7 @@ use ballista_scheduler::SessionBuilder;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionConfig;
 use marginalia_store::{Home, engine_state};
+use tonic::transport::Endpoint;
 
 use super::codec::Codec;
 use super::tls::Tls;
@@ -21,6 +23,10 @@ use crate::error::ClusterError;
 /// Largest message between machines, bytes: a batch of images is 16 MB and a little. What a client may submit is
 /// smaller.
 pub const MESSAGE_BYTES: usize = 64 << 20;
+/// Pause between two signs of life.
+const ASKED_EVERY: Duration = Duration::from_secs(10);
+/// How long a machine may say nothing before it counts as gone.
+const SILENCE: Duration = Duration::from_secs(20);
 
 /// What every role has; cheap to clone.
 #[derive(Clone)]
@@ -38,13 +44,10 @@ impl State {
 
     /// Settings of a plan, before the session adds its own.
     pub fn settings(&self) -> SessionConfig {
-        let config = SessionConfig::new_with_ballista().with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
-        match self.endpoints() {
-            Some(endpoints) => {
-                config.with_ballista_use_tls(true).with_ballista_override_create_grpc_client_endpoint(endpoints)
-            }
-            None => config,
-        }
+        SessionConfig::new_with_ballista()
+            .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES)
+            .with_ballista_use_tls(self.tls.is_some())
+            .with_ballista_override_create_grpc_client_endpoint(self.endpoints())
     }
 
     /// The same for Ballista, which sets the session's on top.
@@ -66,8 +69,22 @@ impl State {
         Ok(Arc::new(BallistaFunctionRegistry::from(&state)))
     }
 
-    /// How connections to the others are opened where TLS is on.
-    pub fn endpoints(&self) -> Option<EndpointOverrideFn> {
-        self.tls.as_ref().map(Tls::endpoints)
+    /// How connections to the others are opened.
+    pub fn endpoints(&self) -> EndpointOverrideFn {
+        match &self.tls {
+            Some(tls) => tls.endpoints(),
+            None => Arc::new(|endpoint: Endpoint| Ok(watched(endpoint))),
+        }
     }
+}
+
+/// A connection whose other end is asked for a sign of life: of a machine that lost its power nothing else tells, and
+/// whoever fetches rows from it would wait for ever.
+pub fn watched(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(SILENCE)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(ASKED_EVERY)
+        .keep_alive_timeout(SILENCE)
+        .keep_alive_while_idle(true)
 }

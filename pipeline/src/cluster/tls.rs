@@ -22,13 +22,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::Address;
+use super::state::watched;
 use crate::config::ClusterConfig;
 use crate::error::ClusterError;
 
 /// How long a connection may take to be secured.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long a machine may say nothing before it counts as gone.
-const SILENCE: Duration = Duration::from_secs(20);
 
 /// This machine's certificate, and whom it trusts; cheap to clone.
 #[derive(Clone)]
@@ -87,14 +86,8 @@ impl Tls {
         let grpc = self.grpc.clone();
         Arc::new(move |endpoint: Endpoint| {
             let authority = endpoint.uri().authority().map(ToString::to_string).unwrap_or_default();
-            let secured = Endpoint::from_shared(format!("https://{authority}"))?
-                .tls_config(grpc.clone())?
-                .connect_timeout(SILENCE)
-                .tcp_nodelay(true)
-                .http2_keep_alive_interval(HANDSHAKE)
-                .keep_alive_timeout(SILENCE)
-                .keep_alive_while_idle(true);
-            Ok::<_, Box<dyn StdError + Send + Sync>>(secured)
+            let secured = Endpoint::from_shared(format!("https://{authority}"))?.tls_config(grpc.clone())?;
+            Ok::<_, Box<dyn StdError + Send + Sync>>(watched(secured))
         })
     }
 
