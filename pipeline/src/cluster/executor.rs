@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ballista_core::RuntimeProducer;
 use ballista_core::config::TaskSchedulingPolicy;
@@ -82,8 +83,17 @@ pub async fn run(state: &State, scheduler: &Address, listen: SocketAddr, share: 
         ended = front(state, tasks, inner(state, tasks)) => {
             ended.map_err(|error| stopped(format!("cannot listen on {tasks}: {error}")))
         }
+        () = each_second() => Ok(()),
     };
     Ok(ended?)
+}
+
+/// Never ends, and has everything beside it looked at once a second: Ballista's wait for its last tasks is woken by
+/// nobody, and an executor that was told to stop would stay.
+async fn each_second() {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// So many, or one per core.

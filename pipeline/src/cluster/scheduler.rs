@@ -43,6 +43,8 @@ pub async fn run(state: &State, listen: SocketAddr, token: CancellationToken) ->
         override_physical_codec: Some(state.codec.clone()),
         override_create_grpc_client_endpoint: Some(state.endpoints()),
         use_tls: state.tls.is_some(),
+        // No page in a browser: by default some of Ballista's may read and cancel jobs.
+        cors_allowed_origins: format!("http://{listen}"),
         ..SchedulerConfig::default()
     });
     let stopped = |error| ClusterError::Stopped { role: "scheduler", problem: words(error) };
