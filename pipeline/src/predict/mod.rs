@@ -30,7 +30,7 @@ use marginalia_trainer::{Score, Scorer};
 use crate::memory::Computing;
 use models::Models;
 
-/// Images scored together: a query that was dropped ends between two batches.
+/// Images scored together: their views lie in memory at once.
 const BATCH: usize = 256;
 
 /// The functions for checkpoints of these corpora, on so many threads (0: all cores).

@@ -65,7 +65,8 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
     print(console, count as u64, seconds)
 }
 
-/// Every face of the corpus through the current teacher, on the cluster; once before, so that tables and teacher are open.
+/// Every face of the corpus through the current teacher, on the cluster; once before, so that tables and teacher are
+/// open.
 async fn on_cluster(args: &Args, console: &Console) -> Result<()> {
     let opened = console.on(&args.cluster).open().await?;
     let session = opened.session().await?;
