@@ -22,7 +22,7 @@ fn sql_says_of_a_face_what_its_round_stored() {
     let (bench, checkpoint) = trained();
     let rows = bench.sql(&format!(
         "select p.expression, p.confidence, p.entropy, p.top2_gap, p.probabilities, p.mutual_information, said \
-         from (select face_id, score(image, {checkpoint}) as said from faces) join current_predictions p using (face_id)"
+         from (select face_id, score(image, {checkpoint}) as said from faces) join predictions p using (face_id)"
     ));
     assert_eq!(rows.len(), 30);
     for row in &rows {
