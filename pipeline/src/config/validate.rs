@@ -162,8 +162,8 @@ fn cluster(cluster: &ClusterConfig) -> Checked {
         0 | 3 => Ok(()),
         some => Err(Invalid::new(
             "cluster.tls_cert",
-            format!("one of {some} files"),
-            "tls_cert, tls_key and tls_ca, or none",
+            format!("{some} of three files"),
+            "tls_cert, tls_key and tls_ca together, or none",
         )),
     }
 }
