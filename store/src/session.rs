@@ -283,7 +283,7 @@ impl Session {
     ) -> Result<SendableRecordBatchStream> {
         if let Some(cluster) = &self.runtime.extras().cluster
             && let Some(rows) =
-                cluster::stream(cluster.as_ref(), state, &plan, cluster.from_rows()).await.map_err(guard::failed)?
+                cluster::stream(cluster.as_ref(), state, &plan, cluster.least_rows()).await.map_err(guard::failed)?
         {
             return Ok(rows);
         }

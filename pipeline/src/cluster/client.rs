@@ -210,7 +210,7 @@ impl Cluster for Client {
         self.state.settings()
     }
 
-    fn from_rows(&self) -> u64 {
+    fn least_rows(&self) -> u64 {
         self.from_rows
     }
 

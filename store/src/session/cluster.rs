@@ -45,7 +45,7 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     fn settings(&self) -> SessionConfig;
 
     /// Rows that a plan must read to be worth the way.
-    fn from_rows(&self) -> u64;
+    fn least_rows(&self) -> u64;
 
     /// Tasks that all of it runs at a time.
     async fn slots(&self) -> Result<usize>;

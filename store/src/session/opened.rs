@@ -63,7 +63,7 @@ pub(super) fn passing_as_io(error: DataFusionError) -> DataFusionError {
 
 fn will_pass(error: &(dyn StdError + 'static)) -> bool {
     use io::ErrorKind as Kind;
-    std::iter::successors(Some(error), |error| error.source()).any(|cause| match cause.downcast_ref::<io::Error>() {
+    std::iter::successors(Some(error), |&error| error.source()).any(|cause| match cause.downcast_ref::<io::Error>() {
         Some(cause) => matches!(
             cause.kind(),
             Kind::TimedOut

@@ -118,7 +118,7 @@ impl SqlRuntime {
 
     /// Rows from which plans run on other machines; none where there are no others.
     pub fn cluster_from_rows(&self) -> Option<u64> {
-        self.inner.extras.cluster.as_ref().map(|cluster| cluster.from_rows())
+        self.inner.extras.cluster.as_ref().map(|cluster| cluster.least_rows())
     }
 
     /// Waits for a place in the order of asking; none where nothing ended in that time.

@@ -30,7 +30,7 @@ impl Cluster for Elsewhere {
         config
     }
 
-    fn from_rows(&self) -> u64 {
+    fn least_rows(&self) -> u64 {
         1
     }
 
