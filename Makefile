@@ -4,6 +4,7 @@
 # make fmt     put the formatting right
 # make page    build the labelling page, which then becomes part of the binary
 # make page-test  every page in Chromium, on the real server
+# make test-cluster  a scheduler and two executors on machines of their own (network namespaces: needs root); builds anew
 # make torture  kills and power cuts by the hundred, SEED=… to repeat a run
 # make fuzz    every reader of foreign bytes, SECONDS_EACH seconds each; what it finds lies in fuzz/artifacts
 # make bench   our speed beside that of the usual Python tools, on the images in FACES
@@ -14,7 +15,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench torture fuzz run fmt fmt-check clippy tools page page-test
+.PHONY: demo test test-cluster check bench torture fuzz run fmt fmt-check clippy tools page page-test
 
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/marginalia/target
 
@@ -44,6 +45,12 @@ test: tools page
 	@for folder in "$${MARGINALIA_REFERENCE:-../shared/reference}" "$${MARGINALIA_DATA:-../shared/data}"; do \
 		[ -d "$$folder" ] || echo "no folder $$folder: the tests that read it were skipped" >&2; \
 	done
+
+# A build of its own: the feature changes what crates under Lance are built with, and the others' must not be built again.
+test-cluster: export CARGO_TARGET_DIR := $(CARGO_TARGET_DIR)/cluster
+test-cluster: tools page
+	cargo test -p marginalia --features cluster -- cluster::
+	$(S3)/venv/bin/python pipeline/tests/cluster/run.py $(CARGO_TARGET_DIR)/debug/marginalia
 
 check: fmt-check clippy test
 

@@ -87,6 +87,8 @@ commands! {
     Compact => compact;
     /// Make, list and revoke the tokens that let others in
     Token => token;
+    /// Start the roles of a cluster, or show what it does
+    Cluster => cluster;
     /// Check or show the curriculum's SQL
     Curriculum => curriculum;
     /// Watch the whole loop work on synthetic faces

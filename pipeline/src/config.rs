@@ -4,6 +4,7 @@
 //! meaning, unit and range, `init` writes it, and a test proves that it says what [`Config::default`] does. Unknown keys
 //! and values out of range are errors that name file and line, so that a typing slip never becomes a silent default.
 
+mod cluster;
 mod corpus;
 mod every;
 mod keys;
@@ -17,6 +18,7 @@ use marginalia_store::Dedup;
 use marginalia_trainer::TrainerConfig;
 use serde::{Deserialize, Serialize};
 
+pub use self::cluster::ClusterConfig;
 pub use self::corpus::{CORPUS_VARIABLE, find_corpus, locate_corpus};
 pub use self::every::Every;
 use crate::error::{Error, Place, Result};
@@ -45,6 +47,8 @@ pub struct Config {
     pub sql: SqlConfig,
     /// How tables are written and kept.
     pub store: StoreConfig,
+    /// The machines beside this one.
+    pub cluster: ClusterConfig,
 }
 
 /// `[ingest]`: how files become faces.
@@ -255,6 +259,7 @@ impl Default for Config {
             curriculum: CurriculumConfig::default(),
             sql: SqlConfig::default(),
             store: StoreConfig::default(),
+            cluster: ClusterConfig::default(),
         }
     }
 }

@@ -5,12 +5,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use marginalia_store::{Actor, Audit, Corpus, Home, Moment, Options, Role, Session, SqlLimits, SqlRuntime};
+use marginalia_store::{
+    Actor, Audit, Corpus, Extras, Held, Home, Moment, Options, Role, Session, SqlLimits, SqlRuntime,
+};
 use serde::Serialize;
 
+use crate::cluster::{self, Address, ClusterArgs};
 use crate::config::{Config, Durability, SqlConfig, find_corpus};
 use crate::error::{Error, Result};
 use crate::memory::Computing;
+use crate::predict;
 use crate::report::{Mode, Reporter, ReporterHandle};
 
 /// Bytes of each cache, where what was read is not read again.
@@ -23,6 +27,8 @@ pub struct Console {
     pub corpus: Option<PathBuf>,
     /// `--json`.
     pub json: bool,
+    /// `--cluster` of the commands that have it.
+    pub cluster: Option<String>,
 }
 
 /// A corpus opened with its settings.
@@ -37,9 +43,23 @@ pub struct Opened {
 }
 
 impl Console {
+    /// The same, with the cluster that a command names.
+    pub fn on(&self, args: &ClusterArgs) -> Self {
+        Self { cluster: args.cluster.clone().or_else(|| self.cluster.clone()), ..self.clone() }
+    }
+
     /// Opens the corpus that the arguments, the environment or the current folder name.
     pub async fn open(&self) -> Result<Opened> {
-        Opened::at(&find_corpus(self.corpus.as_deref())?).await
+        Opened::with(self, &find_corpus(self.corpus.as_deref())?, |options| options, query).await
+    }
+
+    /// The settings of the corpus that lives here; what the command line names comes before them.
+    pub fn config(&self, home: &Home) -> Result<Config> {
+        let mut config = Config::load(home.folder())?;
+        if let Some(scheduler) = &self.cluster {
+            config.cluster.scheduler = scheduler.parse::<Address>().map(|_| scheduler.clone())?;
+        }
+        Ok(config)
     }
 
     /// The same for a command that reads everything once: memory keeps little of what it will not come back to.
@@ -49,7 +69,7 @@ impl Console {
             metadata_cache_bytes: options.metadata_cache_bytes.min(READ_ONCE_CACHE),
             ..options
         };
-        Opened::with(&find_corpus(self.corpus.as_deref())?, lean, SqlRuntime::new()?).await
+        Opened::with(self, &find_corpus(self.corpus.as_deref())?, lean, || Box::new(())).await
     }
 
     /// Starts the readers of events.
@@ -81,13 +101,21 @@ pub fn write_out(text: &str) -> Result<()> {
 impl Opened {
     /// Opens the corpus in a folder or at a URI.
     pub async fn at(root: &Path) -> Result<Self> {
-        let sql = SqlRuntime::holding(|| Box::new(Computing::query()))?;
-        Self::with(root, |options| options, sql).await
+        Self::with(&Console::default(), root, |options| options, query).await
     }
 
-    async fn with(root: &Path, change: impl FnOnce(Options) -> Options, sql: SqlRuntime) -> Result<Self> {
+    async fn with(
+        console: &Console,
+        root: &Path,
+        change: impl FnOnce(Options) -> Options,
+        hold: fn() -> Held,
+    ) -> Result<Self> {
         let home = Home::attach(root).await?;
-        let config = Config::load(home.folder())?;
+        let config = console.config(&home)?;
+        let homes = cluster::corpora(&home, &config.cluster).await?;
+        let functions = predict::functions(homes.clone(), 0);
+        let cluster = cluster::connect(&config.cluster, homes, functions.clone())?;
+        let sql = SqlRuntime::with(hold, Extras { functions, cluster })?;
         let corpus = Corpus::open_in(home, change(store_options(&config))).await?;
         if corpus.classes() != config.classes {
             return Err(Error::ClassesChanged {
@@ -114,6 +142,15 @@ impl Opened {
     pub async fn session_at(&self, moment: Moment) -> Result<Session> {
         Ok(Session::open(&self.sql, self.corpus.snapshot_of(moment).await?, sql_limits(&self.config.sql)).await?)
     }
+}
+
+/// Where the corpus lives that the arguments, the environment or the current folder name; it is not opened.
+pub async fn find_home(console: &Console) -> Result<Home> {
+    Ok(Home::attach(&find_corpus(console.corpus.as_deref())?).await?)
+}
+
+fn query() -> Held {
+    Box::new(Computing::query())
 }
 
 /// The store's options as the config has them.

@@ -3,11 +3,13 @@
 //! The user asked for something that cannot be; the environment failed; or a crate below says what went wrong in its own
 //! words. Bad input among the faces is none of these: it is refused with a reason, and the stream goes on.
 
+mod cluster;
 mod exit_code;
 mod place;
 
 use std::path::PathBuf;
 
+pub use cluster::ClusterError;
 pub use exit_code::exit_code;
 pub use place::Place;
 
@@ -355,7 +357,10 @@ pub enum Error {
         what: String,
     },
 
-    // Those of the crates below.
+    // Those of the crates below, and of machines beside this one.
+    /// Of the cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// Of SQL over an import.
     #[error(transparent)]
     DataFusion(#[from] datafusion::error::DataFusionError),

@@ -3,9 +3,9 @@
 //! Data goes one way: [`watch`] finds files, [`admitting`] lets faces in, [`ingest`] and [`import`] (of a
 //! [`data_set`]) write them,
 //! [`curriculum`] chooses, [`round`] trains, scores and commits, [`arrivals`] scores what comes in between, [`http`] serves
-//! people, [`export`] writes it down for others, [`experiment`] compares many trainings, and the [`commands`] show it: [`answers`] of SQL at a [`moment`], one or
-//! many at the [`prompt`]. Everything long tells [`events`], which
-//! [`report`] shows.
+//! people, [`export`] writes it down for others, [`experiment`] compares many trainings, [`predict`] scores in SQL,
+//! [`cluster`] brings other machines in, and the [`commands`] show it: [`answers`] of SQL at a [`moment`], one or many at
+//! the [`prompt`]. Everything long tells [`events`], which [`report`] shows.
 
 pub mod cli;
 pub mod commands;
@@ -30,6 +30,7 @@ pub mod watch;
 
 pub mod annotator;
 pub mod arrivals;
+pub mod cluster;
 pub mod curriculum;
 pub mod experiment;
 pub mod export;
@@ -40,6 +41,7 @@ pub mod meter;
 pub mod open_files;
 pub mod postgres;
 pub mod precision;
+pub mod predict;
 pub mod priority;
 pub mod round;
 pub mod serving;

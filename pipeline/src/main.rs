@@ -34,7 +34,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let console = Console { corpus: cli.corpus, json: cli.json };
+    let console = Console { corpus: cli.corpus, json: cli.json, ..Console::default() };
     match runtime.block_on(cli.command.run(&console)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

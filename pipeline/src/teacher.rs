@@ -91,7 +91,18 @@ impl Teacher {
         Ok(scored)
     }
 
-    fn prediction(&self, face_id: &str, score: Score, now: Timestamp) -> Prediction {
+    /// The class names, in the order of the probabilities.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The margin of every class.
+    pub fn margins(&self) -> &[f32] {
+        &self.margins
+    }
+
+    /// The row of a score of this teacher, wherever it was computed.
+    pub fn prediction(&self, face_id: &str, score: Score, now: Timestamp) -> Prediction {
         let margin = self.margins[score.class];
         Prediction {
             round: self.round,

@@ -6,7 +6,7 @@
 //! the store wins: the working folder is a copy and may be deleted.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +97,23 @@ impl Home {
             Some(remote) => Ok(format!("{}/tables/{}.lance", remote.uri(), table.name())),
             None => utf8(&self.table_path(table)),
         }
+    }
+
+    /// Whether SQL may read what lies there: one of this corpus's tables, as Lance names it, and no hidden one.
+    pub fn has_readable_table(&self, uri: &str) -> bool {
+        let readable = TableId::ALL.iter().filter(|table| !table.is_hidden());
+        readable.filter_map(|table| self.table_uri(*table).ok()).any(|own| own == uri)
+    }
+
+    /// The name within the corpus of what lies there; none where that is elsewhere. A relative path is a name already.
+    pub fn name_of<'a>(&self, place: &'a str) -> Option<&'a str> {
+        let name = match place.strip_prefix(&self.place()) {
+            Some(rest) => rest.strip_prefix('/')?,
+            None if place.contains("://") => return None,
+            None => place,
+        };
+        let is_inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        (is_inside && !name.is_empty()).then_some(name)
     }
 
     /// The folder of a table on the local disk; none in an object store.

@@ -66,7 +66,10 @@ pub use moment::Moment;
 pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
-pub use session::{Answer, FUNCTIONS, Function, FunctionKind, Pace, Prepared, Session, SqlLimits, SqlRuntime};
+pub use session::{
+    Answer, Cluster, Extras, FUNCTIONS, FragmentGroup, Function, FunctionKind, Held, LanceScan, Pace, Prepared,
+    Session, SqlLimits, SqlRuntime, TableRead, engine_runtime, engine_state,
+};
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};
 pub use tokens::{Grant, Role, SALT_BYTES, SCRAM_ITERATIONS, Scram};

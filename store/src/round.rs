@@ -5,11 +5,11 @@
 //! one to ask resumes it. Rows of a round that has neither marker nor plan are orphans and are removed before its number
 //! is used again.
 
+mod progress;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Timestamp;
@@ -20,7 +20,7 @@ use crate::locks::{Lock, Purpose};
 use crate::log::Change;
 use crate::pins;
 use crate::snapshot::{Snapshot, Versions, noted_versions};
-use crate::table::{Table, TableId, column};
+use crate::table::{Table, TableId};
 use crate::tables::embeddings::Embedding;
 use crate::tables::epochs::Epoch;
 use crate::tables::margins::Margin;
@@ -133,28 +133,6 @@ impl RoundWriter {
         self.replace(margins).await?;
         self.replace(epochs).await?;
         self.pass(FailPoint::AfterEpochs)
-    }
-
-    /// The last face that was scored before a kill, and how many there are: a round scores in the order of the ids, so
-    /// this is where to go on. Features written for faces behind it are removed: their predictions never came.
-    pub async fn scored(&self) -> Result<(Option<String>, u64)> {
-        let predictions = self.corpus.log().latest(TableId::Predictions).await?;
-        let (mut last, mut rows) = (None::<String>, 0);
-        let mut scan = predictions.scan();
-        scan.filter(&self.rows_of_round()).map_err(Error::table(TableId::Predictions))?;
-        scan.project(&["face_id"]).map_err(Error::table(TableId::Predictions))?;
-        let mut batches = scan.try_into_stream().await.map_err(Error::table(TableId::Predictions))?;
-        while let Some(batch) = batches.try_next().await.map_err(Error::table(TableId::Predictions))? {
-            let ids = column(&batch, TableId::Predictions, "face_id")?.as_string::<i32>();
-            rows += batch.num_rows() as u64;
-            last = ids.iter().flatten().map(str::to_owned).chain(last).max();
-        }
-        let behind = match &last {
-            Some(last) => format!("{} AND face_id > '{last}'", self.rows_of_round()),
-            None => self.rows_of_round(),
-        };
-        self.delete(TableId::Embeddings, &behind).await?;
-        Ok((last, rows))
     }
 
     /// Writes predictions of a chunk of the pool.

@@ -6,12 +6,16 @@
 //! execution stay on the threads of [`SqlRuntime`].
 
 mod answer;
+mod cluster;
 mod cooperative;
 mod first_rows;
+mod fragments;
 pub(crate) mod functions;
 mod growth;
+mod lance_scan;
 mod memory;
 mod names;
+mod opened;
 pub(crate) mod patterns;
 mod plans;
 mod prepared;
@@ -35,21 +39,23 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use lance::io::exec::count_pushdown::CountPushdown;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::guard;
 use crate::snapshot::Snapshot;
 use crate::views::{self, Ground};
 
 pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
+pub use cluster::{Cluster, Extras, engine_runtime, engine_state};
 use cooperative::CooperativeJoins;
 use first_rows::FirstRows;
 pub use functions::{FUNCTIONS, Function, FunctionKind};
+pub use lance_scan::{FragmentGroup, LanceScan, TableRead};
 use names::Names;
 use plans::{Key, is_lasting};
 pub use prepared::Prepared;
-pub use runtime::SqlRuntime;
 use runtime::{Environment, Origin, Running};
+pub use runtime::{Held, SqlRuntime};
 use scan::BareScans;
 
 /// Where the names stand.
@@ -125,7 +131,7 @@ impl Session {
         F: FnOnce(&SessionContext) -> datafusion::error::Result<()> + Send + 'static,
     {
         let environment = runtime.environment(&limits)?;
-        let context = SessionContext::new_with_state(state(environment.engine.clone(), &limits));
+        let context = SessionContext::new_with_state(state(environment.engine.clone(), &limits, runtime.extras()));
         let tables = views::tables(&snapshot)?;
         let names = runtime.shelf().names(&context, Ground::of(&snapshot, &tables)).map_err(guard::failed)?;
         context.state_ref().write().config_mut().set_extension(Arc::new(tables));
@@ -165,6 +171,30 @@ impl Session {
         let (sql, parameters, running) = (sql.to_owned(), owned(parameters), self.runtime.track());
         let plan = async move { session.execute(&sql, parameters, running).await };
         Answer::start(&self.runtime, Origin::Program, work, plan).await
+    }
+
+    /// Whether there are other machines to run plans.
+    pub fn has_cluster(&self) -> bool {
+        self.runtime.extras().cluster.is_some()
+    }
+
+    /// Answers a text of the program's own on the cluster, however little it reads.
+    ///
+    /// # Errors
+    /// `QueryRefused` where there is none or it does not take such a plan.
+    pub async fn query_elsewhere(&self, sql: &str) -> Result<Answer> {
+        let work = Work { sql: sql.to_owned(), max_rows: None, deadline: None };
+        let (session, sql) = (self.clone(), sql.to_owned());
+        let rows = async move {
+            let refused = |reason: &str| Error::QueryRefused { reason: reason.to_owned() };
+            let state = session.context.state();
+            let plan = session.optimised(&state, session.plan(&state, &sql).await?, &sql, None)?;
+            let cluster = &session.runtime.extras().cluster;
+            let cluster = cluster.as_ref().ok_or_else(|| refused("there is no cluster to run it; name one"))?;
+            let rows = cluster::stream(cluster.as_ref(), &state, &plan, 0).await.map_err(guard::failed)?;
+            rows.ok_or_else(|| refused("the cluster does not take such a query"))
+        };
+        Answer::start(&self.runtime, Origin::Program, work, rows).await
     }
 
     /// Columns that a text would answer with; plans it and runs nothing. Parameters need no value.
@@ -244,13 +274,19 @@ impl Session {
         }
     }
 
-    /// The rows of an optimised plan.
+    /// The rows of an optimised plan, from the cluster where there is one and the plan is for it.
     async fn stream(
         &self,
         state: &SessionState,
         plan: LogicalPlan,
         running: Arc<Running>,
     ) -> Result<SendableRecordBatchStream> {
+        if let Some(cluster) = &self.runtime.extras().cluster
+            && let Some(rows) =
+                cluster::stream(cluster.as_ref(), state, &plan, cluster.least_rows()).await.map_err(guard::failed)?
+        {
+            return Ok(rows);
+        }
         let physical = state.query_planner().create_physical_plan(&plan, state).await.map_err(guard::failed)?;
         let task = TaskContext::from(state).with_runtime(self.environment.tracked(running));
         execute_stream(physical, Arc::new(task)).map_err(guard::failed)
@@ -262,21 +298,14 @@ fn owned(parameters: Vec<(&str, ScalarValue)>) -> Vec<(String, ScalarValue)> {
 }
 
 /// An engine with functions, and nothing else to reach the world by.
-fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits) -> SessionState {
-    let mut config = SessionConfig::new()
-        .with_information_schema(true)
-        .with_default_catalog_and_schema(CATALOG, SCHEMA)
-        .with_target_partitions(PARTITIONS)
-        .with_batch_size(BATCH_ROWS);
-    let options = config.options_mut();
-    options.execution.enable_recursive_ctes = false;
+fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits, extras: &Extras) -> SessionState {
     // A sort keeps this much free for its merge; in a small pool the default would not fit.
-    options.execution.sort_spill_reservation_bytes = limits.memory_bytes / 128;
-    options.sql_parser.map_string_types_to_utf8view = false;
-    // So that a message can name the line.
-    options.sql_parser.collect_spans = true;
-    let scalar = growth::scalar_functions().into_iter().chain(functions::scalar_functions()).collect();
-    let aggregate = growth::aggregate_functions().into_iter().chain(functions::aggregate_functions()).collect();
+    let mut config = settings(SessionConfig::new(), limits.memory_bytes / 128).with_target_partitions(PARTITIONS);
+    if extras.cluster.is_some() {
+        // One logical plan serves here and there, and there no results can be shared inside a process.
+        config.options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    }
+    let (scalar, aggregate) = cluster::all_functions(&extras.functions);
     SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(engine)
@@ -287,6 +316,21 @@ fn state(engine: Arc<RuntimeEnv>, limits: &SqlLimits) -> SessionState {
         .with_expr_planners(growth::expr_planners())
         .with_physical_optimizer_rules(physical_rules())
         .build()
+}
+
+/// What all sessions set, wherever their plans run.
+fn settings(config: SessionConfig, sort_spill_reservation_bytes: usize) -> SessionConfig {
+    let mut config = config
+        .with_information_schema(true)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_batch_size(BATCH_ROWS);
+    let options = config.options_mut();
+    options.execution.enable_recursive_ctes = false;
+    options.execution.sort_spill_reservation_bytes = sort_spill_reservation_bytes;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // So that a message can name the line.
+    options.sql_parser.collect_spans = true;
+    config
 }
 
 /// The engine's own rules and ours: what changes how much is read comes first, what wraps the finished plan last.

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod bench;
+pub mod cluster;
 pub mod compact;
 pub mod curriculum;
 pub mod demo;

@@ -3,6 +3,7 @@
 
 use marginalia_labeling_ui::{Events, Metrics};
 
+use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::http::{Forwarder, HttpContext};
@@ -18,11 +19,14 @@ pub struct Args {
     /// Where.
     #[command(flatten)]
     pub addresses: Addresses,
+    /// Other machines.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Runs `serve`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let opened = console.open().await?;
+    let opened = console.on(&args.cluster).open().await?;
     let token = shutdown::on_signals()?;
     let listening = Listening::bind(&opened, &args.addresses).await?;
     console.print(listening.served(), |served| served.lines().join("\n"))?;

@@ -5,6 +5,7 @@ use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 use crate::answers::{Format, write};
+use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::moment::MomentArgs;
@@ -27,11 +28,14 @@ pub struct Args {
     /// Write the answer to a file
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Other machines.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Runs `sql`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let opened = console.open().await?;
+    let opened = console.on(&args.cluster).open().await?;
     let moment = args.at.moment();
     let session = opened.session_at(moment).await?;
     let format = args.format.unwrap_or(if console.json { Format::Json } else { Format::Table });

@@ -8,6 +8,7 @@ use marginalia_store::tables::rounds::Round;
 use marginalia_trainer::methods::REGISTRY;
 use serde_json::{Value, json};
 
+use crate::cluster::ClusterArgs;
 use crate::config::{Config, Every};
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -38,11 +39,14 @@ pub struct Args {
     /// Seed of every random stream
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Other machines.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Runs `train`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let mut opened = console.open().await?;
+    let mut opened = console.on(&args.cluster).open().await?;
     override_config(&mut opened.config, &args)?;
     let token = shutdown::on_signals()?;
     let (reporter, handle) = console.report();

@@ -4,7 +4,8 @@ use std::path::{Component, Path};
 
 use marginalia_datasets::Classes;
 
-use crate::config::{Config, CurriculumConfig, IngestConfig, RoundConfig, SqlConfig, StoreConfig};
+use crate::cluster::Address;
+use crate::config::{ClusterConfig, Config, CurriculumConfig, IngestConfig, RoundConfig, SqlConfig, StoreConfig};
 use crate::curriculum::orders;
 use crate::error::{Error, Place};
 
@@ -43,7 +44,8 @@ pub(super) fn check(config: &Config) -> Checked {
     round(&config.round)?;
     curriculum(&config.curriculum)?;
     sql(&config.sql)?;
-    store(&config.store)
+    store(&config.store)?;
+    cluster(&config.cluster)
 }
 
 /// The data sets know what makes a class list; their words are put under our key.
@@ -145,6 +147,25 @@ fn store(store: &StoreConfig) -> Checked {
     within("store.keep_untagged_minutes", store.keep_untagged_minutes, 1, 525_600, "minutes")?;
     within("store.index_cache_mb", store.index_cache_mb, 1, TEBIBYTE, "MB")?;
     within("store.metadata_cache_mb", store.metadata_cache_mb, 1, TEBIBYTE, "MB")
+}
+
+fn cluster(cluster: &ClusterConfig) -> Checked {
+    within("cluster.from_rows", cluster.from_rows, 0, COUNT, "rows")?;
+    within("cluster.deadline_seconds", cluster.deadline_seconds, 1, DAY, "seconds")?;
+    within("cluster.chunk_faces", cluster.chunk_faces, 1000, 100_000_000, "faces")?;
+    if !cluster.scheduler.is_empty() && cluster.scheduler.parse::<Address>().is_err() {
+        let valid = "df://HOST:PORT, such as df://10.0.0.1:50050, or nothing";
+        return Err(Invalid::new("cluster.scheduler", format!("`{}`", cluster.scheduler), valid));
+    }
+    let files = [&cluster.tls_cert, &cluster.tls_key, &cluster.tls_ca];
+    match files.iter().filter(|file| !file.is_empty()).count() {
+        0 | 3 => Ok(()),
+        some => Err(Invalid::new(
+            "cluster.tls_cert",
+            format!("{some} of three files"),
+            "tls_cert, tls_key and tls_ca together, or none",
+        )),
+    }
 }
 
 fn within(key: &str, value: u64, low: u64, high: u64, unit: &str) -> Checked {

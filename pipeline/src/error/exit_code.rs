@@ -58,6 +58,7 @@ pub fn exit_code(error: &Error) -> u8 {
             marginalia_labeling_ui::Error::Listen { .. } | marginalia_labeling_ui::Error::Internal { .. },
         ) => 1,
         Error::Judging(_) => 2,
+        Error::Cluster(error) => 1 + u8::from(error.is_usage()),
         Error::Store(error) => store_exit_code(error),
         Error::Trainer(error) => trainer_exit_code(error),
         Error::Datasets(error) => datasets_exit_code(error),

@@ -3,7 +3,7 @@
 //! In: the features that scoring wrote, and the map of the round before. Out: rows of `projections`. Of more faces than the map
 //! holds a sample is drawn: ids are hashes, so those below a bound are one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 
 use marginalia_store::tables::embeddings::Embedding;
@@ -30,7 +30,10 @@ impl Run<'_> {
             }
             false => of_round,
         };
-        let embeddings = snapshot.rows::<Embedding>(Some(&sample)).await?;
+        let mut embeddings = snapshot.rows::<Embedding>(Some(&sample)).await?;
+        // A round that was killed may have written some twice.
+        let mut seen = HashSet::new();
+        embeddings.retain(|face| seen.insert(face.face_id.clone()));
         let before: HashMap<String, Place> = match snapshot.current_round() {
             Some(round) => {
                 let rows = snapshot.rows::<Projection>(Some(&format!("round = {round}"))).await?;

@@ -12,6 +12,7 @@ pub mod replay;
 mod requests;
 mod scoring;
 pub mod source;
+mod spread;
 mod training;
 pub mod trigger;
 pub mod twin;
@@ -67,6 +68,9 @@ struct PlannedConfig {
     /// Weights it starts from; the last accepted round's checkpoint; or nothing.
     init: Option<PathBuf>,
     continues: Option<PathBuf>,
+    /// Whether the pool is scored in chunks of fragments, on a cluster where there is one.
+    #[serde(default)]
+    in_chunks: bool,
 }
 
 /// Runs one round, or goes on with the one that was killed.
@@ -145,14 +149,16 @@ async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWr
         Some(_) => None,
         None => snapshot.current().map(|round| PathBuf::from(&round.checkpoint)),
     };
-    let planned = PlannedConfig { train: train.clone(), round: round.clone(), init: request.init.clone(), continues };
+    let in_chunks = spread::is_worth_it(context, &snapshot).await?;
+    let (train, round, init) = (train.clone(), round.clone(), request.init.clone());
+    let planned = PlannedConfig { train, round, init, continues, in_chunks };
     let json = |value: std::result::Result<String, serde_json::Error>| {
         value.map_err(|source| Error::Plan { round: 0, source })
     };
     let plan = RoundPlan {
         round: 0,
-        method: train.method.clone(),
-        seed: train.seed,
+        method: planned.train.method.clone(),
+        seed: planned.train.seed,
         config: json(serde_json::to_string(&planned))?,
         curriculum: json(serde_json::to_string(&texts))?,
         trigger: request.trigger.clone(),
@@ -162,7 +168,8 @@ async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWr
     // Checked before anything is written: a broken curriculum stops here, with its own message.
     let session = Session::open(&context.sql, snapshot, SqlLimits::default()).await?;
     texts.check(&session).await?;
-    prepare::require_labels(&session, &texts, parameters(&planned, train.seed), context.corpus.classes()).await?;
+    prepare::require_labels(&session, &texts, parameters(&planned, planned.train.seed), context.corpus.classes())
+        .await?;
     Ok(RoundWriter::begin(&context.corpus, plan).await?)
 }
 
@@ -199,7 +206,11 @@ impl Run<'_> {
         });
         let mut counts = scoring::Counts::default();
         if verdict.accepted {
-            let Some(scored) = self.score(&prepared, &trained).await? else { return Ok(None) };
+            let scored = match self.planned.in_chunks {
+                true => self.score_in_chunks(&prepared, &trained).await?,
+                false => self.score(&prepared, &trained).await?,
+            };
+            let Some(scored) = scored else { return Ok(None) };
             counts = scored;
             self.write_queue().await?;
             self.write_map().await?;

@@ -84,7 +84,7 @@ impl Run<'_> {
 
     /// Writes the features of the labelled faces behind `last`: those up to it were written before its prediction was,
     /// and a kill costs only those behind it. False where the token stopped it.
-    async fn embed_labelled(&self, session: &Session, teacher: &Teacher, last: &str) -> Result<bool> {
+    pub(super) async fn embed_labelled(&self, session: &Session, teacher: &Teacher, last: &str) -> Result<bool> {
         let sql = format!(
             "select face_id from corpus where origin <> 'pseudo' and split = 'train' and face_id > '{last}' \
              order by face_id"
@@ -131,7 +131,7 @@ impl Run<'_> {
         Ok(all)
     }
 
-    async fn count(&self) -> Result<Counts> {
+    pub(super) async fn count(&self) -> Result<Counts> {
         let now = self.context.corpus.snapshot().await?;
         let round = self.round();
         let of = |subset: &str| format!("round = {round} AND subset = '{subset}'");

@@ -1,6 +1,8 @@
 //! Behaviour of the pipeline through its public interfaces.
 
 mod binary;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod config;
 mod curriculum;
 mod data_sets;
@@ -11,6 +13,7 @@ mod ingesters;
 mod kill;
 mod notebook;
 mod postgres;
+mod predict;
 mod prompt;
 mod report;
 mod run;

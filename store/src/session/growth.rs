@@ -271,8 +271,13 @@ impl ExprPlanner for BoundedOperators {
 }
 
 fn within_bounds(value: Expr) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(within_bounds_function(), vec![value]))
+}
+
+/// The function that is called around `||` and `[…]`.
+pub(super) fn within_bounds_function() -> Arc<ScalarUDF> {
     let function = WithinBounds { signature: Signature::any(1, Volatility::Immutable) };
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(function)), vec![value]))
+    Arc::new(ScalarUDF::new_from_impl(function))
 }
 
 /// Its argument, if that is small enough.

@@ -25,6 +25,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::SqlLimits;
+use super::cluster::Extras;
 use super::memory::Memory;
 use super::names::Shelf;
 use crate::error::{Error, Result};
@@ -65,6 +66,7 @@ struct Inner {
     shelf: Shelf,
     lingering: Arc<AtomicUsize>,
     hold: fn() -> Held,
+    extras: Extras,
 }
 
 /// Whose SQL it is.
@@ -84,6 +86,11 @@ impl SqlRuntime {
 
     /// The same; every query makes such a thing when it begins and drops it when it ends.
     pub fn holding(hold: fn() -> Held) -> Result<Self> {
+        Self::with(hold, Extras::default())
+    }
+
+    /// The same, with what the program adds to every session.
+    pub fn with(hold: fn() -> Held, extras: Extras) -> Result<Self> {
         let threads = std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
         let inner = Inner {
             people: Threads::start("sql", threads)?,
@@ -94,6 +101,7 @@ impl SqlRuntime {
             shelf: Shelf::default(),
             lingering: Arc::default(),
             hold,
+            extras,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -106,6 +114,11 @@ impl SqlRuntime {
     /// Threads that people's SQL has, and queries of theirs that run side by side.
     pub fn threads(&self) -> usize {
         self.inner.threads
+    }
+
+    /// Rows from which plans run on other machines; none where there are no others.
+    pub fn cluster_from_rows(&self) -> Option<u64> {
+        self.inner.extras.cluster.as_ref().map(|cluster| cluster.least_rows())
     }
 
     /// Waits for a place in the order of asking; none where nothing ended in that time.
@@ -133,18 +146,19 @@ impl SqlRuntime {
             None => DiskManagerMode::OsTmpDirectory,
         };
         let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(limits.max_temp_bytes);
-        // The default registry knows the local disk; SQL has no business there.
-        let stores = DefaultObjectStoreRegistry::new();
-        stores.deregister_store(ObjectStoreUrl::local_filesystem().as_ref())?;
         let memory = Arc::new(Memory::new(limits.memory_bytes, self.threads()));
         let engine = RuntimeEnvBuilder::new()
             .with_memory_pool(memory.pool())
             .with_disk_manager_builder(disk)
-            .with_object_store_registry(Arc::new(stores))
+            .with_object_store_registry(no_stores()?)
             .build_arc()?;
         let environment = Environment { engine, memory };
         environments.insert(key, environment.clone());
         Ok(environment)
+    }
+
+    pub(super) fn extras(&self) -> &Extras {
+        &self.inner.extras
     }
 
     pub(super) fn shelf(&self) -> &Shelf {
@@ -161,6 +175,13 @@ impl fmt::Debug for SqlRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlRuntime").field("threads", &self.threads()).field("lingering", &self.lingering()).finish()
     }
+}
+
+/// A registry without a store: the default one knows the local disk, and SQL has no business there.
+pub(super) fn no_stores() -> EngineResult<Arc<dyn ObjectStoreRegistry>> {
+    let stores = DefaultObjectStoreRegistry::new();
+    stores.deregister_store(ObjectStoreUrl::local_filesystem().as_ref())?;
+    Ok(Arc::new(stores))
 }
 
 /// A tokio runtime that may be dropped anywhere: it does not wait for tasks that hold their thread.

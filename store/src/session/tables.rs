@@ -17,7 +17,10 @@ use datafusion::error::Result;
 use datafusion::logical_expr::TableProviderFilterPushDown;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::Expr;
+use lance::datafusion::LanceTableProvider;
 
+use super::cluster::Spread;
+use super::lance_scan::{LanceScan, TableRead, all_of};
 use super::scan::ScanExec;
 
 /// What the names of one session stand for.
@@ -28,6 +31,11 @@ impl Tables {
     /// From now on `name` stands for `table`.
     pub fn insert(&mut self, name: impl Into<String>, table: Arc<dyn TableProvider>) {
         self.0.insert(name.into(), table);
+    }
+
+    /// What `name` stands for.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn TableProvider>> {
+        self.0.get(name)
     }
 
     /// The names, for plans.
@@ -67,12 +75,22 @@ impl TableProvider for Named {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let tables = state.config().get_extension::<Tables>();
-        let table = tables.as_ref().and_then(|tables| tables.0.get(&self.name));
+        let table = tables.as_ref().and_then(|tables| tables.get(&self.name));
         let table = table.ok_or_else(|| plan_datafusion_err!("this session has no table {}", self.name))?;
         if table.schema() != self.schema {
             return internal_err!("the table {} has other columns than the plan", self.name);
         }
+        let spread = state.config().get_extension::<Spread>();
+        if let (Some(spread), Some(lance)) = (&spread, table.downcast_ref::<LanceTableProvider>()) {
+            let all = TableRead::of(&lance.dataset(), None, spread.groups, &self.schema, projection)?;
+            let read = TableRead { filter: all_of(filters), limit, ..all };
+            return Ok(Arc::new(LanceScan::of(lance.dataset(), read)));
+        }
         let read = table.scan(state, projection, filters, limit).await?;
+        if spread.is_some() {
+            // Rows in memory travel as they are; in a leaf of ours they would not.
+            return Ok(read);
+        }
         Ok(Arc::new(ScanExec::try_new(read, state.config().target_partitions())?))
     }
 

@@ -17,6 +17,7 @@ mod reference;
 mod remote;
 mod rounds;
 mod slt;
+mod spread;
 mod sql;
 mod tokens;
 mod writers;

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use marginalia_datasets::Classes;
 use marginalia_trainer::Scorer;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::step::Faces;
+use crate::cluster::ClusterArgs;
 use crate::commands::evaluate::{checkpoint_folder, current_checkpoint};
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -28,10 +30,16 @@ pub struct Args {
     /// Side of synthetic faces, pixels
     #[arg(long, default_value_t = 48)]
     pub side: u32,
+    /// Other machines: all faces of the corpus are scored there.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Runs `bench score`.
 pub async fn run(args: &Args, console: &Console) -> Result<()> {
+    if args.cluster.cluster.is_some() {
+        return on_cluster(args, console).await;
+    }
     let folder = match &args.checkpoint {
         Some(path) => checkpoint_folder(path),
         None => current_checkpoint(console).await?,
@@ -54,6 +62,37 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
     })
     .await
     .map_err(Error::task)??;
+    print(console, count as u64, seconds)
+}
+
+/// Every face of the corpus through the current teacher, on the cluster; once before, so that tables and teacher are
+/// open.
+async fn on_cluster(args: &Args, console: &Console) -> Result<()> {
+    let opened = console.on(&args.cluster).open().await?;
+    let session = opened.session().await?;
+    let round = session.snapshot().current().ok_or(Error::NoTeacher)?;
+    let place = format!("{}/{}", opened.corpus.home().place(), round.checkpoint);
+    let sql = format!(
+        "select count(score['confidence']) as scored \
+         from (select predict(image, '{}', '{}') as score from faces)",
+        place.replace('\'', "''"),
+        round.checkpoint_hash
+    );
+    let mut measured = (0, 0.0);
+    for _ in 0..2 {
+        let begun = Instant::now();
+        let rows: Vec<Scored> = session.query_elsewhere(&sql).await?.rows().await?;
+        measured = (rows.iter().map(|row| row.scored).sum(), begun.elapsed().as_secs_f64());
+    }
+    print(console, measured.0, measured.1)
+}
+
+#[derive(Deserialize)]
+struct Scored {
+    scored: u64,
+}
+
+fn print(console: &Console, count: u64, seconds: f64) -> Result<()> {
     let rate = count as f64 / seconds;
     let value = json!({ "images": count, "seconds": seconds, "images_per_second": rate });
     console.print(&value, |_| format!("{count} faces scored in {seconds:.2} s: {rate:.0} images/s"))

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{median, peak_memory};
+use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::Result;
 use crate::tables::table;
@@ -17,6 +18,9 @@ pub struct Args {
     /// Runs of each query, after one to warm up; the median counts
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+    /// Other machines.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// The questions that people and pages ask most; FACE stands for a face's id.
@@ -45,7 +49,7 @@ struct FaceId {
 
 /// Runs `bench sql`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let opened = console.open().await?;
+    let opened = console.on(&args.cluster).open().await?;
     let begun = Instant::now();
     let session = opened.session().await?;
     let opening = begun.elapsed().as_secs_f64();

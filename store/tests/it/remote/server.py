@@ -1,7 +1,8 @@
 """An S3 server for the tests: moto, with one bucket.
 
 moto looks for an object and then writes it, which two requests may do at once; behind one lock it keeps its promise. SIGUSR1
-makes it forget the promise: conditions on writes are ignored from then on, as some stores do.
+makes it forget the promise: conditions on writes are ignored from then on, as some stores do. An argument is the address to
+listen on, where machines of their own are to reach it.
 """
 
 import signal
@@ -39,7 +40,8 @@ class Quiet(WSGIRequestHandler):
 application = Serial(DomainDispatcherApplication(create_backend_app))
 signal.signal(signal.SIGUSR1, lambda *_: setattr(application, "keeps_conditions", False))
 s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket("faces", "us-east-1")
-server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
+address = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1"
+server = make_server(address, 0, application, threaded=True, request_handler=Quiet)
 print(server.server_port, flush=True)
 # Ends with whoever started it.
 threading.Thread(target=lambda: (sys.stdin.read(), server.shutdown()), daemon=True).start()
