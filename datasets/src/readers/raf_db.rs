@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::counts::{KnownCount, joined, part};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
+use crate::given_class::Given;
 use crate::glimpse::Glimpse;
 use crate::image_files::{Meaning, source_of};
 use crate::layout::{Layout, class_and_split};
@@ -133,27 +134,56 @@ impl Listed<'_> {
             return Err(Error::NotADataset { path: request.path.to_owned(), reader: NAME, expected });
         }
         let content = self.entries.contents(|path| path == self.list, &request.limits)?.remove(0).1;
-        let (mut rows, mut rejects) = (BTreeMap::new(), Vec::new());
-        for (i, line) in String::from_utf8_lossy(&content).lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let source = format!("{}#line={}", source_of(self.entries, self.list), i + 1);
-            match listed(line, are_aligned) {
-                Ok((name, row)) => {
-                    self.reading.given.given(&row.label, || source)?;
-                    rows.insert(folder.join(name), Meaning::of(row));
-                }
-                Err(detail) => rejects.push(Reject { source, reason: Reason::InvalidRow { detail } }),
-            }
-        }
-        for reject in rejects {
-            if sink(Item::Reject(reject)).is_break() {
+        let (said, told) = self.lines(&String::from_utf8_lossy(&content), &folder, are_aligned)?;
+        for item in told {
+            if sink(item).is_break() {
                 return Ok(());
             }
         }
+        let faces = said.into_iter().map(|(image, said)| (image, meaning(said))).collect();
         let unlisted = |path: &Path| match path.parent() == Some(folder.as_path()) {
             true => "not in the list of labels".to_owned(),
             false => format!("not one of the {} images", request.options.word(&IMAGES)),
         };
-        self.reading.read_listed(self.entries, rows, &unlisted, sink)
+        self.reading.read_listed(self.entries, faces, &unlisted, sink)
+    }
+
+    /// What the list says of every image, and the lines that are no image of their own.
+    fn lines(&self, text: &str, folder: &Path, are_aligned: bool) -> Result<(BTreeMap<PathBuf, Said>, Vec<Item>)> {
+        let (mut images, mut told) = (BTreeMap::<PathBuf, Said>::new(), Vec::new());
+        for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+            let source = format!("{}#line={number}", source_of(self.entries, self.list));
+            let (name, row) = match listed(line, are_aligned) {
+                Ok(listed) => listed,
+                Err(detail) => {
+                    told.push(Item::Reject(Reject { source, reason: Reason::InvalidRow { detail } }));
+                    continue;
+                }
+            };
+            let given = self.reading.given.given(&row.label, || source.clone())?;
+            let said = images.entry(folder.join(name)).or_default();
+            if said.iter().any(|(_, before, _)| *before == given) {
+                told.push(Item::Skipped { source, why: "the same face stands in the list before".to_owned() });
+            } else {
+                said.push((number, given, row));
+            }
+        }
+        Ok((images, told))
+    }
+}
+
+/// What the list says of one image: the first line for each class, by its number.
+type Said = Vec<(usize, Given, Row)>;
+
+/// The face of an image, if the list says one thing of it.
+fn meaning(said: Said) -> Meaning {
+    match <[_; 1]>::try_from(said) {
+        Ok([(_, _, row)]) => Meaning::of(row),
+        Err(said) => {
+            let labels = said.iter().map(|(line, _, row)| format!("{} in line {line}", row.label)).collect::<Vec<_>>();
+            let detail = format!("the list says {}; keep the line that is right", labels.join(" and "));
+            Meaning::Reject(Reason::NoLabel { detail })
+        }
     }
 }
 

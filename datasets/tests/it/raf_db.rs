@@ -69,6 +69,27 @@ fn the_list_gives_classes_and_splits_of_the_aligned_faces() {
 }
 
 #[test]
+fn an_image_that_the_list_has_twice_is_read_once_or_not_at_all() {
+    let (set, classes) = (published(), Classes::standard());
+    let list = "train_00001.jpg 5\ntrain_00002.jpg 1\n\ntrain_00001.jpg 5\ntrain_00002.jpg 2\ntrain_00002.jpg 1\n";
+    write(set.path(), "basic/EmoLabel/list_patition_label.txt", list.as_bytes());
+    let all = read("raf-db", &ReadRequest::new(set.path(), &classes)).unwrap();
+    assert_eq!(faces(&all), ["train_00001_aligned.jpg sadness train -"]);
+    let why = "the image has no label that can be read: the list says 1 in line 2 and 2 in line 5; keep the line that is right";
+    assert_eq!(rejects(&all), [format!("train_00002_aligned.jpg: {why}")]);
+    let skipped = skipped(&all);
+    for line in [4, 6] {
+        let told = format!("list_patition_label.txt#line={line}: the same face stands in the list before");
+        assert!(skipped.contains(&told), "{skipped:?}");
+    }
+    // Where labels are not read nothing disagrees.
+    let request = ReadRequest { unlabelled: true, ..ReadRequest::new(set.path(), &classes) };
+    let all = read("raf-db", &request).unwrap();
+    assert_eq!(faces(&all), ["train_00001_aligned.jpg - train -", "train_00002_aligned.jpg - train -"]);
+    assert!(rejects(&all).is_empty());
+}
+
+#[test]
 fn the_original_photographs_are_a_choice() {
     let (set, classes) = (published(), Classes::standard());
     let all = read_with("raf-db", set.path(), &classes, &["images=original"]).unwrap();
