@@ -14,6 +14,7 @@ mod imagefolder;
 mod label_studio;
 mod manifest;
 mod messages;
+mod miniatures;
 mod options;
 mod oulu_casia;
 mod posed;

@@ -5,7 +5,7 @@ use std::path::Path;
 use marginalia_datasets::{Error, recognise};
 
 use crate::support::{folder, jpeg, write};
-use crate::{affectnet, ck_plus, expw, ferplus, oulu_casia, posed, raf_db, sfew};
+use crate::{ck_plus, ferplus, miniatures, posed};
 
 fn format_of(path: &Path) -> &'static str {
     recognise(path).unwrap_or_else(|error| panic!("{error}")).reader.name()
@@ -13,26 +13,15 @@ fn format_of(path: &Path) -> &'static str {
 
 #[test]
 fn every_set_is_recognised_for_a_reason() {
-    let sets = [
-        ("raf-db", raf_db::published()),
-        ("raf-db", raf_db::kaggle()),
-        ("affectnet", affectnet::full()),
-        ("affectnet", affectnet::reduced()),
-        ("ck-plus", ck_plus::sequences()),
-        ("ck-plus", ck_plus::ck_48()),
-        ("ferplus", ferplus::training_form()),
-        ("sfew", sfew::aligned()),
-        ("expw", expw::scenes()),
-        ("oulu-casia", oulu_casia::sequences()),
-        ("kdef", posed::kdef()),
-        ("jaffe", posed::jaffe()),
+    let mut sets = miniatures::sets();
+    sets.extend([
         ("fer2013", folder(&[("icml_face_data.csv", "emotion, Usage, pixels\n".into())])),
         ("fer2013", folder(&[("train/angry/Training_1.jpg", jpeg(1)), ("train/happy/Training_2.jpg", jpeg(1))])),
         ("label-studio", folder(&[("export.json", "[{\"id\":1,\"data\":{\"image\":\"a.jpg\"}}]".into())])),
         ("imagefolder", folder(&[("train/angry/1.jpg", jpeg(1)), ("train/happy/2.jpg", jpeg(1))])),
         ("imagefolder", folder(&[("metadata.csv", "file_name,label\n1.jpg,happy\n".into()), ("1.jpg", jpeg(1))])),
         ("manifest", folder(&[("manifest.csv", "path,label\n1.jpg,happy\n".into()), ("1.jpg", jpeg(1))])),
-    ];
+    ]);
     let mut lines = Vec::new();
     for (format, set) in &sets {
         let recognised = recognise(set.path()).unwrap_or_else(|error| panic!("{format}: {error}"));
