@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::class_map::ClassMap;
 use crate::classes::Classes;
+use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::glimpse::Glimpse;
 use crate::limits::Limits;
@@ -89,6 +90,16 @@ impl<'a> ReadRequest<'a> {
     pub fn new(path: &'a Path, classes: &'a Classes) -> Self {
         let (limits, options) = (Limits::default(), Options::none());
         Self { path, classes, class_map: None, limits, split: None, unlabelled: false, options }
+    }
+
+    /// The files of a set that is a folder or an archive; `expected` says to whoever gave another path what that is.
+    pub(crate) fn entries(&self, reader: &'static str, expected: &'static str) -> Result<Entries> {
+        Entries::open(self.path)?.ok_or_else(|| self.refused(reader, expected))
+    }
+
+    /// That the path is not what this reader takes.
+    pub(crate) fn refused(&self, reader: &'static str, expected: &'static str) -> Error {
+        Error::NotADataset { path: self.path.to_owned(), reader, expected }
     }
 }
 

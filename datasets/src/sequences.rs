@@ -1,8 +1,12 @@
 //! Sequences of frames that begin with a neutral face and end at the height of an expression (CK+, Oulu-CASIA).
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::candidate::has_image_extension;
+use crate::entries::{Entries, Found};
+use crate::error::Result;
 use crate::options::{OptionValues, ReaderOption};
 use crate::reading::stem;
 
@@ -14,8 +18,9 @@ pub(crate) const FRAMES: ReaderOption = ReaderOption {
     about: "how many frames from the end of each sequence are read with its expression",
 };
 
-/// Frames by sequence, in the order they were taken, whatever order they are met in.
-#[derive(Debug, Default)]
+/// Frames by sequence, in the order they were taken, whatever order they are met in. Their numbers may begin anywhere
+/// and have gaps.
+#[derive(Debug)]
 pub(crate) struct Sequences {
     frames: BTreeMap<PathBuf, Vec<(u64, PathBuf)>>,
 }
@@ -23,7 +28,7 @@ pub(crate) struct Sequences {
 /// The frames that are used of one sequence.
 #[derive(Debug)]
 pub(crate) struct Ends<'s> {
-    /// Folder, or whatever else the sequence was added under.
+    /// Folder, or whatever else stands for the sequence.
     pub sequence: &'s Path,
     /// Where it begins; `None` where that frame is among the last ones.
     pub first: Option<&'s Path>,
@@ -31,8 +36,20 @@ pub(crate) struct Ends<'s> {
 }
 
 impl Sequences {
-    pub(crate) fn add(&mut self, sequence: PathBuf, frame: PathBuf) {
-        self.frames.entry(sequence).or_default().push((frame_number(&frame), frame));
+    /// Every image file for which `sequence_of` has a sequence.
+    pub(crate) fn of(entries: &Entries, sequence_of: impl Fn(&Path) -> Option<PathBuf>) -> Result<Self> {
+        let mut frames: BTreeMap<PathBuf, Vec<(u64, PathBuf)>> = BTreeMap::new();
+        entries.visit(&mut |found| {
+            if let Found::File(entry) = found
+                && has_image_extension(&entry.path)
+                && let Some(sequence) = sequence_of(&entry.path)
+            {
+                frames.entry(sequence).or_default().push((frame_number(&entry.path), entry.path));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        frames.values_mut().for_each(|frames| frames.sort());
+        Ok(Self { frames })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -42,11 +59,6 @@ impl Sequences {
     /// Every frame.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.frames.values().flatten().map(|(_, path)| path.as_path())
-    }
-
-    /// Puts the frames of every sequence in order. Their numbers may begin anywhere and have gaps.
-    pub(crate) fn sort(&mut self) {
-        self.frames.values_mut().for_each(|frames| frames.sort());
     }
 
     /// The first frame and the last `count` of every sequence.

@@ -65,16 +65,16 @@ impl Reader for AffectNet {
     }
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
-        let refused = |expected| Error::NotADataset { path: request.path.to_owned(), reader: NAME, expected };
         let any_form = "a folder with Manually_Annotated_file_lists and Manually_Annotated_Images, with train_set and \
                         val_set, or with {train,val}/{0..7}; archives only of the last form, so unpack the others";
-        let entries = Entries::open(request.path)?.ok_or_else(|| refused(any_form))?;
+        let entries = request.entries(NAME, any_form)?;
         let reading = Reading::numbered(request, NAME, NAME)?;
         if entries.is_folder() {
             let automatic = folder_named(request.path, AUTOMATIC_LISTS);
             if let Some(lists) = folder_named(request.path, MANUAL_LISTS) {
                 let images = folder_named(request.path, MANUAL_IMAGES);
-                let images = images.ok_or_else(|| refused("Manually_Annotated_Images beside the lists"))?;
+                let no_images = "Manually_Annotated_Images beside the lists";
+                let images = images.ok_or_else(|| request.refused(NAME, no_images))?;
                 return read_lists(&reading, &lists, &images, automatic.as_deref(), sink);
             }
             if let Some(path) = automatic {
@@ -88,7 +88,7 @@ impl Reader for AffectNet {
         let layout = Layout::of(&entries, |_| false)?;
         let is_numbered = |folder: &PathBuf| class_and_split(&folder.join("image")).0.parse::<u32>().is_ok();
         if !layout.folders.iter().any(is_numbered) {
-            return Err(refused(any_form));
+            return Err(request.refused(NAME, any_form));
         }
         reading.read_class_folders(&entries, sink)
     }

@@ -9,12 +9,11 @@
 //! There is no split: fold by person. The frames of a sequence are near copies.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::candidate::has_image_extension;
 use crate::counts::{KnownCount, joined, part, times};
-use crate::entries::{Entries, Found};
+use crate::entries::Entries;
 use crate::error::{Error, Result};
 use crate::glimpse::Glimpse;
 use crate::image_files::{Meaning, source_of};
@@ -58,12 +57,11 @@ impl Reader for CkPlus {
     }
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
-        let refused = |expected| Error::NotADataset { path: request.path.to_owned(), reader: NAME, expected };
-        let no_frames = "frames named like S005_001_00000011.png, in folders of sequences or of classes";
-        let entries = Entries::open(request.path)?.ok_or_else(|| refused(no_frames))?;
-        let sequences = sequences_in(&entries)?;
+        let expected = "frames named like S005_001_00000011.png, in folders of sequences or of classes";
+        let entries = request.entries(NAME, expected)?;
+        let sequences = Sequences::of(&entries, sequence_of)?;
         if sequences.is_empty() {
-            return Err(refused(no_frames));
+            return Err(request.refused(NAME, expected));
         }
         let labels = labels_in(&entries, request)?;
         let are_folders_classes = labels.is_empty() && !sequences.paths().any(lies_in_sequence);
@@ -78,7 +76,7 @@ impl Reader for CkPlus {
             return read_ends(&reading, &entries, &sequences, &label, sink);
         }
         if labels.is_empty() && !request.unlabelled {
-            return Err(refused("the folder Emotion beside cohn-kanade-images, or --unlabelled"));
+            return Err(request.refused(NAME, "the folder Emotion beside cohn-kanade-images, or --unlabelled"));
         }
         let reading = Reading::numbered(request, NAME, "ck+")?;
         let label = |frame: &Path| {
@@ -99,20 +97,9 @@ fn lies_in_sequence(frame: &Path) -> bool {
     ck_plus_name(stem(frame)).is_some_and(|name| folder.ends_with(name.sequence.replace('_', "/")))
 }
 
-/// Sequences under the folder of their frames and their name.
-fn sequences_in(entries: &Entries) -> Result<Sequences> {
-    let mut sequences = Sequences::default();
-    entries.visit(&mut |found| {
-        if let Found::File(entry) = found
-            && has_image_extension(&entry.path)
-            && let Some(name) = ck_plus_name(stem(&entry.path))
-        {
-            sequences.add(entry.path.with_file_name(name.sequence), entry.path);
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    sequences.sort();
-    Ok(sequences)
+/// The sequence of a frame, named in the frame's folder.
+fn sequence_of(frame: &Path) -> Option<PathBuf> {
+    ck_plus_name(stem(frame)).map(|name| frame.with_file_name(name.sequence))
 }
 
 /// The numbers that label files hold, by sequence.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::counts::{KnownCount, part};
 use crate::entries::Entries;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::glimpse::Glimpse;
 use crate::image_files::{Meaning, source_of};
 use crate::layout::Layout;
@@ -57,13 +57,13 @@ impl Reader for ExpW {
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let reading = Reading::numbered(request, NAME, NAME)?;
-        let refused = |expected| Error::NotADataset { path: request.path.to_owned(), reader: NAME, expected };
         let no_list = "a folder or archive with label/label.lst and the scenes in image/origin";
-        let entries = Entries::open(request.path)?.ok_or_else(|| refused(no_list))?;
+        let entries = request.entries(NAME, no_list)?;
         let layout = Layout::of(&entries, |path| path.file_name() == Some(OsStr::new(LIST)))?;
-        let list = layout.tables.first().ok_or_else(|| refused(no_list))?;
+        let list = layout.tables.first().ok_or_else(|| request.refused(NAME, no_list))?;
         let scenes = layout.folders.iter().find(|folder| folder.ends_with("origin") || folder.ends_with("image"));
-        let scenes = scenes.ok_or_else(|| refused("the scenes in image/origin beside label/label.lst"))?;
+        let no_scenes = "the scenes in image/origin beside label/label.lst";
+        let scenes = scenes.ok_or_else(|| request.refused(NAME, no_scenes))?;
         let content = entries.contents(|path| path == list, &request.limits)?.remove(0).1;
         let list = List { reading, entries: &entries, path: list, scenes, text: &String::from_utf8_lossy(&content) };
         list.check()?;

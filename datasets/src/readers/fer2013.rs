@@ -59,7 +59,7 @@ impl Reader for Fer2013 {
         }
         if !is_csv(request.path) {
             let expected = "a csv with the columns emotion, pixels and Usage, or images in class folders";
-            return Err(Error::NotADataset { path: request.path.to_owned(), reader: NAME, expected });
+            return Err(request.refused(NAME, expected));
         }
         let file = File::open(request.path).map_err(Error::io(request.path))?;
         let facts = FileFacts::of(&file).map_err(Error::io(request.path))?;

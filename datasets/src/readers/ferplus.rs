@@ -71,13 +71,9 @@ impl Reader for FerPlus {
     }
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
-        let refused = || Error::NotADataset {
-            path: request.path.to_owned(),
-            reader: NAME,
-            expected: "a folder with fer2013new.csv and fer2013.csv, a folder or archive with FER2013Train/label.csv and \
-                       its PNGs, or FER2013's image files with ferplus-files.csv and the votes in or beside them",
-        };
-        let entries = Entries::open(request.path)?.ok_or_else(refused)?;
+        let expected = "a folder with fer2013new.csv and fer2013.csv, a folder or archive with FER2013Train/label.csv and \
+                        its PNGs, or FER2013's image files with ferplus-files.csv and the votes in or beside them";
+        let entries = request.entries(NAME, expected)?;
         let mode = match request.options.word(&MODE) {
             "majority" => VoteMode::Majority,
             "multi_target" => VoteMode::MultiTarget,
@@ -90,7 +86,8 @@ impl Reader for FerPlus {
             return reading.training_form(&entries, sink);
         }
         let folder = if entries.is_folder() { request.path } else { request.path.parent().unwrap_or(Path::new("")) };
-        let votes = VOTES.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(refused)?;
+        let votes = VOTES.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        let votes = votes.ok_or_else(|| request.refused(NAME, expected))?;
         let (pixels, files) = (folder.join(PIXELS), folder.join(FILES));
         if entries.is_folder() && pixels.is_file() {
             return reading.rows(&votes, &pixels, sink);
@@ -98,7 +95,7 @@ impl Reader for FerPlus {
         if files.is_file() && layout.folders.iter().next().is_some() {
             return reading.files(&entries, &votes, &files, sink);
         }
-        Err(refused())
+        Err(request.refused(NAME, expected))
     }
 
     fn known_counts(&self) -> &'static [KnownCount] {

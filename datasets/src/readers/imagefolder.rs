@@ -56,11 +56,7 @@ impl Reader for ImageFolder {
     }
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
-        let entries = Entries::open(request.path)?.ok_or_else(|| Error::NotADataset {
-            path: request.path.to_owned(),
-            reader: "imagefolder",
-            expected: "a folder, .tar, .tar.gz or .zip of images",
-        })?;
+        let entries = request.entries("imagefolder", "a folder, .tar, .tar.gz or .zip of images")?;
         let layout = Layout::of(&entries, is_metadata)?;
         let dataset = dataset_name(request.path);
         let reading = Reading::of(request, &dataset);

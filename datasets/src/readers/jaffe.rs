@@ -7,8 +7,7 @@
 use std::path::Path;
 
 use crate::counts::{KnownCount, part};
-use crate::entries::Entries;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::glimpse::Glimpse;
 use crate::image_files::Meaning;
 use crate::reader::{ReadRequest, Reader, Sink};
@@ -37,11 +36,7 @@ impl Reader for Jaffe {
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let reading = Reading::of(request, NAME);
-        let entries = Entries::open(request.path)?.ok_or_else(|| Error::NotADataset {
-            path: request.path.to_owned(),
-            reader: NAME,
-            expected: "a folder or archive of photographs named like KA.AN1.39.tiff",
-        })?;
+        let entries = request.entries(NAME, "a folder or archive of photographs named like KA.AN1.39.tiff")?;
         reading.read_files(&entries, &mut meaning, sink).map(|_| ())
     }
 

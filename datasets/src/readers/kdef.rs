@@ -6,8 +6,7 @@
 use std::path::Path;
 
 use crate::counts::{KnownCount, joined, part, times};
-use crate::entries::Entries;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::glimpse::Glimpse;
 use crate::image_files::Meaning;
 use crate::options::{OptionValues, ReaderOption};
@@ -48,11 +47,7 @@ impl Reader for Kdef {
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let reading = Reading::of(request, NAME);
-        let entries = Entries::open(request.path)?.ok_or_else(|| Error::NotADataset {
-            path: request.path.to_owned(),
-            reader: NAME,
-            expected: "a folder or archive of photographs named like AF01ANS.JPG",
-        })?;
+        let entries = request.entries(NAME, "a folder or archive of photographs named like AF01ANS.JPG")?;
         let angles: &[&str] = match request.options.word(&ANGLE) {
             "frontal" => &["S"],
             "half" => &["HL", "S", "HR"],

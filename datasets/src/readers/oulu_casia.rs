@@ -5,13 +5,12 @@
 //! There is no split: fold by person, and keep infra-red and visible light of one person in one fold.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::candidate::has_image_extension;
 use crate::counts::{KnownCount, joined, part, times};
-use crate::entries::{Entries, Found};
-use crate::error::{Error, Result};
+use crate::entries::Entries;
+use crate::error::Result;
 use crate::glimpse::Glimpse;
 use crate::image_files::{Meaning, source_of};
 use crate::options::{OptionValues, ReaderOption};
@@ -65,15 +64,11 @@ impl Reader for OuluCasia {
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let reading = Reading::of(request, NAME);
-        let refused = || Error::NotADataset {
-            path: request.path.to_owned(),
-            reader: NAME,
-            expected: "a folder or archive with {NI,VL}/{Strong,Weak,Dark}/P001/Anger/000.jpeg",
-        };
-        let entries = Entries::open(request.path)?.ok_or_else(refused)?;
-        let sequences = sequences_in(&entries, request)?;
+        let expected = "a folder or archive with {NI,VL}/{Strong,Weak,Dark}/P001/Anger/000.jpeg";
+        let entries = request.entries(NAME, expected)?;
+        let sequences = Sequences::of(&entries, |frame| sequence_of(frame, request))?;
         if sequences.is_empty() {
-            return Err(refused());
+            return Err(request.refused(NAME, expected));
         }
         let wanted = wanted_frames(&reading, &entries, &sequences)?;
         reading.read_listed(&entries, wanted, &unlisted, sink)
@@ -109,19 +104,10 @@ impl<'p> Place<'p> {
     }
 }
 
-fn sequences_in(entries: &Entries, request: &ReadRequest<'_>) -> Result<Sequences> {
-    let mut sequences = Sequences::default();
-    entries.visit(&mut |found| {
-        if let Found::File(entry) = found
-            && has_image_extension(&entry.path)
-            && Place::of(&entry.path).is_some_and(|place| place.is_wanted(request))
-        {
-            sequences.add(entry.path.parent().unwrap_or(Path::new("")).to_owned(), entry.path);
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    sequences.sort();
-    Ok(sequences)
+/// The folder of a frame, if it is one that is asked for.
+fn sequence_of(frame: &Path, request: &ReadRequest<'_>) -> Option<PathBuf> {
+    let is_wanted = Place::of(frame)?.is_wanted(request);
+    frame.parent().filter(|_| is_wanted).map(Path::to_owned)
 }
 
 /// The last frames of every sequence, and the first ones as neutral where that is wanted.

@@ -57,13 +57,9 @@ impl Reader for RafDb {
     }
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
-        let refused = || Error::NotADataset {
-            path: request.path.to_owned(),
-            reader: NAME,
-            expected: "a folder or archive with basic/EmoLabel/list_patition_label.txt and basic/Image, or with \
-                       Kaggle's {train,test}/{1..7}",
-        };
-        let entries = Entries::open(request.path)?.ok_or_else(refused)?;
+        let expected = "a folder or archive with basic/EmoLabel/list_patition_label.txt and basic/Image, or with \
+                        Kaggle's {train,test}/{1..7}";
+        let entries = request.entries(NAME, expected)?;
         let reading = Reading::numbered(request, NAME, NAME)?;
         let layout = Layout::of(&entries, is_list)?;
         let (compound, basic): (Vec<_>, Vec<_>) = layout.tables.iter().partition(|list| is_compound(&entries, list));
@@ -83,7 +79,7 @@ impl Reader for RafDb {
             split.is_some() && class.parse::<u32>().is_ok()
         };
         if !layout.folders.iter().any(is_numbered) {
-            return Err(refused());
+            return Err(request.refused(NAME, expected));
         }
         reading.read_class_folders(&entries, sink)
     }
@@ -131,7 +127,7 @@ impl Listed<'_> {
                 true => "Image/aligned beside EmoLabel, or images=original with Image/original",
                 false => "Image/original beside EmoLabel, or images=aligned with Image/aligned",
             };
-            return Err(Error::NotADataset { path: request.path.to_owned(), reader: NAME, expected });
+            return Err(request.refused(NAME, expected));
         }
         let content = self.entries.contents(|path| path == self.list, &request.limits)?.remove(0).1;
         let (said, told) = self.lines(&String::from_utf8_lossy(&content), &folder, are_aligned)?;

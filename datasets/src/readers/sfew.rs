@@ -7,8 +7,7 @@
 use std::path::Path;
 
 use crate::candidate::has_image_extension;
-use crate::entries::Entries;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::glimpse::Glimpse;
 use crate::image_files::Meaning;
 use crate::layout::Layout;
@@ -36,15 +35,11 @@ impl Reader for Sfew {
 
     fn read(&self, request: &ReadRequest<'_>, sink: Sink<'_>) -> Result<()> {
         let reading = Reading::of(request, NAME);
-        let refused = || Error::NotADataset {
-            path: request.path.to_owned(),
-            reader: NAME,
-            expected: "a folder or archive with Train_Aligned_Faces, Val_Aligned_Faces or Test_Aligned_Faces",
-        };
-        let entries = Entries::open(request.path)?.ok_or_else(refused)?;
+        let expected = "a folder or archive with Train_Aligned_Faces, Val_Aligned_Faces or Test_Aligned_Faces";
+        let entries = request.entries(NAME, expected)?;
         let layout = Layout::of(&entries, |_| false)?;
         if !layout.folders.iter().any(|folder| aligned(&folder.join("image")).is_some()) {
-            return Err(refused());
+            return Err(request.refused(NAME, expected));
         }
         reading.check_files(&entries, meaning)?;
         reading.read_files(&entries, &mut meaning, sink).map(|_| ())
