@@ -301,7 +301,7 @@ fn session(home: &Home, options: &Options) -> Arc<Session> {
 /// Makes the tables that a corpus of an older schema version does not have yet.
 async fn add_tables(home: &Home, log: &LanceLog) -> Result<()> {
     // Whatever else is missing was not made by a version of ours, and opening it says so.
-    const LATER: [TableId; 8] = [
+    const LATER: &[TableId] = &[
         TableId::Erasures,
         TableId::Tombstones,
         TableId::Tokens,
@@ -311,7 +311,7 @@ async fn add_tables(home: &Home, log: &LanceLog) -> Result<()> {
         TableId::AuditLog,
         TableId::Experiments,
     ];
-    for table in LATER {
+    for &table in LATER {
         if home.has_table(table).await? {
             continue;
         }

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use marginalia_fuzz::{only_what_gets_out, read_all};
 
 /// Format, where the bytes go, and where the format expects a photograph.
-const PLACES: [(&str, &str, &str); 9] = [
+const PLACES: &[(&str, &str, &str)] = &[
     ("raf-db", "EmoLabel/list_patition_label.txt", "Image/aligned/train_00001_aligned.jpg"),
     ("affectnet", "Manually_Annotated_file_lists/training.csv", "Manually_Annotated_Images/1/a.jpg"),
     ("affectnet", "train_set/annotations/0_exp.npy", "train_set/images/0.jpg"),

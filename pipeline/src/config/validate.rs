@@ -122,7 +122,7 @@ fn curriculum(curriculum: &CurriculumConfig) -> Checked {
     };
     inside("curriculum.labelled", &curriculum.labelled)?;
     inside("curriculum.unlabelled", &curriculum.unlabelled)?;
-    let shipped = orders::ORDERS.map(|(name, _)| name);
+    let shipped: Vec<&str> = orders::ORDERS.iter().map(|(name, _)| *name).collect();
     if shipped.contains(&curriculum.queue.as_str()) {
         return Ok(());
     }

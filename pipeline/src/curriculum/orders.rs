@@ -1,7 +1,7 @@
 //! Orders of the queue that are shipped, by name: one file in `queue/` and one line here each.
 
 /// Name and text of each.
-pub const ORDERS: [(&str, &str); 11] = [
+pub const ORDERS: &[(&str, &str)] = &[
     ("random", include_str!("queue/random.sql")),
     ("least-confidence", include_str!("queue/least-confidence.sql")),
     ("entropy", include_str!("queue/entropy.sql")),
