@@ -16,10 +16,10 @@ use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::computing::on_computing_thread;
 use crate::error::Result;
 use crate::events::Event;
 use crate::report::Reporter;
-use crate::round::on_training_thread;
 use crate::teacher::Teacher;
 
 /// Faces that may wait to be scored.
@@ -164,7 +164,7 @@ impl ArrivalScorer {
         let (number, classes, temperature) = (round.round, self.corpus.classes().to_vec(), round.temperature);
         let load = move || Teacher::load(&folder, number, &classes, temperature);
         // The threads it scores on are started by this one.
-        self.teacher = Some(on_training_thread(load).await??);
+        self.teacher = Some(on_computing_thread(load).await??);
         self.state.has_teacher.store(true, Ordering::Relaxed);
         Ok(true)
     }

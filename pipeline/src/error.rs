@@ -341,9 +341,9 @@ pub enum Error {
     /// A task of ours ended by panicking.
     #[error("bug: a task ended early ({0}); please report it with the command that led here")]
     Task(tokio::task::JoinError),
-    /// The training thread ended by panicking.
-    #[error("bug: the training thread panicked; the message stands above; please report it")]
-    TrainingPanicked,
+    /// The computing thread ended by panicking.
+    #[error("bug: the computing thread panicked; the message stands above; please report it")]
+    ComputingPanicked,
     /// A result that cannot be printed.
     #[error("bug: the result cannot be written as JSON: {source}")]
     Output {

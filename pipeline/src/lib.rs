@@ -31,6 +31,7 @@ pub mod watch;
 pub mod annotator;
 pub mod arrivals;
 pub mod cluster;
+pub mod computing;
 pub mod curriculum;
 pub mod experiment;
 pub mod export;

@@ -48,7 +48,7 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::DemoFailed { .. }
         | Error::Prompt { .. }
         | Error::Task(_)
-        | Error::TrainingPanicked
+        | Error::ComputingPanicked
         | Error::Output { .. }
         | Error::Internal { .. }
         | Error::DataFusion(_)

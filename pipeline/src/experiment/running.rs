@@ -16,11 +16,12 @@ use super::plan::{Cell, Plan};
 use super::results::Records;
 use super::simulating::{Simulated, simulate};
 use super::studies::Kind;
+use crate::computing::on_computing_thread;
 use crate::error::{Error, Result};
 use crate::events::Event;
 use crate::report::Reporter;
 use crate::round::epochs::{Epochs, Watcher, finished, keep_model, train_in};
-use crate::round::{RoundContext, on_training_thread, stopped_by};
+use crate::round::{RoundContext, stopped_by};
 
 /// Runs what has not been run yet, until the token stops it. Returns every record there is, those of earlier commands too.
 ///
@@ -176,7 +177,7 @@ impl Running<'_> {
         let work = self.work(data, control);
         let targets: Vec<DataSet> = missing.iter().map(|target| (*target).clone()).collect();
         let trained_on = cell.data_set.clone();
-        let outcome = on_training_thread(move || {
+        let outcome = on_computing_thread(move || {
             let epochs = work.train()?;
             let outcomes = targets.iter().map(|target| work.measure(&epochs, &trained_on, target));
             Ok::<_, Error>((outcomes.collect::<Result<Vec<_>>>()?, epochs))
@@ -278,7 +279,7 @@ impl Running<'_> {
     }
 }
 
-/// What the training thread does.
+/// What the computing thread does.
 struct Work {
     folder: PathBuf,
     config: TrainerConfig,

@@ -16,9 +16,10 @@ use super::corpora;
 use super::outcome::Outcome;
 use super::plan::{Cell, Simulation};
 use crate::annotator::Annotator;
+use crate::computing::on_computing_thread;
 use crate::console::Opened;
 use crate::error::{Error, Result};
-use crate::round::{RoundContext, RoundRequest, on_training_thread, run_round};
+use crate::round::{RoundContext, RoundRequest, run_round};
 
 /// What a simulation came to.
 pub(super) struct Simulated {
@@ -106,6 +107,6 @@ async fn measured(cell: &Cell<'_>, opened: &Opened) -> Result<Simulated> {
 async fn outcome(cell: &Cell<'_>, round: &Round, opened: &Opened, classes: &Classes) -> Result<Outcome> {
     let folder = opened.corpus.checkpoint(round).await?;
     let (data_set, classes) = (cell.data_set.clone(), classes.clone());
-    on_training_thread(move || Outcome::measure(&folder, &data_set.test_faces(&classes), data_set.source(), &classes))
+    on_computing_thread(move || Outcome::measure(&folder, &data_set.test_faces(&classes), data_set.source(), &classes))
         .await?
 }

@@ -11,7 +11,8 @@ use marginalia_store::tables::projections::Projection;
 use marginalia_store::{FEATURE_LENGTH, TableId};
 use marginalia_trainer::projection::{Place, project};
 
-use super::{Run, on_training_thread};
+use super::Run;
+use crate::computing::on_computing_thread;
 use crate::error::Result;
 
 impl Run<'_> {
@@ -45,7 +46,7 @@ impl Run<'_> {
         let (face_ids, features): (Vec<String>, Vec<_>) =
             embeddings.into_iter().map(|face| (face.face_id, face.feature.0)).unzip();
         let threads = self.planned.train.threads;
-        let places = on_training_thread(move || {
+        let places = on_computing_thread(move || {
             let features = features.into_iter().flatten().map(f32::from).collect();
             let length = NonZeroUsize::new(FEATURE_LENGTH).unwrap_or(NonZeroUsize::MIN);
             project(features, length, &before, threads)

@@ -34,7 +34,7 @@ use crate::report::Reporter;
 use prepare::Prepared;
 pub use requests::RoundRequests;
 use training::Trained;
-pub use training::{on_training_thread, stopped_by};
+pub use training::stopped_by;
 
 /// Everything a round runs in.
 #[derive(Clone)]

@@ -11,8 +11,9 @@ use marginalia_store::{Session, SqlLimits};
 use serde::Serialize;
 
 use super::prepare::prepare;
-use super::training::{Job, Trained, on_training_thread, stopped_by};
+use super::training::{Job, Trained, stopped_by};
 use super::{PlannedConfig, RoundContext, parameters};
+use crate::computing::on_computing_thread;
 use crate::curriculum::Curriculum;
 use crate::error::{Error, Result};
 
@@ -66,7 +67,7 @@ pub async fn replay(context: &RoundContext, number: u32, folder: PathBuf) -> Res
         control,
         reporter: context.reporter.clone(),
     };
-    let outcome = on_training_thread(move || job.run()).await?;
+    let outcome = on_computing_thread(move || job.run()).await?;
     stopper.abort();
     let trained = match outcome {
         Err(Error::Trainer(marginalia_trainer::Error::Cancelled)) => {

@@ -16,14 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::epochs::{Epochs, Watcher, train_in};
 use super::{PlannedConfig, Prepared, Run};
+use crate::computing::on_computing_thread;
 use crate::error::{Error, Result};
 use crate::events::{ClassMargin, Event, LossTerm};
-use crate::memory::Computing;
-use crate::priority::give_way;
 use crate::report::Reporter;
-
-/// Stack of the training thread: backward and the drop of a graph recurse.
-const STACK_BYTES: usize = 256 << 20;
 
 /// Share of the steps' time that they may wait for images before it is worth a warning ...
 const WAITING_ALLOWED: f64 = 0.05;
@@ -60,7 +56,7 @@ impl Run<'_> {
             control,
             reporter: self.context.reporter.clone(),
         };
-        let outcome = on_training_thread(move || job.run()).await?;
+        let outcome = on_computing_thread(move || job.run()).await?;
         stopper.abort();
         match outcome {
             Err(Error::Trainer(marginalia_trainer::Error::Cancelled)) => Ok(None),
@@ -80,29 +76,7 @@ pub fn stopped_by(token: &CancellationToken) -> (Control, JoinHandle<()>) {
     (control, stopper)
 }
 
-/// Runs `work` on a thread whose stack holds backward's recursion, and waits for it.
-pub fn on_training_thread<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> impl Future<Output = Result<T>> {
-    let (done, outcome) = tokio::sync::oneshot::channel();
-    let started = std::thread::Builder::new().name("training".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-        give_way();
-        let computing = Computing::network();
-        let outcome = work();
-        drop(computing);
-        // Whoever asked waits to the end, or has gone and needs no answer.
-        let _ = done.send(outcome);
-    });
-    async move {
-        let thread = started.map_err(Error::io("the training thread"))?;
-        let outcome = outcome.await;
-        // Waited for, and never let go of while it ends: glibc would then look at a stack that is gone (BZ 19951).
-        let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        outcome.map_err(|_| Error::TrainingPanicked)
-    }
-}
-
-/// Everything the training thread needs.
+/// Everything that training needs on its thread.
 pub(super) struct Job {
     pub planned: PlannedConfig,
     pub classes: Classes,

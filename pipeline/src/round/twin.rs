@@ -9,6 +9,7 @@ use marginalia_trainer::{Control, Metrics, Start, TrainerConfig, Training};
 
 use super::RoundContext;
 use super::prepare::prepare;
+use crate::computing::on_computing_thread;
 use crate::curriculum::{Curriculum, Parameters};
 use crate::error::{Error, Result};
 
@@ -36,7 +37,7 @@ impl Twin {
         let start = if self.rounds == 0 { Start::Scratch } else { Start::Checkpoint(self.folder.clone()) };
         self.rounds += 1;
         let (round, folder) = (self.rounds, self.folder.clone());
-        super::training::on_training_thread(move || {
+        on_computing_thread(move || {
             let mut training = Training::new(config, classes, round, start)?;
             let mut last = None;
             while !training.is_finished() {

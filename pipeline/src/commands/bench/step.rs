@@ -9,9 +9,9 @@ use marginalia_trainer::{
 use serde_json::json;
 
 use super::{median, resident_memory};
+use crate::computing::on_computing_thread;
 use crate::console::Console;
 use crate::error::Result;
-use crate::round::on_training_thread;
 
 /// The step from which memory should not grow any more.
 const SETTLED: u32 = 200;
@@ -72,7 +72,7 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
         ..TrainerConfig::streaming()
     };
     let side = args.image_size as u32;
-    let timed = on_training_thread(move || time_steps(config, side)).await??;
+    let timed = on_computing_thread(move || time_steps(config, side)).await??;
     let middle = median(timed.seconds.iter().skip(3).copied().collect());
     let value = json!({
         "method": args.method,
