@@ -23,7 +23,8 @@ use marginalia_store::tables::sightings::Sighting;
 
 use crate::error::{Error, Result};
 
-/// Memory for SQL over the spool; beyond it sorts and aggregates go to disk.
+/// Memory for SQL over the spool; beyond it sorts and aggregates go to disk. The engine's own pool will do: it divides by
+/// all operators, and a plan over one table has two or three where one over the views has forty.
 const SQL_BYTES: usize = 256 << 20;
 
 /// What was read of one face.
