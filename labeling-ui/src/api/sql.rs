@@ -3,9 +3,10 @@
 //! The answer is JSON, or an Arrow IPC stream or Parquet where `Accept` asks for it. What goes wrong before the first rows is
 //! a problem of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
 
+use std::future::ready;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
@@ -16,8 +17,8 @@ use axum::response::{IntoResponse, Response};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
-use futures::Stream;
-use futures::stream::try_unfold;
+use futures::stream::{once, try_unfold};
+use futures::{Stream, StreamExt};
 use marginalia_store::{Answer, Moment};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -107,14 +108,16 @@ pub(super) async fn answer(
     let body = body::whole(request, &api).await?;
     let question: Question = body::json(&headers, &body)?;
     let session = api.reading.at(question.moment()?).await?;
-    let mut answer = session.query(&question.query).await?;
-    // Most of what can go wrong has gone wrong by the first rows.
-    let first = answer.next().await?;
     let form = Form::wanted(&headers);
-    let content_type = form.content_type();
-    let rows = Rows { answer, waiting: first };
-    let body = Body::from_stream(written(rows, form)?);
-    Ok(([(header::CONTENT_TYPE, content_type)], body).into_response())
+    let mut answer = session.query(&question.query).await?;
+    let mut writer = Writer::new(&answer.schema, form)?;
+    // Most of what can go wrong has gone wrong once the first rows are written.
+    let first = match answer.next().await? {
+        Some(batch) => writer.write(&batch)?,
+        None => Bytes::new(),
+    };
+    let body = Body::from_stream(written(first, answer, writer));
+    Ok(([(header::CONTENT_TYPE, form.content_type())], body).into_response())
 }
 
 #[derive(Clone, Copy)]
@@ -145,34 +148,19 @@ impl Form {
     }
 }
 
-/// Rows on their way; dropping them stops the query.
-struct Rows {
-    answer: Answer,
-    waiting: Option<RecordBatch>,
-}
-
-impl Rows {
-    async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        match self.waiting.take() {
-            Some(batch) => Ok(Some(batch)),
-            None => Ok(self.answer.next().await?),
-        }
-    }
-}
-
-/// The body: a beginning, a part for each batch, an end.
-fn written(rows: Rows, form: Form) -> Result<impl Stream<Item = Result<Bytes>> + Send> {
-    let writer = Writer::new(&rows.answer.schema, form)?;
-    Ok(try_unfold(Some((rows, writer)), |state| async move {
-        let Some((mut rows, mut writer)) = state else { return Ok(None) };
-        match rows.next().await? {
+/// The body: the first part, a part for each batch behind it, an end. Dropping it stops the query.
+fn written(first: Bytes, answer: Answer, writer: Writer) -> impl Stream<Item = Result<Bytes>> + Send {
+    let rest = try_unfold(Some((answer, writer)), |state| async move {
+        let Some((mut answer, mut writer)) = state else { return Ok::<_, Error>(None) };
+        match answer.next().await? {
             Some(batch) => {
                 let bytes = writer.write(&batch)?;
-                Ok(Some((bytes, Some((rows, writer)))))
+                Ok(Some((bytes, Some((answer, writer)))))
             }
             None => Ok(Some((writer.finish()?, None))),
         }
-    }))
+    });
+    once(ready(Ok(first))).chain(rest)
 }
 
 /// Turns batches into bytes.
@@ -248,6 +236,7 @@ impl Writer {
     }
 }
 
+/// Memory takes every byte: what fails is a type that Parquet has not, and the question can ask for another.
 fn unwritable(error: ParquetError) -> Error {
-    marginalia_store::Error::from(ArrowError::ParquetError(error.to_string())).into()
+    marginalia_store::Error::QueryFailed { message: error.to_string() }.into()
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::bench::{Bench, json, to};
 
 const ARROW: &str = "application/vnd.apache.arrow.stream";
+const PARQUET: &str = "application/vnd.apache.parquet";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_come_as_json_with_their_columns() {
@@ -57,14 +58,25 @@ async fn rows_come_as_parquet_where_it_is_asked_for() {
     ] {
         let request = to(Method::POST, "/api/sql").header(header::ACCEPT, "application/vnd.apache.parquet, */*;q=0.1");
         let answer = bench.send(json(request, &json!({ "query": query }))).await;
-        assert_eq!(
-            (answer.status.as_u16(), answer.header(header::CONTENT_TYPE)),
-            (200, "application/vnd.apache.parquet")
-        );
+        assert_eq!((answer.status.as_u16(), answer.header(header::CONTENT_TYPE)), (200, PARQUET));
         let reader = ParquetRecordBatchReaderBuilder::try_new(answer.body).unwrap();
         assert_eq!(reader.metadata().num_row_groups(), groups);
         assert_eq!(reader.build().unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), rows);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_parquet_has_no_type_for_is_a_problem_of_its_own() {
+    let bench = Bench::new().await;
+    let ask = async |accept: &str, sql: &str| {
+        let request = to(Method::POST, "/api/sql").header(header::ACCEPT, accept);
+        bench.send(json(request, &json!({ "query": sql }))).await
+    };
+    let sql = "select interval '1 month' as age";
+    let problem = ask(PARQUET, sql).await.problem(422, "query_failed");
+    assert!(problem["detail"].as_str().unwrap().contains("MonthDayNano"), "{problem}");
+    assert_eq!(ask(ARROW, sql).await.status, 200);
+    assert_eq!(ask(PARQUET, "select cast(interval '1 month' as varchar) as age").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,7 +117,7 @@ async fn what_only_reads_the_corpus_is_answered_and_nothing_else() {
 async fn what_fails_in_the_middle_is_never_taken_for_the_whole() {
     let bench = Bench::new().await;
     let sql = "select 1 / (value - 50000) as n from generate_series(1, 100000)";
-    for accept in ["application/json", ARROW] {
+    for accept in ["application/json", ARROW, PARQUET] {
         let request = json(to(Method::POST, "/api/sql").header(header::ACCEPT, accept), &json!({ "query": sql }));
         let answer = bench.begin(request).await;
         assert_eq!(answer.status(), 200);

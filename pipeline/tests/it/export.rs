@@ -194,3 +194,18 @@ fn an_export_takes_what_is_wished_for_and_goes_on_where_it_was() {
     assert_eq!(export(&bench, "then", &["--at-round", "1", "--origin", "human"]).0["faces"][0].as_u64(), Some(human));
     assert_eq!(export(&bench, "now", &["--origin", "human"]).0["faces"][0].as_u64(), Some(human + 1));
 }
+
+#[test]
+fn answers_become_parquet_files_but_for_types_that_parquet_has_not() {
+    let bench = Bench::new();
+    let path = bench.path("answer.parquet");
+    let write = |query: &str| bench.run(&["sql", query, "--format", "parquet", "--output", path.to_str().unwrap()]);
+    let read = || ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap());
+    assert!(write("select 'fear' as expression, 2 as faces").status.success());
+    assert_eq!(read().unwrap().build().unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 1);
+    let refused = write("select interval '1 month' as age");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("MonthDayNano"), "{said}");
+    assert!(read().is_err(), "what was begun is taken for an answer");
+}
