@@ -67,7 +67,7 @@ pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
 pub use session::{
-    Answer, Cluster, Extras, FUNCTIONS, FragmentGroup, Function, FunctionKind, Held, LanceScan, Pace, Prepared,
+    Answer, Cluster, Extras, FUNCTIONS, FragmentGroup, Function, FunctionKind, Held, LanceScan, Pace, Prepared, Scan,
     Session, SqlLimits, SqlRuntime, TableRead, engine_runtime, engine_state,
 };
 pub use snapshot::{Snapshot, Versions};

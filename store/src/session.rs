@@ -57,6 +57,7 @@ pub use prepared::Prepared;
 use runtime::{Environment, Origin, Running};
 pub use runtime::{Held, SqlRuntime};
 use scan::BareScans;
+pub use scan::Scan;
 
 /// Where the names stand.
 const CATALOG: &str = "marginalia";
@@ -143,6 +144,13 @@ impl Session {
         })
         .await?;
         Ok(session)
+    }
+
+    /// The same session with tables read in this way, for measurements.
+    pub fn reading(&self, scan: Scan) -> Self {
+        let mut state = self.context.state();
+        state.config_mut().set_extension(Arc::new(scan));
+        Self { context: SessionContext::new_with_state(state), ..self.clone() }
     }
 
     /// What the session looks at.

@@ -33,6 +33,7 @@ use crate::report::Reporter;
 
 use prepare::Prepared;
 pub use requests::RoundRequests;
+pub use scoring::RANGE;
 use training::Trained;
 pub use training::stopped_by;
 

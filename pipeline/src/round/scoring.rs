@@ -16,7 +16,7 @@ use crate::events::Event;
 use crate::teacher::{Scored, Teacher};
 
 /// Faces of one range: their ids are looked up and their images scored before the next commit.
-const RANGE: u64 = 4096;
+pub const RANGE: u64 = 4096;
 
 /// What scoring counted.
 #[derive(Clone, Debug, Default)]

@@ -165,7 +165,9 @@ fn wrong_usage_is_told_in_one_line_with_what_to_do() {
 #[test]
 fn a_drawn_corpus_is_one_like_any_other() {
     let bench = Bench::new();
-    bench.ok(&["bench", "corpus", "--faces", "700", "--rounds", "2", "--labels", "90", "--features", "100"]);
+    let drawn =
+        bench.json(&["bench", "corpus", "--faces", "700", "--rounds", "2", "--labels", "90", "--features", "100"]);
+    assert!(drawn["round_seconds"][1]["commit"].as_f64().is_some_and(|seconds| seconds > 0.0), "{drawn}");
     bench.ok(&["verify"]);
     let counts = "select (select count(*) from faces) as faces, (select count(*) from predictions) as predictions, \
                   (select count(*) from labels) as labels, (select count(*) from rounds) as rounds, \
@@ -175,6 +177,14 @@ fn a_drawn_corpus_is_one_like_any_other() {
     let queue = bench.sql("select rank, face_id from queue order by rank limit 300");
     let below = bench.count("select count(*) from unlabelled where subset = 'II'");
     assert!(queue.len() as u64 == below.min(300) && below > 100, "{below} in subset II, {} in the queue", queue.len());
-    assert_eq!(bench.json(&["bench", "sql", "--runs", "1"])["queries"].as_array().unwrap().len(), 12);
+    let measured = bench.json(&["bench", "sql", "--runs", "1", "--scan", "provider,shared,groups"]);
+    for (kind, count) in [("queries", 12), ("lookups", 2)] {
+        let of_kind = measured[kind].as_array().expect(kind);
+        assert_eq!(of_kind.len(), count, "{measured}");
+        for query in of_kind {
+            assert_eq!(query["seconds"], query["by_scan"]["provider"], "{query}");
+            assert_eq!(query["by_scan"].as_object().expect("a time for each way").len(), 3, "{query}");
+        }
+    }
     assert_eq!(bench.run(&["bench", "corpus", "--faces", "10"]).status.code(), Some(2));
 }

@@ -32,6 +32,7 @@ use lance::datafusion::LanceTableProvider;
 use super::fragments::FaceFragments;
 use super::lance_scan::{LanceScan, is_lookup};
 use super::runtime::no_stores;
+use super::scan::Scan;
 use super::tables::{Named, Tables};
 use super::{functions, growth, settings};
 
@@ -65,11 +66,6 @@ pub struct Extras {
     pub functions: Vec<Arc<ScalarUDF>>,
     /// Other machines.
     pub cluster: Option<Arc<dyn Cluster>>,
-}
-
-/// In a state's settings: tables are read in so many parts, by leaves that travel.
-pub(super) struct Spread {
-    pub groups: usize,
 }
 
 /// Scalar and aggregate functions as sessions have them, the program's own among them.
@@ -126,7 +122,7 @@ fn spread(cluster: &dyn Cluster, local: &SessionState, slots: usize) -> SessionS
         .with_target_partitions(slots)
         // The catalogs are the session's own: a new default one would take the place of its tables.
         .with_create_default_catalog_and_schema(false)
-        .with_extension(Arc::new(Spread { groups: slots * GROUPS_PER_SLOT }));
+        .with_extension(Arc::new(Scan::Groups(GROUPS_PER_SLOT)));
     if let Some(tables) = local.config().get_extension::<Tables>() {
         config.set_extension(tables);
     }

@@ -15,9 +15,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::Expr;
 use lance::Dataset;
 
-use super::PARTITIONS;
-use super::cluster::Spread;
 use super::lance_scan::{LanceScan, TableRead, all_of};
+use super::scan::Scan;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 use crate::table::TableId;
@@ -73,7 +72,7 @@ impl TableProvider for FaceFragments {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
-        let groups = state.config().get_extension::<Spread>().map_or(PARTITIONS, |spread| spread.groups);
+        let groups = Scan::of(state.config()).groups(state.config());
         let all = TableRead::of(&self.dataset, Some(&self.fragments), groups, &self.schema, projection)?;
         let read = TableRead { filter: all_of(filters), limit, ..all };
         Ok(Arc::new(LanceScan::of(self.dataset.clone(), read)))

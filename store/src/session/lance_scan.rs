@@ -3,8 +3,8 @@
 //! In: a table's place and version, its fragments in groups of about equally many rows, columns, a filter and a limit.
 //! Out: one partition per group, each read where it is asked for. A plan for a cluster is made over these leaves from
 //! the start ([`super::tables`]), because the engine decides by the number of a leaf's partitions what has to be
-//! brought together above it: to exchange leaves in a finished plan would give wrong rows. On this machine tables are
-//! read as before ([`super::scan`]).
+//! brought together above it: to exchange leaves in a finished plan would give wrong rows. What this machine answers by
+//! itself is read in another way ([`super::scan`]).
 //!
 //! What travels is [`TableRead`], plain data. It names no credentials: whoever reads has its own. The table is opened
 //! once a process ([`super::opened`]).

@@ -1,12 +1,15 @@
 //! One read of a table, as the planner sees it.
 //!
 //! In: the plan that Lance makes for a read. Out: a leaf that answers from memory how many rows it has, and that several
-//! threads read where the table is large.
+//! threads read where the table is large. Sessions read all tables so, unless [`Scan`] says otherwise.
 //!
 //! The engine's rules ask for the statistics of everything below each node again and again, and Lance works those of a
 //! filtered read out anew each time, which was a third of planning. [`BareScans`] leaves Lance's own plan where the leaf
 //! stood, once the rules are done. Lance's plans have one partition, whose batches are all decoded by the thread that asks
 //! for them; the other core waits. A read of as many partitions as the plan has hands its batches to whoever is ready.
+//!
+//! The leaf that travels ([`super::lance_scan`]) is another one: it can name no more than fragments, in groups that stay as
+//! they are. The rows of one round stand together in a fragment or two, and one thread would read them all.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -20,10 +23,36 @@ use datafusion::physical_plan::execution_plan::CardinalityEffect;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, SendableRecordBatchStream, Statistics,
 };
+use datafusion::prelude::SessionConfig;
 use lance::io::exec::filtered_read::{FilteredReadExec, FilteredReadThreadingMode};
 
 /// Rows of a table from which it is read by several threads.
 const SPLIT_FROM_ROWS: usize = 65_536;
+
+/// How tables are read. It stands in a state's settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scan {
+    /// As Lance's own provider does it: in one partition.
+    Provider,
+    /// In as many partitions as a plan has, which share the batches.
+    #[default]
+    Shared,
+    /// In so many groups of fragments for each partition of a plan, by leaves that travel ([`super::LanceScan`]).
+    Groups(usize),
+}
+
+impl Scan {
+    /// What the settings say.
+    pub(super) fn of(config: &SessionConfig) -> Self {
+        config.get_extension::<Self>().as_deref().copied().unwrap_or_default()
+    }
+
+    /// Groups of fragments in a plan with these settings, where it has such.
+    pub(super) fn groups(self, config: &SessionConfig) -> usize {
+        let each = if let Self::Groups(each) = self { each } else { 1 };
+        each.saturating_mul(config.target_partitions())
+    }
+}
 
 /// The read of a table.
 #[derive(Debug)]

@@ -19,9 +19,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::Expr;
 use lance::datafusion::LanceTableProvider;
 
-use super::cluster::Spread;
-use super::lance_scan::{LanceScan, TableRead, all_of};
-use super::scan::ScanExec;
+use super::lance_scan::{LanceScan, TableRead, all_of, is_lookup};
+use super::scan::{Scan, ScanExec};
 
 /// What the names of one session stand for.
 #[derive(Clone, Default)]
@@ -80,18 +79,20 @@ impl TableProvider for Named {
         if table.schema() != self.schema {
             return internal_err!("the table {} has other columns than the plan", self.name);
         }
-        let spread = state.config().get_extension::<Spread>();
-        if let (Some(spread), Some(lance)) = (&spread, table.downcast_ref::<LanceTableProvider>()) {
-            let all = TableRead::of(&lance.dataset(), None, spread.groups, &self.schema, projection)?;
+        let config = state.config();
+        let scan = Scan::of(config);
+        if let (Scan::Groups(_), Some(lance)) = (scan, table.downcast_ref::<LanceTableProvider>()) {
+            let groups = if is_lookup(filters) { 1 } else { scan.groups(config) };
+            let all = TableRead::of(&lance.dataset(), None, groups, &self.schema, projection)?;
             let read = TableRead { filter: all_of(filters), limit, ..all };
             return Ok(Arc::new(LanceScan::of(lance.dataset(), read)));
         }
         let read = table.scan(state, projection, filters, limit).await?;
-        if spread.is_some() {
-            // Rows in memory travel as they are; in a leaf of ours they would not.
-            return Ok(read);
+        match scan {
+            Scan::Shared => Ok(Arc::new(ScanExec::try_new(read, config.target_partitions())?)),
+            // As it is: so rows in memory travel, in a leaf of ours they would not.
+            Scan::Provider | Scan::Groups(_) => Ok(read),
         }
-        Ok(Arc::new(ScanExec::try_new(read, state.config().target_partitions())?))
     }
 
     /// Every table here applies all filters, or has no rows.

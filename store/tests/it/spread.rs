@@ -1,4 +1,4 @@
-//! Plans for other machines: what they would run gives the rows that this process gives.
+//! However tables are read, for plans of this process or of other machines, a question has the same rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SessionConfig;
-use marginalia_store::{Cluster, Corpus, Extras, LanceScan, Session, SqlLimits, SqlRuntime, VIEWS};
+use marginalia_store::{Care, Cluster, Corpus, Extras, LanceScan, Scan, Session, SqlLimits, SqlRuntime, VIEWS};
 use serde_json::json;
 
 use crate::slt::{cells, insert, new_corpus};
@@ -169,4 +169,58 @@ async fn what_the_index_or_the_manifest_answers_stays_here() {
     ] {
         assert_eq!(both.compared(sql).await, 0, "{sql}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_to_read_gives_the_same_rows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let corpus = new_corpus(&folder.path().join("corpus")).await;
+    in_fragments(&corpus).await;
+    // So many that several threads read them.
+    for part in ["x", "y"] {
+        let many = (0..40_000).map(|n| json!({"face_id": format!("{part}{n}"), "source": format!("{part}/{n}.png")}));
+        insert(&corpus, "sightings", many.collect()).await;
+    }
+    assert_eq!(corpus.care(Care::default()).await.expect("a pass").indexed.len(), 2, "source and face_id");
+    let snapshot = corpus.snapshot().await.expect("a snapshot");
+    let runtime = SqlRuntime::new().expect("SQL threads");
+    let session = Session::open(&runtime, snapshot, SqlLimits::default()).await.expect("a session");
+    let of_view = VIEWS.iter().map(|view| format!("select * from {}", view.name));
+    let others = [
+        "select count(*), count(distinct face_id), min(source) from sightings",
+        "select source from sightings where face_id = 'x31999'",
+        "select face_id from sightings where face_id in ('y7', 'x8', '41') and source > 'x'",
+        "select count(*) from (select source from sightings limit 70000)",
+    ];
+    for sql in of_view.chain(others.map(str::to_owned)) {
+        let expected = rows(&session.reading(Scan::Provider), &sql).await;
+        for scan in [Scan::Shared, Scan::Groups(1), Scan::Groups(3)] {
+            assert_eq!(rows(&session.reading(scan), &sql).await, expected, "{scan:?}: {sql}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_tables_are_read_by_several_threads_and_look_ups_by_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let corpus = new_corpus(&folder.path().join("corpus")).await;
+    for part in 0..2 {
+        let many = (0..40_000).map(|n| json!({"face_id": format!("{part} {n}"), "source": "x"}));
+        insert(&corpus, "sightings", many.collect()).await;
+    }
+    let snapshot = corpus.snapshot().await.expect("a snapshot");
+    let runtime = SqlRuntime::new().expect("SQL threads");
+    let session = Session::open(&runtime, snapshot, SqlLimits::default()).await.expect("a session");
+    let plan = async |scan: Scan, sql: &str| rows(&session.reading(scan), &format!("explain {sql}")).await.concat();
+    let grouped = "select source, count(face_id) from sightings group by source";
+    // What comes in one stream is dealt out behind the read.
+    for (scan, leaf, is_dealt_out) in
+        [(Scan::Provider, "LanceRead", true), (Scan::Shared, "LanceRead", false), (Scan::Groups(1), "groups=2", false)]
+    {
+        let plan = plan(scan, grouped).await;
+        assert!(plan.contains(leaf), "{scan:?}: {plan}");
+        assert_eq!(plan.contains("RoundRobinBatch"), is_dealt_out, "{scan:?}: {plan}");
+    }
+    let looked_up = plan(Scan::Groups(1), "select source from sightings where face_id = '1 7'").await;
+    assert!(looked_up.contains("groups=1"), "{looked_up}");
 }

@@ -1,7 +1,9 @@
 //! `bench corpus`: a corpus of any size with rounds, labels and annotators, made faster than training makes one.
 //!
-//! Images are synthetic and go through the real admission; predictions are drawn, not computed: every face has a class that
-//! the rounds come to see more and more surely. All tables are written the way rounds and people write them.
+//! Images are synthetic and go through the real admission; predictions are drawn, not computed: every face has a class
+//! that the rounds come to see more and more surely. All tables are written the way rounds and people write them, with
+//! upkeep in between, which `run` does too. Told at the end: how long each round took to write, the drawing not counted,
+//! and to commit.
 
 use marginalia_datasets::{Classes, Record, Split, SyntheticFaces};
 use marginalia_store::tables::embeddings::Embedding;
@@ -13,20 +15,25 @@ use marginalia_store::tables::predictions::Prediction;
 use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::tables::sightings::Sighting;
-use marginalia_store::{Corpus, FEATURE_LENGTH, Feature, RoundPlan, RoundWriter, TableId, Timestamp, write_whole};
+use marginalia_store::{
+    Care, Corpus, FEATURE_LENGTH, Feature, RoundPlan, RoundWriter, TableId, Timestamp, write_whole,
+};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rayon::prelude::*;
+use serde::Serialize;
 use serde_json::json;
 
+use super::timed;
 use crate::admitting::admit_record;
 use crate::console::{Console, Opened};
 use crate::error::{Error, Result};
 use crate::import::sighting_row;
+use crate::round::RANGE;
 
 /// Pictures that differ; all others are these with other bytes behind them.
 const PICTURES: u64 = 4096;
-/// Faces in one commit.
+/// Faces in one commit; predictions come as many at a time as a round scores.
 const COMMIT: usize = 16 * 1024;
 /// The margin of every class.
 const MARGIN: f32 = 0.8;
@@ -51,6 +58,18 @@ pub struct Args {
     /// Features of the last round
     #[arg(long, default_value_t = 200_000)]
     pub features: usize,
+    /// Side of the faces, pixels
+    #[arg(long, default_value_t = 48)]
+    pub side: u32,
+}
+
+/// Seconds of a round.
+#[derive(Default, Serialize)]
+struct Seconds {
+    /// From its plan to its queue.
+    writing: f64,
+    /// Its marker, and what comes with it.
+    commit: f64,
 }
 
 /// Runs `bench corpus`.
@@ -60,25 +79,28 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     if known > 0 {
         return Err(Error::HasFaces { corpus: opened.corpus.home().place(), faces: known });
     }
-    let ids = faces(&opened, args.faces).await?;
+    let ids = faces(&opened, &args).await?;
     let parts = u64::from(args.rounds) + 1;
+    let mut rounds = Vec::new();
     for part in 0..parts {
         let labels = args.labels * part / parts..args.labels * (part + 1) / parts;
         opened.corpus.writer::<Label>().append(judgements(&opened.corpus, &ids, labels, &args)).await?;
         if part > 0 {
-            round(&opened, &ids, part as u32, if part + 1 == parts { args.features } else { 0 }).await?;
+            let features = if part + 1 == parts { args.features } else { 0 };
+            rounds.push(round(&opened, &ids, part as u32, features).await?);
         }
+        opened.corpus.care(Care::default()).await?;
     }
-    let value = json!({ "faces": ids.len(), "rounds": args.rounds, "labels": args.labels });
+    let value = json!({ "faces": ids.len(), "rounds": args.rounds, "labels": args.labels, "round_seconds": rounds });
     console.print(&value, |_| format!("{} faces, {} rounds, {} labels", ids.len(), args.rounds, args.labels))
 }
 
 /// Writes the faces with their sightings; returns their ids.
-async fn faces(opened: &Opened, count: u64) -> Result<Vec<String>> {
-    let classes = Classes::standard();
+async fn faces(opened: &Opened, args: &Args) -> Result<Vec<String>> {
+    let (count, classes) = (args.faces, Classes::standard());
     let pictures: Vec<Vec<u8>> = (0..PICTURES.min(count.max(1)))
         .into_par_iter()
-        .map(|n| SyntheticFaces::new(1, 48, &classes).face(n).png())
+        .map(|n| SyntheticFaces::new(1, args.side, &classes).face(n).png())
         .collect();
     let limits = opened.config.ingest.limits();
     let mut ids = Vec::with_capacity(count as usize);
@@ -159,7 +181,7 @@ fn judgements(corpus: &Corpus, ids: &[String], numbers: std::ops::Range<u64>, ar
 }
 
 /// Writes a round: predictions of every face, the top of its queue, margins, its marker.
-async fn round(opened: &Opened, ids: &[String], number: u32, features: usize) -> Result<()> {
+async fn round(opened: &Opened, ids: &[String], number: u32, features: usize) -> Result<Seconds> {
     let plan = RoundPlan {
         round: 0,
         method: "drawn".into(),
@@ -170,14 +192,16 @@ async fn round(opened: &Opened, ids: &[String], number: u32, features: usize) ->
         read_versions: Default::default(),
         started_at: Timestamp::default(),
     };
-    let writer = RoundWriter::begin(&opened.corpus, plan).await?;
+    let mut seconds = Seconds::default();
+    let writing = &mut seconds.writing;
+    let writer = timed(writing, RoundWriter::begin(&opened.corpus, plan)).await?;
     let classes = opened.corpus.classes();
-    writer.write_epochs(vec![epoch(number, ids.len())], margins(number, classes)).await?;
+    timed(writing, writer.write_epochs(vec![epoch(number, ids.len())], margins(number, classes))).await?;
     let now = opened.corpus.log().now();
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_unstable_by(|a, b| ids[*a].cmp(&ids[*b]));
     let (mut queue, mut subset_one) = (Vec::new(), 0);
-    for chunk in order.chunks(COMMIT) {
+    for chunk in order.chunks(RANGE as usize) {
         let rows: Vec<Prediction> =
             chunk.par_iter().map(|face| prediction(number, *face, &ids[*face], classes, now)).collect();
         subset_one += rows.iter().filter(|row| row.subset == "I").count() as u64;
@@ -191,8 +215,8 @@ async fn round(opened: &Opened, ids: &[String], number: u32, features: usize) ->
                 feature: feature(*face, classes.len()),
             })
             .collect();
-        writer.write_embeddings(embeddings).await?;
-        writer.write_predictions(rows).await?;
+        timed(writing, writer.write_embeddings(embeddings)).await?;
+        timed(writing, writer.write_predictions(rows)).await?;
     }
     let entries = (1..).zip(queue).map(|(rank, face_id)| QueueEntry {
         round: number,
@@ -202,14 +226,14 @@ async fn round(opened: &Opened, ids: &[String], number: u32, features: usize) ->
         expression: None,
         reason: "drawn".into(),
     });
-    writer.write_queue(entries.collect()).await?;
+    timed(writing, writer.write_queue(entries.collect())).await?;
     let (folder, weights) = (writer.folder(), b"drawn, not trained");
     write_whole(&folder.join("teacher.safetensors"), weights)?;
     let mut marker = marker(ids.len() as u64, subset_one);
     marker.checkpoint = format!("checkpoints/{}", folder.file_name().unwrap_or_default().to_string_lossy());
     marker.checkpoint_hash = blake3::hash(weights).to_hex().to_string();
-    writer.commit(marker).await?;
-    Ok(())
+    timed(&mut seconds.commit, writer.commit(marker)).await?;
+    Ok(seconds)
 }
 
 fn prediction(round: u32, face: usize, face_id: &str, classes: &[String], now: Timestamp) -> Prediction {

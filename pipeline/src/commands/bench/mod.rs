@@ -9,6 +9,8 @@ mod score;
 mod sql;
 mod step;
 
+use std::time::Instant;
+
 use crate::console::Console;
 use crate::error::Result;
 
@@ -33,7 +35,7 @@ pub enum What {
     Step(step::Args),
     /// Images a second through the teacher
     Score(score::Args),
-    /// Seconds of the views on the corpus
+    /// Seconds of the views and of look-ups on the corpus, with tables read in one way or several
     Sql(sql::Args),
     /// Milliseconds from a judgement to its acknowledgement
     Label(label::Args),
@@ -53,6 +55,14 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         What::Label(args) => label::run(&args, console).await,
         What::Precision(args) => precision::run(args, console).await,
     }
+}
+
+/// What comes of some work; its seconds are added to the others.
+async fn timed<T>(seconds: &mut f64, work: impl Future<Output = T>) -> T {
+    let begun = Instant::now();
+    let outcome = work.await;
+    *seconds += begun.elapsed().as_secs_f64();
+    outcome
 }
 
 /// The middle value (the upper one of two).

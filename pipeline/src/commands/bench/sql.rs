@@ -1,12 +1,13 @@
-//! `bench sql`: how long the views take on the corpus as it is, warm: one session, planning included, the median of several
-//! runs. `bench/peers/duckdb_sql.py` asks the same of DuckDB.
+//! `bench sql`: how long the views and look-ups take on the corpus as it is, warm: one session, planning included, the
+//! median of several runs. Where tables are to be read in several ways, these take turns, so that whatever else the
+//! machine does meets all of them. `bench/peers/duckdb_sql.py` asks the same of DuckDB, `bench/scan.py` compares the ways.
 
-use std::time::Instant;
-
+use clap::ValueEnum;
+use marginalia_store::Session;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use super::{median, peak_memory};
+use super::{median, peak_memory, timed};
 use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::Result;
@@ -18,9 +19,34 @@ pub struct Args {
     /// Runs of each query, after one to warm up; the median counts
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+    /// How this machine reads tables; several take turns
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "shared")]
+    pub scan: Vec<Scan>,
     /// Other machines.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+}
+
+/// How tables are read.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Scan {
+    /// By Lance's own provider, in one partition
+    Provider,
+    /// In several partitions that share the batches, as every session does
+    Shared,
+    /// In fixed groups of fragments, as tasks of a cluster do
+    Groups,
+}
+
+impl Scan {
+    fn of_session(self) -> marginalia_store::Scan {
+        match self {
+            Self::Provider => marginalia_store::Scan::Provider,
+            Self::Shared => marginalia_store::Scan::Shared,
+            // As many as a plan has partitions.
+            Self::Groups => marginalia_store::Scan::Groups(1),
+        }
+    }
 }
 
 /// The questions that people and pages ask most; FACE stands for a face's id.
@@ -42,38 +68,101 @@ const QUERIES: [(&str, &str); 12] = [
     ("ingest_rate", "select * from ingest_rate"),
 ];
 
+/// What an index answers.
+const LOOKUPS: [(&str, &str); 2] = [
+    ("a face", "select face_id, format, width, height, stream, ingested_at from faces where face_id = 'FACE'"),
+    ("predictions of a face", "select round, expression, confidence from predictions where face_id = 'FACE'"),
+];
+
 #[derive(Deserialize)]
 struct FaceId {
     face_id: String,
 }
 
+/// A query and its seconds, of each way to read tables.
+struct Measured {
+    query: &'static str,
+    sql: String,
+    seconds: Vec<f64>,
+}
+
 /// Runs `bench sql`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     let opened = console.on(&args.cluster).open().await?;
-    let begun = Instant::now();
-    let session = opened.session().await?;
-    let opening = begun.elapsed().as_secs_f64();
+    let runs = args.runs.max(1);
+    let mut opening = 0.0;
+    let session = timed(&mut opening, opened.session()).await?;
+    let mut reopening = Vec::new();
+    for _ in 0..runs {
+        let mut seconds = 0.0;
+        timed(&mut seconds, opened.session()).await?;
+        reopening.push(seconds);
+    }
     let middle =
         "select max(face_id) as face_id from (select face_id from current_predictions order by face_id limit 1000)";
     let faces: Vec<FaceId> = session.query_trusted(middle, Vec::new()).await?.rows().await?;
     let face = faces.into_iter().next().map_or_else(String::new, |row| row.face_id);
-    let mut queries = Vec::new();
-    for (name, sql) in QUERIES {
-        let sql = sql.replace("FACE", &face);
-        let mut seconds = Vec::new();
-        for _ in 0..=args.runs.max(1) {
-            let begun = Instant::now();
-            session.query_trusted(&sql, Vec::new()).await?.collect().await?;
-            seconds.push(begun.elapsed().as_secs_f64());
-        }
-        seconds.remove(0);
-        queries.push((name, sql, median(seconds)));
-    }
-    let list: Vec<_> =
-        queries.iter().map(|(name, sql, seconds)| json!({ "query": name, "sql": sql, "seconds": seconds })).collect();
-    let value = json!({ "opening_seconds": opening, "queries": list, "peak_memory": peak_memory() });
+    let sessions: Vec<Session> = args.scan.iter().map(|scan| session.reading(scan.of_session())).collect();
+    let queries = measure(&sessions, &QUERIES, &face, runs).await?;
+    let lookups = measure(&sessions, &LOOKUPS, &face, runs).await?;
+    let scans: Vec<String> = args.scan.iter().filter_map(name).collect();
+    let documents = |measured: &[Measured]| measured.iter().map(|one| document(one, &scans)).collect::<Vec<_>>();
+    let value = json!({
+        "opening_seconds": opening,
+        "reopening_seconds": median(reopening),
+        "queries": documents(&queries),
+        "lookups": documents(&lookups),
+        "peak_memory": peak_memory(),
+    });
     console.print(&value, |_| {
-        let rows = queries.iter().map(|(name, _, seconds)| vec![(*name).to_owned(), format!("{:.1}", 1e3 * seconds)]);
-        table(&["query", "ms"], &[1], rows).to_string()
+        let headers: Vec<String> = scans.iter().map(|scan| format!("{scan}, ms")).collect();
+        let headers: Vec<&str> = ["query"].into_iter().chain(headers.iter().map(String::as_str)).collect();
+        let rows = queries.iter().chain(&lookups).map(|one| {
+            let times = one.seconds.iter().map(|seconds| format!("{:.1}", 1e3 * seconds));
+            [one.query.to_owned()].into_iter().chain(times).collect()
+        });
+        table(&headers, &(1..headers.len()).collect::<Vec<_>>(), rows).to_string()
     })
+}
+
+/// Medians of queries about a face; sessions take turns.
+async fn measure(
+    sessions: &[Session],
+    queries: &[(&'static str, &'static str)],
+    face: &str,
+    runs: usize,
+) -> Result<Vec<Measured>> {
+    let mut measured = Vec::new();
+    for &(query, sql) in queries {
+        let sql = sql.replace("FACE", face);
+        let mut taken = vec![Vec::new(); sessions.len()];
+        for run in 0..=runs {
+            for (session, taken) in sessions.iter().zip(&mut taken) {
+                let mut seconds = 0.0;
+                timed(&mut seconds, answer(session, &sql)).await?;
+                if run > 0 {
+                    taken.push(seconds);
+                }
+            }
+        }
+        measured.push(Measured { query, sql, seconds: taken.into_iter().map(median).collect() });
+    }
+    Ok(measured)
+}
+
+async fn answer(session: &Session, sql: &str) -> Result<()> {
+    session.query_trusted(sql, Vec::new()).await?.collect().await?;
+    Ok(())
+}
+
+/// As on the command line.
+fn name(scan: &Scan) -> Option<String> {
+    Some(scan.to_possible_value()?.get_name().to_owned())
+}
+
+/// `seconds` are those of the first way.
+fn document(one: &Measured, scans: &[String]) -> Value {
+    let by_scan: Map<String, Value> =
+        scans.iter().cloned().zip(one.seconds.iter().map(|seconds| json!(seconds))).collect();
+    json!({ "query": one.query, "sql": one.sql, "seconds": one.seconds.first(), "by_scan": by_scan })
 }
