@@ -7,6 +7,9 @@
 //! final name, which fails if another writer was first; sync the folder. Every writer of every table commits through this,
 //! whatever the change: append, delete, compaction, index. In an object store, where an object is there as a whole or not at
 //! all, Lance's own commit does.
+//!
+//! The manifest holds the transaction. Lance writes a second copy beside it, for its record; it would be one more file to
+//! sync and to remove with each version, so it goes at once.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -175,6 +178,7 @@ impl CommitHandler for DurableCommits {
         let local = PathBuf::from(to_local_path(&path));
         let memory = ObjectStore::memory();
         let name = ObjectPath::from("manifest");
+        let copy = transaction.as_ref().and_then(|_| manifest.transaction_file.take());
         let next = VersionFiles { manifest: manifest.clone(), indices: indices.clone().unwrap_or_default() };
         manifest_writer(&memory, manifest, indices, &name, transaction).await?;
         let bytes = memory.read_one_all(&name).await?;
@@ -182,7 +186,12 @@ impl CommitHandler for DurableCommits {
         let commits = self.clone();
         let publishing = tokio::task::spawn_blocking(move || {
             let staged = commits.stage(&table, &local, &next, &bytes)?;
-            commits.publish(&table, &local, staged)
+            let published = commits.publish(&table, &local, staged)?;
+            if let Some(copy) = copy {
+                // One that stays is swept later.
+                let _ = std::fs::remove_file(table.join("_transactions").join(copy));
+            }
+            Ok::<_, CommitError>(published)
         });
         let metadata = publishing.await.map_err(boxed)??;
         Ok(ManifestLocation {

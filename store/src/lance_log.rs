@@ -1,8 +1,8 @@
 //! The log over Lance tables, in a local folder or an object store.
 //!
 //! In: changes. Out: versions, those of a folder committed through `commit.rs`. One handle per table is kept and brought up
-//! to date; a commit that met another writer's finds the next number with the files it has written; no file is removed while
-//! a write is in flight, here or in another process: in a folder a lock sees to that, in an object store age does.
+//! to date; a commit that met another writer's finds the next number with the files it has written; no file is removed that a
+//! write in flight may need, here or in another process: age sees to that, and a lock where a folder's young files go too.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -282,16 +282,18 @@ impl LanceLog {
     }
 
     async fn clean_up(&self, table: TableId, older_than: Duration, unnamed: Unnamed) -> Result<u64> {
-        // No file goes while a write is in flight, here or in another process: what a commit has written is named by no
-        // version until it lands. In an object store no such file goes before it is a week old, and nobody has to wait but
-        // where the version goes at once that a commit began with.
-        let _no_writes = match self.home.remote().is_none() || older_than.is_zero() {
+        let local = self.home.local_table(table);
+        let remove = unnamed == Unnamed::Remove && local.is_some();
+        // What a commit has written is named by no version until it lands, and it may read the version that it began with.
+        // Files that no version ever named stay for a week unless asked for; where those go too, or versions that are young,
+        // no write is in flight meanwhile, here or in another process. Nobody waits otherwise: to remove thousands of files
+        // takes seconds.
+        let _no_writes = match remove || older_than < SETTLED {
             true => Some(Lock::exclusive_async(self.home.folder(), Purpose::Writers).await?),
             false => None,
         };
         let dataset = self.latest(table).await?;
-        let local = self.home.local_table(table);
-        let (age, remove) = (chrono_duration(older_than)?, unnamed == Unnamed::Remove && local.is_some());
+        let age = chrono_duration(older_than)?;
         dataset.cleanup_old_versions(age, Some(remove), Some(false)).await.map_err(Error::table(table))?;
         if let Some(folder) = local.filter(|_| remove) {
             remove_staging(&folder)?;
@@ -338,6 +340,10 @@ impl Log for LanceLog {
         Timestamp::now()
     }
 }
+
+/// Age from which versions go while others write: a commit that began with one is over by then, or fails for want of what it
+/// read and loses nothing.
+const SETTLED: Duration = Duration::from_secs(600);
 
 /// What clean-up does with young files that no version names.
 #[derive(Clone, Copy, PartialEq, Eq)]
