@@ -8,8 +8,8 @@
 //! whatever the change: append, delete, compaction, index. In an object store, where an object is there as a whole or not at
 //! all, Lance's own commit does.
 //!
-//! The manifest holds the transaction. Lance writes a second copy beside it, for its record; it would be one more file to
-//! sync and to remove with each version, so it goes at once.
+//! The manifest holds the transaction. Lance lays a copy in a file beside it, for its record; nothing reads that, so nobody
+//! waits for it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
@@ -178,20 +178,16 @@ impl CommitHandler for DurableCommits {
         let local = PathBuf::from(to_local_path(&path));
         let memory = ObjectStore::memory();
         let name = ObjectPath::from("manifest");
-        let copy = transaction.as_ref().and_then(|_| manifest.transaction_file.take());
-        let next = VersionFiles { manifest: manifest.clone(), indices: indices.clone().unwrap_or_default() };
+        let of_next = indices.clone().unwrap_or_default();
         manifest_writer(&memory, manifest, indices, &name, transaction).await?;
+        // As it was written: it knows now whether it holds the transaction.
+        let next = VersionFiles { manifest: manifest.clone(), indices: of_next };
         let bytes = memory.read_one_all(&name).await?;
         let size = Some(bytes.len() as u64);
         let commits = self.clone();
         let publishing = tokio::task::spawn_blocking(move || {
             let staged = commits.stage(&table, &local, &next, &bytes)?;
-            let published = commits.publish(&table, &local, staged)?;
-            if let Some(copy) = copy {
-                // One that stays is swept later.
-                let _ = std::fs::remove_file(table.join("_transactions").join(copy));
-            }
-            Ok::<_, CommitError>(published)
+            commits.publish(&table, &local, staged)
         });
         let metadata = publishing.await.map_err(boxed)??;
         Ok(ManifestLocation {

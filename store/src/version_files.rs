@@ -88,10 +88,15 @@ impl VersionFiles {
                 names.insert(relative_deletion_file_path(fragment.id, deletions), None);
             }
         }
-        if let Some(transaction) = &self.manifest.transaction_file {
+        // Where the manifest holds it, what lies beside is a copy that nothing reads.
+        if let Some(transaction) = self.manifest.transaction_file.as_ref().filter(|_| !self.holds_transaction()) {
             names.insert(format!("_transactions/{transaction}"), None);
         }
         names
+    }
+
+    fn holds_transaction(&self) -> bool {
+        self.manifest.transaction_section.is_some()
     }
 }
 

@@ -1,18 +1,19 @@
 //! At the acknowledgement nothing of a commit is un-synced: neither a file that was written nor a folder whose names
 //! changed.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::child::{Kind, command, prepare};
 use super::copy;
 use super::supervise::{Act, Outcome, supervise};
 
-fn trace(kind: Kind, base: &std::path::Path, work: &std::path::Path, sync: bool) -> Outcome {
+fn trace(kind: Kind, base: &Path, work: &Path, sync: bool) -> Outcome {
     copy(base, work);
     let mut outcome = supervise(&mut command(kind, work, sync), work, |_, _| Act::Go);
-    // A lock file that is lost is made again; it holds nothing. No version names what passes through `_transactions`.
-    let holds_nothing = |path: &PathBuf| path.starts_with(work.join("locks")) || path.ends_with("_transactions");
-    outcome.unsynced.retain(|path| path != work && !holds_nothing(path));
+    // A lock file that is lost is made again; it holds nothing. A transaction is in its manifest too.
+    let is_spare =
+        |path: &Path| path.starts_with(work.join("locks")) || path.iter().any(|part| part == "_transactions");
+    outcome.unsynced.retain(|path| path != work && !is_spare(path));
     outcome
 }
 
