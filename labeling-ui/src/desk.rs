@@ -23,6 +23,11 @@ use crate::reading::{Reading, first};
 
 /// Places read at once: enough for a dozen people, each with the next faces fetched ahead.
 const DEPTH: usize = 256;
+/// Places read at once where the last reading took long: behind what the round wrote every face is put in order for the
+/// first of them, and the others come with it.
+const DEEP: usize = 1024;
+/// From when on a reading is a long one.
+const LONG: Duration = Duration::from_millis(200);
 /// How long a count of the whole queue is told again before it is counted anew: that reads every face, and nobody needs it to
 /// the last one.
 const RECOUNT_AFTER: Duration = Duration::from_secs(10);
@@ -144,7 +149,7 @@ impl Desk {
         if let Some(top) = self.known().filter(|top| top.read.elapsed() < GOOD_FOR) {
             let (taken, now) = self.take_from(&top, annotator, limit);
             if taken.tasks.len() == limit {
-                self.read_anew(&top);
+                self.read_anew(&top, &taken);
                 return self.served(&top, taken, now).await;
             }
         }
@@ -207,15 +212,17 @@ impl Desk {
         (self.leases().take(annotator, &top.places, labels, limit, now, self.term), now)
     }
 
-    /// Reads the top for whoever asks next, unless that was done just now or is under way.
-    fn read_anew(&self, top: &Top) {
-        let pause = (PAUSE * top.took).clamp(READ_EVERY, GOOD_FOR / 2);
+    /// Reads the top for whoever asks next, unless that was done just now or is under way; sooner where half of it is used up,
+    /// so that nobody has to wait for the next.
+    fn read_anew(&self, top: &Top, taken: &Taken) {
+        let is_used_up = 2 * taken.judged_since > top.places.len();
+        let pause = if is_used_up { READ_EVERY } else { (PAUSE * top.took).clamp(READ_EVERY, GOOD_FOR / 2) };
         if top.read.elapsed() < pause || self.reading_top.try_lock().is_err() {
             return;
         }
-        let desk = self.clone();
+        let (desk, depth) = (self.clone(), if top.took > LONG { DEEP } else { DEPTH });
         tokio::spawn(async move {
-            if let Err(error) = desk.top(DEPTH, Instant::now()).await {
+            if let Err(error) = desk.top(depth, Instant::now()).await {
                 tracing::warn!("the queue cannot be read: {error}");
             }
         });

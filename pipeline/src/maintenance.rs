@@ -20,7 +20,7 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
     let pace = Duration::from_secs(config.maintenance_every_seconds.max(1));
     let clean_every = Duration::from_secs(config.cleanup_every_seconds.max(1));
     let keep = Duration::from_secs(60 * config.keep_untagged_minutes);
-    let mut cleaned = Instant::now();
+    let (mut cleaned, mut passed) = (Instant::now(), Instant::now());
     match corpus.sweep().await {
         // Another process is at it.
         Ok(()) => {}
@@ -28,13 +28,16 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
         Err(error) => reporter.warn(format!("what killed processes left could not be removed: {error}")),
     }
     loop {
-        tokio::select! {
+        let only_crowded = tokio::select! {
             () = token.cancelled() => return,
-            () = turn(&corpus, pace) => {}
-        }
-        let clean = cleaned.elapsed() >= clean_every;
+            is_crowded = turn(&corpus, passed + pace) => is_crowded,
+        };
+        let clean = !only_crowded && cleaned.elapsed() >= clean_every;
         let started = Instant::now();
-        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false }).await {
+        if !only_crowded {
+            passed = started;
+        }
+        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false, only_crowded }).await {
             Ok(report) => {
                 let freed = Vec::from_iter((report.copies > 0).then_some(TableId::Faces));
                 let work = [("compacted", report.compacted), ("cleaned", report.cleaned), ("freed of copies", freed)];
@@ -66,14 +69,18 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
     }
 }
 
-/// Returns when the next pass is due.
-async fn turn(corpus: &Corpus, pace: Duration) {
-    let (began, look_every) = (Instant::now(), corpus.home().look_every(LOOK_EVERY));
-    while began.elapsed() < pace {
-        tokio::time::sleep(look_every.min(pace.saturating_sub(began.elapsed()))).await;
+/// Returns when a pass is due: at its turn, or before it where fragments pile up, and then true.
+async fn turn(corpus: &Corpus, due: Instant) -> bool {
+    let look_every = corpus.home().look_every(LOOK_EVERY);
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        tokio::time::sleep(look_every.min(left)).await;
         // What cannot be read is said by the pass itself, at its turn.
         if corpus.is_crowded().await.unwrap_or(false) {
-            return;
+            return true;
         }
     }
 }

@@ -38,6 +38,8 @@ pub struct Care {
     pub clean_up: Option<Duration>,
     /// Compact and index however little there is to gain.
     pub thorough: bool,
+    /// Only what cannot wait for its turn: tables whose fragments of few rows pile up.
+    pub only_crowded: bool,
 }
 
 /// What a pass did.
@@ -86,17 +88,21 @@ impl Corpus {
         Ok(())
     }
 
-    /// Whether a pass should not wait for its turn.
+    /// Whether some table should not wait for its turn.
     pub async fn is_crowded(&self) -> Result<bool> {
         for table in TableId::ALL {
-            let dataset = self.log().latest(*table).await?;
-            if dataset.num_small_files(FEW_ROWS).await >= CROWDED_FROM
-                && compaction::fragments(&dataset, *table, &compaction::options(FEW_ROWS, false)).await? >= CROWDED_FROM
-            {
+            if self.has_crowded(*table).await? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    async fn has_crowded(&self, table: TableId) -> Result<bool> {
+        let dataset = self.log().latest(table).await?;
+        let options = compaction::options(FEW_ROWS, false);
+        Ok(dataset.num_small_files(FEW_ROWS).await >= CROWDED_FROM
+            && compaction::fragments(&dataset, table, &options).await? >= CROWDED_FROM)
     }
 
     /// One pass over all tables.
@@ -113,12 +119,15 @@ impl Corpus {
         }
         for table in TableId::ALL {
             lock.check()?;
+            if care.only_crowded && !self.has_crowded(*table).await? {
+                continue;
+            }
             if let Some(older_than) = clean_up {
                 self.change(*table, Change::CleanUp { older_than }).await?;
                 report.cleaned.push(*table);
             }
             lock.check()?;
-            if self.compact(*table, care.thorough).await? {
+            if self.compact(*table, care).await? {
                 report.compacted.push(*table);
             }
             lock.check()?;
@@ -128,8 +137,10 @@ impl Corpus {
                 }
             }
         }
-        // With the index as it is now.
-        report.copies = self.remove_new_copies(&lock, care.thorough).await?;
+        if !care.only_crowded {
+            // With the index as it is now.
+            report.copies = self.remove_new_copies(&lock, care.thorough).await?;
+        }
         lock.release().await;
         Ok(report)
     }
@@ -144,10 +155,15 @@ impl Corpus {
         Ok(newest)
     }
 
-    async fn compact(&self, table: TableId, thorough: bool) -> Result<bool> {
-        let all = target_rows(table);
+    async fn compact(&self, table: TableId, care: Care) -> Result<bool> {
+        let (all, thorough) = (target_rows(table), care.thorough);
+        let sizes: &[usize] = match (thorough, care.only_crowded) {
+            (true, _) => &[all],
+            (false, true) => &[FEW_ROWS],
+            (false, false) => &[FEW_ROWS, all],
+        };
         let mut compacted = false;
-        for target_rows in if thorough { vec![all] } else { vec![FEW_ROWS, all] } {
+        for &target_rows in sizes {
             let dataset = self.log().latest(table).await?;
             let fragments = compaction::fragments(&dataset, table, &compaction::options(target_rows, thorough)).await?;
             if fragments >= if thorough { 1 } else { COMPACT_FROM } {

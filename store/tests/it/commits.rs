@@ -141,13 +141,34 @@ async fn another_process_always_finds_the_newest_version() {
             stored += 1;
         }
         if turn % 2 == 0 {
-            one.care(Care { clean_up: Some(std::time::Duration::ZERO), thorough: turn % 4 == 0 }).await.unwrap();
+            let clean_up = Some(std::time::Duration::ZERO);
+            one.care(Care { clean_up, thorough: turn % 4 == 0, ..Care::default() }).await.unwrap();
         }
         assert_eq!((count(&other).await, count(&one).await), (stored, stored), "turn {turn}");
         other.writer::<Label>().append(vec![label(stored, "a")]).await.unwrap();
         stored += 1;
         assert_eq!((count(&one).await, count(&other).await), (stored, stored), "turn {turn}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_piles_up_is_put_together_before_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = new_corpus(&folder.path().join("c")).await;
+    for i in 0..20_u8 {
+        corpus.writer::<Face>().append(vec![face(&[i])]).await.unwrap();
+    }
+    assert!(!corpus.is_crowded().await.unwrap());
+    for i in 0..70 {
+        corpus.writer().append(vec![label(i, "a")]).await.unwrap();
+    }
+    assert!(corpus.is_crowded().await.unwrap());
+    let hasty = Care { only_crowded: true, ..Care::default() };
+    assert_eq!(corpus.care(hasty).await.unwrap().compacted, [TableId::Labels], "the faces wait for their turn");
+    assert!(!corpus.is_crowded().await.unwrap());
+    assert!(corpus.care(hasty).await.unwrap().compacted.is_empty());
+    assert_eq!(corpus.snapshot().await.unwrap().count(TableId::Labels, None).await.unwrap(), 70);
+    assert_eq!(corpus.care(Care::default()).await.unwrap().compacted, [TableId::Faces]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

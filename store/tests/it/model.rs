@@ -122,7 +122,7 @@ async fn apply(step: Step, corpus: &mut Corpus, root: &Path, dies_at: &Arc<Atomi
         }
         Step::CleanUp => {
             corpus.sweep().await.unwrap();
-            corpus.care(Care { clean_up: Some(Duration::ZERO), thorough: false }).await.unwrap();
+            corpus.care(Care { clean_up: Some(Duration::ZERO), ..Care::default() }).await.unwrap();
         }
         Step::Reopen => *corpus = open(root, dies_at).await,
         Step::Forget(n) => {

@@ -47,7 +47,7 @@ async fn every_moment_is_there_until_it_is_cleaned_up() {
     let never = corpus.snapshot_of(Moment::Time(before)).await.err().unwrap();
     assert!(matches!(never, Error::TimeNotKept { .. }), "{never}");
 
-    corpus.care(Care { clean_up: Some(Duration::ZERO), thorough: true }).await.unwrap();
+    corpus.care(Care { clean_up: Some(Duration::ZERO), thorough: true, ..Care::default() }).await.unwrap();
     // What the round pinned is still there as it was at its end; what came between and was replaced is not.
     let gone = corpus.snapshot_of(Moment::Time(again)).await.err().unwrap().to_string();
     assert!(gone.contains("round 1 (") && gone.contains("--at-round 1") && gone.contains("any time from "), "{gone}");

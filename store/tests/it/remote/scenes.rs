@@ -139,7 +139,7 @@ async fn write(first: u32, time: Duration, dedup: Dedup) -> Result<(), Error> {
 async fn compact(dedup: Dedup) -> Result<(), Error> {
     let corpus = open_with(dedup).await?;
     loop {
-        corpus.care(Care { clean_up: Some(Duration::from_secs(10)), thorough: true }).await?;
+        corpus.care(Care { clean_up: Some(Duration::from_secs(10)), thorough: true, ..Care::default() }).await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
