@@ -1,12 +1,21 @@
 //! Which fragments are put together.
 //!
-//! In: a table and the rows that a fragment should have. Out: what Lance is told of it, and how many fragments it would take.
+//! In: a table and the rows that a fragment should have. Out: what Lance is told of it, how many fragments it would take, and
+//! the table with fewer of them.
+
+use std::sync::Arc;
 
 use lance::Dataset;
-use lance::dataset::optimize::{CompactionOptions, plan_compaction};
+use lance::dataset::index::DatasetIndexRemapperOptions;
+use lance::dataset::optimize::{CompactionOptions, commit_compaction, plan_compaction};
 
 use crate::error::{Error, Result};
+use crate::home::Home;
+use crate::locks::{Lock, Purpose};
 use crate::table::TableId;
+
+/// Rows of a table up to which its writers wait for the commit: what that does to the indices takes no longer than their own.
+const BRIEF: usize = 100_000;
 
 /// How fragments become such of so many rows; `every_deletion` writes each anew that a row was deleted from.
 pub(crate) fn options(target_rows: usize, every_deletion: bool) -> CompactionOptions {
@@ -29,4 +38,31 @@ pub(crate) fn options(target_rows: usize, every_deletion: bool) -> CompactionOpt
 pub(crate) async fn fragments(dataset: &Dataset, table: TableId, options: &CompactionOptions) -> Result<usize> {
     let plan = plan_compaction(dataset, options).await.map_err(Error::table(table))?;
     Ok(plan.tasks.iter().map(|task| task.fragments.len()).sum())
+}
+
+/// Puts fragments together. Whoever holds the lock of maintenance may: no sweep takes the new files for a dead writer's.
+pub(crate) async fn compact(
+    home: &Home,
+    mut dataset: Dataset,
+    table: TableId,
+    options: &CompactionOptions,
+) -> Result<Dataset> {
+    let writing = Lock::shared_async(home.folder(), Purpose::Writers).await?;
+    let plan = plan_compaction(&dataset, options).await.map_err(Error::table(table))?;
+    let mut written = Vec::new();
+    for task in plan.compaction_tasks() {
+        written.push(task.execute(&dataset).await.map_err(Error::table(table))?);
+    }
+    let rows = dataset.count_rows(None).await.map_err(Error::table(table))?;
+    let _turn = match rows <= BRIEF {
+        // Writers that come every few milliseconds would be first again and again, and Lance waits longer each time.
+        true => {
+            drop(writing);
+            Lock::exclusive_async(home.folder(), Purpose::Writers).await?
+        }
+        false => writing,
+    };
+    let remap = Arc::new(DatasetIndexRemapperOptions::default());
+    commit_compaction(&mut dataset, written, remap, options).await.map_err(Error::table(table))?;
+    Ok(dataset)
 }

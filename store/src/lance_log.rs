@@ -15,7 +15,6 @@ use arrow::datatypes::{Field, Schema};
 use async_trait::async_trait;
 use lance::Dataset;
 use lance::dataset::builder::DatasetBuilder;
-use lance::dataset::optimize::compact_files;
 use lance::dataset::transaction::{Operation, Transaction};
 use lance::dataset::{CommitBuilder, InsertBuilder, NewColumnTransform, WriteMode, WriteParams};
 use lance::index::DatasetIndexExt;
@@ -123,16 +122,18 @@ impl LanceLog {
         if let Some(remote) = self.home.remote() {
             self.probed.get_or_try_init(|| remote.probe()).await?;
         }
+        if let Change::Compact { target_rows, every_deletion } = change {
+            return self.compact(table, target_rows, every_deletion).await;
+        }
         let _writing = Lock::shared_async(self.home.folder(), Purpose::Writers).await?;
         match change {
             Change::Append(batches) => self.append(table, batches).await,
             Change::AppendNew { batches, key, since } => self.append_new(table, batches, key, since).await,
             Change::Delete(predicate) => self.delete(table, &predicate).await,
-            Change::Compact { target_rows, every_deletion } => self.compact(table, target_rows, every_deletion).await,
             Change::Index { column, kind, rebuild } => self.index(table, column, kind, rebuild).await,
             Change::Note { key, value } => self.note(table, key, &value).await,
-            Change::CleanUp { .. } | Change::Sweep => {
-                Err(Error::Internal { what: "clean-up reached the write path".into() })
+            Change::Compact { .. } | Change::CleanUp { .. } | Change::Sweep => {
+                Err(Error::Internal { what: "upkeep reached the write path".into() })
             }
         }
     }
@@ -244,10 +245,9 @@ impl LanceLog {
     }
 
     async fn compact(&self, table: TableId, target_rows: usize, every_deletion: bool) -> Result<u64> {
-        let mut dataset = self.latest(table).await?.as_ref().clone();
+        let dataset = self.latest(table).await?.as_ref().clone();
         let options = compaction::options(target_rows, every_deletion);
-        compact_files(&mut dataset, options, None).await.map_err(Error::table(table))?;
-        Ok(self.remember(table, dataset).await)
+        Ok(self.remember(table, compaction::compact(&self.home, dataset, table, &options).await?).await)
     }
 
     async fn index(&self, table: TableId, column: &'static str, kind: IndexKind, rebuild: bool) -> Result<u64> {
