@@ -14,7 +14,7 @@ use crate::home::Home;
 use crate::locks::{Lock, Purpose};
 use crate::table::TableId;
 
-/// Rows of a table up to which its writers wait for the commit: what that does to the indices takes no longer than their own.
+/// Rows of a table up to which its writers wait for the commit: what that does to the indices takes less than a second.
 const BRIEF: usize = 100_000;
 
 /// How fragments become such of so many rows; `every_deletion` writes each anew that a row was deleted from.
