@@ -4,7 +4,8 @@
 # make fmt     put the formatting right
 # make page    build the labelling page, which then becomes part of the binary
 # make page-test  every page in Chromium, on the real server
-# make test-cluster  a scheduler and two executors on machines of their own (network namespaces: needs root); builds anew
+# make test-cluster  a scheduler and two executors on machines of their own (network namespaces: needs root), and four hosts that
+#              ingest into one store; builds anew. BARS=1: larger, for minutes, and fails where it is slower than it should be
 # make torture  kills and power cuts by the hundred, SEED=… to repeat a run
 # make fuzz    every reader of foreign bytes, SECONDS_EACH seconds each; what it finds lies in fuzz/artifacts
 # make bench   our speed beside that of the usual Python tools, on the images in FACES
@@ -28,6 +29,7 @@ CLIENTS := $(CARGO_TARGET_DIR)/clients
 SEED ?= $(shell date +%s)
 FACES ?=
 ONLY ?=
+BARS ?=
 WEB := labeling-ui/web
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -50,7 +52,10 @@ test: tools page
 test-cluster: export CARGO_TARGET_DIR := $(CARGO_TARGET_DIR)/cluster
 test-cluster: tools page
 	cargo test -p marginalia --features cluster -- cluster::
-	$(S3)/venv/bin/python pipeline/tests/cluster/run.py $(CARGO_TARGET_DIR)/debug/marginalia
+	$(S3)/venv/bin/python pipeline/tests/cluster/run.py $(CARGO_TARGET_DIR)/debug/marginalia $(if $(BARS),--bars)
+	$(CARGO_TARGET_DIR)/debug/marginalia bench faces $(CARGO_TARGET_DIR)/faces --faces 1000
+	$(S3)/venv/bin/python bench/many_ingesters.py $(CARGO_TARGET_DIR)/debug/marginalia $(CARGO_TARGET_DIR)/faces \
+		$(if $(BARS),--seconds 60 --within 3,--seconds 10)
 
 check: fmt-check clippy test
 

@@ -1,7 +1,7 @@
 """Several hosts ingest into one corpus on an S3 server: what is lost, what is doubled, how long a face takes.
 
     python many_ingesters.py MARGINALIA FACES [--hosts 4] [--seconds 60] [--rate 20] [--shared 0.2] [--dedup auto]
-                             [--maintenance-every 5]
+                             [--maintenance-every 5] [--within SECONDS]
 
 Starts the server of the tests (moto, `make tools` puts a Python that has it into target/s3/venv: run this with it),
 makes a corpus there and runs `ingest --watch` for each host with a working folder of its own, so that nothing but the
@@ -11,8 +11,9 @@ cleans up meanwhile, whichever holds the lease.
 
 A face is acknowledged once its process says so in its progress; of files the k-th that was closed counts when k were
 taken in. Prints one JSON document: acknowledged faces, those of them that are lost, faces that some view shows twice,
-seconds from a file's close to its acknowledgement, copies that the table held before and after maintenance, and each
-writer as `status` showed it near the end. Ends with 1 where anything was lost or doubled or `verify` found something.
+seconds from a file's close to its acknowledgement, what maintenance did meanwhile, copies that the table held before
+and after it, and each writer as `status` showed it near the end. Ends with 1 where anything was lost, doubled or never
+acknowledged, where `verify` found something, and where 95 % took longer than `--within`.
 Server, hosts and this script share the machine's cores: times are theirs together. Nothing but Python's own library
 and moto is needed.
 """
@@ -51,7 +52,7 @@ class Host:
         self.number, self.images, self.options = number, images, options
         self.inbox = store.folder / f"inbox-{number}"
         self.inbox.mkdir()
-        self.closed, self.said, self.counts = [], [], {}
+        self.closed, self.said, self.counts, self.maintained = [], [], {}, 0
         command = ["--json", "ingest", self.inbox, "--watch", "--stream", f"host-{number}"]
         self.process = store.start(command, number)
         self.listening = threading.Thread(target=self.listen, daemon=True)
@@ -60,6 +61,7 @@ class Host:
     def listen(self):
         for line in self.process.stdout:
             event = json.loads(line)
+            self.maintained += event.get("event") == "maintained"
             if event.get("event") in ("ingest_progress", "ingest_finished"):
                 self.counts = {name: event[name] for name in ("seen", "new", "repeats", "rejected")}
                 self.said.append((event["seen"], time.monotonic()))
@@ -171,6 +173,7 @@ def main():
     parser.add_argument("--shared", type=float, default=0.2)
     parser.add_argument("--dedup", choices=("auto", "lookup", "view"), default="auto")
     parser.add_argument("--maintenance-every", type=int, default=5)
+    parser.add_argument("--within", type=float, default=float("inf"))
     options = parser.parse_args()
     images = images_of(options.faces) or sys.exit(f"no images in {options.faces}")
     with Store(options) as store:
@@ -221,6 +224,7 @@ def main():
             "acknowledged_after_p50_s": quantile(waits, 0.5),
             "acknowledged_after_p95_s": quantile(waits, 0.95),
             "acknowledged_after_max_s": quantile(waits, 1),
+            "maintained": sum(host.maintained for host in hosts),
             "copies_in_table": before,
             "copies_after_maintenance": after,
             "writers": writers,
@@ -229,7 +233,8 @@ def main():
             "verify": verified.stdout.strip().splitlines()[-3:],
         }
     print(json.dumps(result, indent=2))
-    sys.exit(1 if lost or any(doubled.values()) or any(codes) or verified.returncode else 0)
+    late = result["fed"] > len(acknowledged) or quantile(waits, 0.95) > options.within
+    sys.exit(1 if lost or any(doubled.values()) or late or any(codes) or verified.returncode else 0)
 
 
 if __name__ == "__main__":

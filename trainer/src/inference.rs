@@ -12,7 +12,7 @@ use crate::engine::device::{pool, tape::Node as DeviceNode};
 use crate::engine::maps::Activations;
 use crate::engine::scratch::Lease;
 use crate::engine::tape::Node;
-use crate::engine::{average_pool, convolution::convolution_bias, linear::linear, max_pool, normalise::normalise};
+use crate::engine::{average_pool, convolution::convolution_bias, linear, max_pool, normalise::normalise};
 use crate::network::{Architecture, Outputs};
 use crate::state_dict::{Array, StateDict};
 
@@ -48,7 +48,11 @@ impl Inference {
     pub fn forward(&self, images: &Tensor) -> Result<Outputs> {
         let features = normalise(&self.features(images)?)?;
         let scaled = (&features * self.architecture.feature_scale)?;
-        let logits = linear(&scaled, &self.head.0, &self.head.1)?;
+        let head = match &self.backend {
+            Backend::Engine => linear::each_row,
+            Backend::Candle(_) => linear::linear,
+        };
+        let logits = head(&scaled, &self.head.0, &self.head.1)?;
         Ok(Outputs { features: features.to_device(&Device::Cpu)?, logits: logits.to_device(&Device::Cpu)? })
     }
 

@@ -43,7 +43,8 @@ impl ExecutionEngine for Engine {
         config: &SessionConfig,
     ) -> Result<Arc<dyn QueryStageExecutor>> {
         let name = format!("task {partition_id} of stage {stage_id} on {}", self.machine);
-        walls::check_stage(&plan).map_err(|error| error.context(name.clone()))?;
+        let allowed = walls::check_job(job_id.as_str()).and_then(|()| walls::check_stage(&plan));
+        allowed.map_err(|error| error.context(name.clone()))?;
         let stage = self.ballista.create_query_stage_exec(job_id, stage_id, partition_id, plan, work_dir, config)?;
         Ok(Arc::new(Task { stage, name }))
     }

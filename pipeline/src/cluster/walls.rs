@@ -71,6 +71,14 @@ pub fn stays(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<String>> {
     Ok(why)
 }
 
+/// Refuses a job whose name is no plain one: its tasks write below the work folder, into a folder of that name.
+pub fn check_job(name: &str) -> Result<()> {
+    match !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) {
+        true => Ok(()),
+        false => exec_err!("`{name}` is no job of this cluster's scheduler"),
+    }
+}
+
 /// Refuses a stage with a node that is none of ours.
 pub fn check_stage(plan: &Arc<dyn ExecutionPlan>) -> Result<()> {
     match foreign(plan, BETWEEN_STAGES)? {
@@ -209,6 +217,14 @@ mod tests {
         }
         for sql in ["select a, count(*) from t group by a order by a", "select * from t l join t r on l.a < r.a"] {
             assert_eq!(stays(&planned(sql).await).expect(sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_job_is_no_way_out_of_the_work_folder() {
+        assert!(check_job("aB3xY7z").is_ok());
+        for name in ["", ".", "..", "../../home", "/etc", "a/b"] {
+            assert!(check_job(name).is_err(), "{name}");
         }
     }
 

@@ -3,14 +3,23 @@
 
 use std::net::TcpListener;
 use std::process::Child;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ballista_core::serde::protobuf::ExecuteQueryParams;
+use ballista_core::execution_plans::{ShuffleReaderExec, ShuffleWriterExec};
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
+use ballista_core::serde::protobuf::executor_grpc_client::ExecutorGrpcClient;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{ExecuteQueryParams, LaunchMultiTaskParams, MultiTaskDefinition, TaskId};
+use datafusion::arrow::datatypes::Schema;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use datafusion::prelude::{CsvReadOptions, SessionContext};
-use datafusion_proto::bytes::physical_plan_to_bytes;
+use datafusion_proto::bytes::physical_plan_to_bytes_with_extension_codec;
+use datafusion_proto::protobuf::physical_plan_node::PhysicalPlanType;
+use datafusion_proto::protobuf::{PhysicalExtensionNode, PhysicalPlanNode};
+use prost::Message;
 use serde_json::json;
 
 use crate::binary::{Bench, write_faces};
@@ -19,6 +28,8 @@ struct Cluster {
     bench: Bench,
     roles: Vec<Child>,
     scheduler: String,
+    /// Where the executor takes tasks.
+    tasks: String,
 }
 
 impl Cluster {
@@ -50,7 +61,7 @@ impl Cluster {
                 work.to_str().expect("UTF-8"),
             ]),
         ];
-        let cluster = Self { bench, roles, scheduler: address };
+        let cluster = Self { bench, roles, scheduler: address, tasks: listen(executor + 1) };
         let until = Instant::now() + Duration::from_secs(60);
         while !cluster.is_up() {
             assert!(Instant::now() < until, "the executor never came");
@@ -65,6 +76,7 @@ impl Cluster {
     }
 
     fn answers(&self) {
+        assert!(self.is_up(), "the executor is gone");
         let rows =
             self.bench.json(&["sql", "select count(distinct face_id) as n from faces", "--cluster", &self.scheduler]);
         assert_eq!(rows, json!([{ "n": 30 }]));
@@ -91,6 +103,27 @@ impl Cluster {
             },
         }
     }
+
+    async fn refused_plan(&self, plan: Arc<dyn ExecutionPlan>) -> String {
+        self.refused(Query::PhysicalPlan(encoded(plan))).await
+    }
+
+    /// Sends the executor a task of a job of this name, past the scheduler; whether it took it.
+    async fn launch(&self, job_id: &str, plan: Arc<dyn ExecutionPlan>) -> bool {
+        let stage = ShuffleWriterExec::try_new(job_id.into(), 1, plan, String::new(), None).expect("a stage");
+        let task = MultiTaskDefinition {
+            task_ids: vec![TaskId { task_id: 1, task_attempt_num: 0, partition_id: 0 }],
+            job_id: job_id.to_owned(),
+            stage_id: 1,
+            plan: encoded(Arc::new(stage)),
+            session_id: "a stranger".to_owned(),
+            ..MultiTaskDefinition::default()
+        };
+        let scheduler_id = self.scheduler.trim_start_matches("df://").to_owned();
+        let params = LaunchMultiTaskParams { multi_tasks: vec![task], scheduler_id };
+        let mut client = ExecutorGrpcClient::connect(format!("http://{}", self.tasks)).await.expect("the executor");
+        client.launch_multi_task(params).await.is_ok()
+    }
 }
 
 impl Drop for Cluster {
@@ -113,23 +146,89 @@ fn free_ports(count: u16) -> u16 {
     }
 }
 
+fn encoded(plan: Arc<dyn ExecutionPlan>) -> Vec<u8> {
+    let codec = BallistaPhysicalExtensionCodec::default();
+    physical_plan_to_bytes_with_extension_codec(plan, &codec).expect("bytes").to_vec()
+}
+
+/// A plan that reads a file of the executor's machine.
+async fn file_read(bench: &Bench) -> Arc<dyn ExecutionPlan> {
+    let file = bench.path("secrets.csv");
+    std::fs::write(&file, "a\n1\n").expect("a file");
+    let frame = SessionContext::new().read_csv(file.to_str().expect("UTF-8"), CsvReadOptions::new()).await;
+    frame.expect("a file").create_physical_plan().await.expect("a plan")
+}
+
+/// The beginning of a scan of a corpus's table, as the program writes it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Scan {
+    #[prost(string, tag = "1")]
+    uri: String,
+    #[prost(uint64, tag = "2")]
+    version: u64,
+}
+
+fn scan(uri: String) -> Query {
+    let node = [b"marginalia/scan/1:".to_vec(), Scan { uri, version: 1 }.encode_to_vec()].concat();
+    let node = PhysicalPlanType::Extension(PhysicalExtensionNode { node, inputs: Vec::new() });
+    Query::PhysicalPlan(PhysicalPlanNode { physical_plan_type: Some(node) }.encode_to_vec())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_stranger_submits_is_refused_and_the_cluster_answers_on() {
     let cluster = Cluster::start();
     cluster.answers();
-    let file = cluster.bench.path("secrets.csv");
-    std::fs::write(&file, "a\n1\n").expect("a file");
-    let frame = SessionContext::new().read_csv(file.to_str().expect("UTF-8"), CsvReadOptions::new()).await;
-    let plan = frame.expect("a file").create_physical_plan().await.expect("a plan");
-    let bytes = physical_plan_to_bytes(plan).expect("bytes").to_vec();
-    let said = cluster.refused(Query::PhysicalPlan(bytes)).await;
+    let said = cluster.refused_plan(file_read(&cluster.bench).await).await;
     assert!(said.contains("is not allowed here"), "{said}");
+    // Rows of whatever machine it names.
+    let unknown = Partitioning::UnknownPartitioning(1);
+    let reader = ShuffleReaderExec::try_new(1, vec![Vec::new()], Arc::new(Schema::empty()), unknown).expect("a node");
+    let said = cluster.refused_plan(Arc::new(reader)).await;
+    assert!(said.contains("ShuffleReaderExec is not allowed here"), "{said}");
     let said = cluster.refused(Query::LogicalPlan(vec![10, 0])).await;
     assert!(said.contains("physical plans of marginalia's sessions only"), "{said}");
     cluster.refused(Query::PhysicalPlan(b"no plan at all".to_vec())).await;
     let said = cluster.refused(Query::PhysicalPlan(vec![0; 20 << 20])).await;
     assert!(said.contains("too large"), "{said}");
     cluster.answers();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_made_by_hand_reads_no_table_but_those_of_the_corpus() {
+    let cluster = Cluster::start();
+    let corpus = cluster.bench.corpus().canonicalize().expect("a folder").display().to_string();
+    let known = cluster.refused(scan(format!("{corpus}/tables/faces.lance"))).await;
+    assert!(known.contains("a scan of ours without a schema"), "{known}");
+    for place in [
+        format!("{corpus}/tables/truth.lance"),
+        format!("{corpus}/tables/../tables/faces.lance"),
+        "s3://elsewhere/tables/faces.lance".to_owned(),
+        "/etc/passwd".to_owned(),
+    ] {
+        let said = cluster.refused(scan(place.clone())).await;
+        assert!(said.contains(&format!("{place} is no table that this cluster reads")), "{said}");
+    }
+    cluster.answers();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_past_the_scheduler_reads_no_file_and_writes_into_the_work_folder_only() {
+    let cluster = Cluster::start();
+    let rows = |folder: &str| cluster.bench.path(&format!("work/data/{folder}/1/0/data.arrow"));
+    let one = SessionContext::new().sql("select 1 as a").await.expect("a query").create_physical_plan().await;
+    let one = one.expect("a plan");
+    cluster.launch("reads", file_read(&cluster.bench).await).await;
+    cluster.launch("../../escaped", one.clone()).await;
+    // What is allowed comes last and is done: the others had their turn.
+    assert!(cluster.launch("allowed", one).await);
+    let until = Instant::now() + Duration::from_secs(60);
+    while !rows("allowed").exists() {
+        assert!(Instant::now() < until, "the executor took no task");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    cluster.answers();
+    assert!(!rows("reads").exists(), "a file was read");
+    assert!(!cluster.bench.path("escaped").exists(), "rows were written outside the work folder");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
