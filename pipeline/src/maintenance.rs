@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use marginalia_store::{Care, Corpus, TableId};
+use marginalia_store::{Care, Corpus, Effort, TableId};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::StoreConfig;
@@ -28,16 +28,16 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
         Err(error) => reporter.warn(format!("what killed processes left could not be removed: {error}")),
     }
     loop {
-        let only_crowded = tokio::select! {
+        let effort = tokio::select! {
             () = token.cancelled() => return,
-            is_crowded = turn(&corpus, passed + pace) => is_crowded,
+            effort = turn(&corpus, passed + pace) => effort,
         };
-        let clean = !only_crowded && cleaned.elapsed() >= clean_every;
         let started = Instant::now();
-        if !only_crowded {
+        let clean = effort == Effort::Usual && cleaned.elapsed() >= clean_every;
+        if effort == Effort::Usual {
             passed = started;
         }
-        match corpus.care(Care { clean_up: clean.then_some(keep), thorough: false, only_crowded }).await {
+        match corpus.care(Care { clean_up: clean.then_some(keep), effort }).await {
             Ok(report) => {
                 let freed = Vec::from_iter((report.copies > 0).then_some(TableId::Faces));
                 let work = [("compacted", report.compacted), ("cleaned", report.cleaned), ("freed of copies", freed)];
@@ -69,18 +69,18 @@ pub async fn run(corpus: Corpus, config: StoreConfig, reporter: Reporter, token:
     }
 }
 
-/// Returns when a pass is due: at its turn, or before it where fragments pile up, and then true.
-async fn turn(corpus: &Corpus, due: Instant) -> bool {
+/// Returns when a pass is due: at its turn, or a hasty one before it where fragments pile up.
+async fn turn(corpus: &Corpus, due: Instant) -> Effort {
     let look_every = corpus.home().look_every(LOOK_EVERY);
     loop {
         let left = due.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return false;
+            return Effort::Usual;
         }
         tokio::time::sleep(look_every.min(left)).await;
         // What cannot be read is said by the pass itself, at its turn.
         if corpus.is_crowded().await.unwrap_or(false) {
-            return true;
+            return Effort::Hasty;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the table with fewer of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lance::Dataset;
 use lance::dataset::index::DatasetIndexRemapperOptions;
@@ -16,6 +17,9 @@ use crate::table::TableId;
 
 /// Rows of a table up to which its writers wait for the commit: what that does to the indices takes less than a second.
 const BRIEF: usize = 100_000;
+
+/// How long they wait at most for one of them that takes its time.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How fragments become such of so many rows; `every_deletion` writes each anew that a row was deleted from.
 pub(crate) fn options(target_rows: usize, every_deletion: bool) -> CompactionOptions {
@@ -47,22 +51,26 @@ pub(crate) async fn compact(
     table: TableId,
     options: &CompactionOptions,
 ) -> Result<Dataset> {
-    let writing = Lock::shared_async(home.folder(), Purpose::Writers).await?;
+    let mut writing = Lock::shared_async(home.folder(), Purpose::Writers).await?;
     let plan = plan_compaction(&dataset, options).await.map_err(Error::table(table))?;
+    if plan.tasks.is_empty() {
+        return Ok(dataset);
+    }
     let mut written = Vec::new();
     for task in plan.compaction_tasks() {
         written.push(task.execute(&dataset).await.map_err(Error::table(table))?);
     }
     let rows = dataset.count_rows(None).await.map_err(Error::table(table))?;
-    let _turn = match rows <= BRIEF {
+    if rows <= BRIEF {
         // Writers that come every few milliseconds would be first again and again, and Lance waits longer each time.
-        true => {
-            drop(writing);
-            Lock::exclusive_async(home.folder(), Purpose::Writers).await?
-        }
-        false => writing,
-    };
+        drop(writing);
+        writing = match Lock::exclusive_soon(home.folder(), Purpose::Writers, PATIENCE).await? {
+            Some(alone) => alone,
+            None => Lock::shared_async(home.folder(), Purpose::Writers).await?,
+        };
+    }
     let remap = Arc::new(DatasetIndexRemapperOptions::default());
     commit_compaction(&mut dataset, written, remap, options).await.map_err(Error::table(table))?;
+    drop(writing);
     Ok(dataset)
 }

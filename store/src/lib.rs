@@ -61,7 +61,7 @@ pub use forget::ForgetCost;
 pub use home::Home;
 pub use id_ranges::{IdRange, id_ranges};
 pub use lookup::is_face_id;
-pub use maintenance::{Care, CareReport};
+pub use maintenance::{Care, CareReport, Effort};
 pub use moment::Moment;
 pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, write_whole};

@@ -8,6 +8,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -15,11 +16,16 @@ use crate::error::{Error, Result};
 use crate::home::Home;
 use crate::lease::Lease;
 
+/// How often a lock that is held is tried again.
+const ASKS_EVERY: Duration = Duration::from_millis(1);
+
 /// What a lock protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Held shared around every commit.
     Writers,
+    /// Held for the moment in which a writer takes its lock, and by whoever is to go before the writers that come next.
+    Turn,
     /// Held exclusively by the one process that compacts and indexes.
     Maintenance,
     /// Held for the moment between the look for a known face and the commit of a new one.
@@ -40,6 +46,7 @@ impl Purpose {
     fn name(self) -> &'static str {
         match self {
             Purpose::Writers => "writers",
+            Purpose::Turn => "turn",
             Purpose::Maintenance => "maintenance",
             Purpose::Faces => "faces",
             Purpose::Round => "round",
@@ -53,6 +60,7 @@ impl Purpose {
     fn what(self) -> &'static str {
         match self {
             Purpose::Writers => "the right to write",
+            Purpose::Turn => "a place among the writers",
             Purpose::Maintenance => "maintenance",
             Purpose::Faces => "the admission of faces",
             Purpose::Round => "the training round",
@@ -105,6 +113,8 @@ impl Lock {
     /// Waits for a shared lock. Blocking: call it off the async threads, or where the wait is known to be short.
     pub fn shared(corpus: &Path, purpose: Purpose) -> Result<Self> {
         let lock = Self::open(corpus, purpose)?;
+        let turn = Self::open(corpus, Purpose::Turn)?;
+        turn.operate(FlockOperation::LockShared)?;
         lock.operate(FlockOperation::LockShared)?;
         Ok(lock)
     }
@@ -133,6 +143,22 @@ impl Lock {
     pub async fn exclusive_async(corpus: &Path, purpose: Purpose) -> Result<Self> {
         let corpus = corpus.to_owned();
         waiting(move || Self::exclusive(&corpus, purpose)).await
+    }
+
+    /// The exclusive lock, before all who ask for a shared one from now on; none where those that hold one keep it for
+    /// longer than `wait`.
+    pub async fn exclusive_soon(corpus: &Path, purpose: Purpose, wait: Duration) -> Result<Option<Self>> {
+        let lock = Self::open(corpus, purpose)?;
+        let _turn = Self::exclusive_async(corpus, Purpose::Turn).await?;
+        let asked = Instant::now();
+        loop {
+            match lock.operate(FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(lock)),
+                Err(error) if error.is_locked() && asked.elapsed() < wait => tokio::time::sleep(ASKS_EVERY).await,
+                Err(error) if error.is_locked() => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn open(corpus: &Path, purpose: Purpose) -> Result<Self> {

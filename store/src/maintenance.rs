@@ -36,10 +36,20 @@ const INDEX_FROM_ROWS: usize = 4096;
 pub struct Care {
     /// Versions older than this go, unless pinned; `None` leaves them.
     pub clean_up: Option<Duration>,
-    /// Compact and index however little there is to gain.
-    pub thorough: bool,
+    /// How far it goes.
+    pub effort: Effort,
+}
+
+/// How far a pass goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effort {
     /// Only what cannot wait for its turn: tables whose fragments of few rows pile up.
-    pub only_crowded: bool,
+    Hasty,
+    /// What pays.
+    #[default]
+    Usual,
+    /// All of it, however little there is to gain.
+    Thorough,
 }
 
 /// What a pass did.
@@ -119,7 +129,7 @@ impl Corpus {
         }
         for table in TableId::ALL {
             lock.check()?;
-            if care.only_crowded && !self.has_crowded(*table).await? {
+            if care.effort == Effort::Hasty && !self.has_crowded(*table).await? {
                 continue;
             }
             if let Some(older_than) = clean_up {
@@ -127,19 +137,19 @@ impl Corpus {
                 report.cleaned.push(*table);
             }
             lock.check()?;
-            if self.compact(*table, care).await? {
+            if self.compact(*table, care.effort).await? {
                 report.compacted.push(*table);
             }
             lock.check()?;
             for (_, column, kind) in INDICES.iter().filter(|(of, ..)| of == table) {
-                if self.index(*table, column, *kind, care.thorough).await? {
+                if self.index(*table, column, *kind, care.effort).await? {
                     report.indexed.push(format!("{table}.{column}"));
                 }
             }
         }
-        if !care.only_crowded {
+        if care.effort != Effort::Hasty {
             // With the index as it is now.
-            report.copies = self.remove_new_copies(&lock, care.thorough).await?;
+            report.copies = self.remove_new_copies(&lock, care.effort == Effort::Thorough).await?;
         }
         lock.release().await;
         Ok(report)
@@ -155,12 +165,12 @@ impl Corpus {
         Ok(newest)
     }
 
-    async fn compact(&self, table: TableId, care: Care) -> Result<bool> {
-        let (all, thorough) = (target_rows(table), care.thorough);
-        let sizes: &[usize] = match (thorough, care.only_crowded) {
-            (true, _) => &[all],
-            (false, true) => &[FEW_ROWS],
-            (false, false) => &[FEW_ROWS, all],
+    async fn compact(&self, table: TableId, effort: Effort) -> Result<bool> {
+        let (all, thorough) = (target_rows(table), effort == Effort::Thorough);
+        let sizes: &[usize] = match effort {
+            Effort::Hasty => &[FEW_ROWS],
+            Effort::Usual => &[FEW_ROWS, all],
+            Effort::Thorough => &[all],
         };
         let mut compacted = false;
         for &target_rows in sizes {
@@ -174,11 +184,11 @@ impl Corpus {
         Ok(compacted)
     }
 
-    async fn index(&self, table: TableId, column: &'static str, kind: IndexKind, thorough: bool) -> Result<bool> {
+    async fn index(&self, table: TableId, column: &'static str, kind: IndexKind, effort: Effort) -> Result<bool> {
         let dataset = self.log().latest(table).await?;
         let rows = dataset.count_rows(None).await.map_err(Error::table(table))?;
         let uncovered = crate::lance_log::uncovered_rows(&dataset, table, column, kind).await?;
-        if rows == 0 || uncovered < if thorough { 1 } else { INDEX_FROM_ROWS } {
+        if rows == 0 || uncovered < if effort == Effort::Thorough { 1 } else { INDEX_FROM_ROWS } {
             return Ok(false);
         }
         self.change(table, Change::Index { column, kind, rebuild: false }).await?;

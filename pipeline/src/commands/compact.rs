@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use marginalia_store::Care;
+use marginalia_store::{Care, Effort};
 
 use crate::console::Console;
 use crate::error::Result;
@@ -16,7 +16,7 @@ pub async fn run(_args: Args, console: &Console) -> Result<()> {
     let opened = console.open().await?;
     let keep = Duration::from_secs(60 * opened.config.store.keep_untagged_minutes);
     opened.corpus.sweep().await?;
-    let report = opened.corpus.care(Care { clean_up: Some(keep), thorough: true, ..Care::default() }).await?;
+    let report = opened.corpus.care(Care { clean_up: Some(keep), effort: Effort::Thorough }).await?;
     console.print(&report, |report| {
         let names: Vec<&str> = report.compacted.iter().map(|table| table.name()).collect();
         let mut text = format!(

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 /// How many times the shortest a stream is gathered that does not pause.
-const STEADY: u32 = 2;
+const STEADY: u32 = 3;
 /// The same for a dense stream.
-const DENSE: u32 = 4;
+const DENSE: u32 = 5;
 /// Files in the shortest time that make a stream dense.
-const DENSE_FROM: u32 = 16;
+const DENSE_FROM: u32 = 8;
 
 pub(super) struct Window {
     shortest: Duration,
@@ -42,10 +42,11 @@ mod tests {
     fn a_single_face_does_not_wait_and_a_stream_is_gathered() {
         let mut window = Window::new(SHORTEST);
         assert_eq!(window.next(Duration::from_secs(5), 0), SHORTEST);
-        assert_eq!(window.next(Duration::from_millis(20), 5), STEADY * SHORTEST);
-        assert_eq!(window.next(Duration::from_millis(20), 10), STEADY * SHORTEST, "fifty a second are not dense");
-        assert_eq!(window.next(Duration::from_millis(20), 40), DENSE * SHORTEST);
-        assert_eq!(window.next(Duration::from_millis(20), 80), DENSE * SHORTEST);
+        assert_eq!(window.next(Duration::from_millis(20), 5), 2 * SHORTEST);
+        assert_eq!(window.next(Duration::from_millis(20), 10), STEADY * SHORTEST);
+        assert_eq!(window.next(Duration::from_millis(20), 15), STEADY * SHORTEST, "fifty a second are not dense");
+        assert_eq!(window.next(Duration::from_millis(20), 30), DENSE * SHORTEST, "a hundred are");
+        assert_eq!(window.next(Duration::from_millis(20), 50), DENSE * SHORTEST);
         assert_eq!(window.next(Duration::from_millis(20), 20), STEADY * SHORTEST, "it has thinned out");
         assert_eq!(window.next(SHORTEST, 80), SHORTEST);
     }

@@ -99,9 +99,12 @@ impl QueryPool {
         }
         let (half, much) = ((used + room) / 2, (used + room) / 64);
         let spillable = self.spillable();
-        let others = spillable.iter().filter(|(id, held)| **id != consumer.id() && **held > much).count();
+        let others = || spillable.iter().filter(|(id, _)| **id != consumer.id()).map(|(_, held)| *held);
+        // One that came late has to wait for the others to give back what they had while they were fewer.
+        let left = half.saturating_sub(others().sum());
+        let fair = half / (others().filter(|held| *held > much).count() + 1);
         let own = spillable.get(&consumer.id()).copied().unwrap_or_default();
-        much.max(half / (others + 1)).saturating_sub(own).min(room)
+        much.max(fair.min(left)).saturating_sub(own).min(room)
     }
 
     fn spillable(&self) -> MutexGuard<'_, HashMap<usize, usize>> {

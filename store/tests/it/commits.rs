@@ -10,7 +10,7 @@ use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::sightings::Sighting;
 use marginalia_store::{
-    Care, Corpus, Error, FileKey, Options, SeenFiles, SqlRuntime, TableId, Timestamp, VerifyOptions,
+    Care, Corpus, Effort, Error, FileKey, Options, SeenFiles, SqlRuntime, TableId, Timestamp, VerifyOptions,
 };
 use proptest::prelude::*;
 
@@ -93,7 +93,7 @@ async fn a_known_face_is_not_stored_again() {
     assert_eq!(other.writer::<Face>().append(mixed).await.unwrap().written, [true, false, false]);
     assert_eq!(corpus.writer::<Face>().append(vec![face(b"new")]).await.unwrap().written, [false]);
     // Compaction changes every fragment, and an index answers the look-ups from then on.
-    corpus.care(Care { thorough: true, ..Care::default() }).await.unwrap();
+    corpus.care(Care { effort: Effort::Thorough, ..Care::default() }).await.unwrap();
     assert!(corpus.writer::<Face>().append(rows()).await.unwrap().written.iter().all(|written| !*written));
     assert_eq!(corpus.snapshot().await.unwrap().count(TableId::Faces, None).await.unwrap(), 51);
 }
@@ -142,7 +142,9 @@ async fn another_process_always_finds_the_newest_version() {
         }
         if turn % 2 == 0 {
             let clean_up = Some(std::time::Duration::ZERO);
-            one.care(Care { clean_up, thorough: turn % 4 == 0, ..Care::default() }).await.unwrap();
+            one.care(Care { clean_up, effort: if turn % 4 == 0 { Effort::Thorough } else { Effort::Usual } })
+                .await
+                .unwrap();
         }
         assert_eq!((count(&other).await, count(&one).await), (stored, stored), "turn {turn}");
         other.writer::<Label>().append(vec![label(stored, "a")]).await.unwrap();
@@ -163,7 +165,7 @@ async fn what_piles_up_is_put_together_before_its_turn() {
         corpus.writer().append(vec![label(i, "a")]).await.unwrap();
     }
     assert!(corpus.is_crowded().await.unwrap());
-    let hasty = Care { only_crowded: true, ..Care::default() };
+    let hasty = Care { effort: Effort::Hasty, ..Care::default() };
     assert_eq!(corpus.care(hasty).await.unwrap().compacted, [TableId::Labels], "the faces wait for their turn");
     assert!(!corpus.is_crowded().await.unwrap());
     assert!(corpus.care(hasty).await.unwrap().compacted.is_empty());

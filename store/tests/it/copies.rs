@@ -5,7 +5,8 @@ use std::path::Path;
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::sightings::Sighting;
 use marginalia_store::{
-    Care, Corpus, Dedup, Options, Session, SqlLimits, SqlRuntime, TableId, Timestamp, VerifyOptions, VerifyReport,
+    Care, Corpus, Dedup, Effort, Options, Session, SqlLimits, SqlRuntime, TableId, Timestamp, VerifyOptions,
+    VerifyReport,
 };
 
 use crate::commits::{face, label};
@@ -52,7 +53,7 @@ async fn rows(corpus: &Corpus) -> Vec<(String, i64)> {
 
 /// Removes copies, however few came in; says how many there were.
 async fn care(corpus: &Corpus) -> usize {
-    corpus.care(Care { thorough: true, ..Care::default() }).await.unwrap().copies
+    corpus.care(Care { effort: Effort::Thorough, ..Care::default() }).await.unwrap().copies
 }
 
 async fn verify(corpus: &Corpus, repair: bool) -> VerifyReport {

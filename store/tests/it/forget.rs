@@ -6,7 +6,7 @@ use marginalia_store::tables::erasures::Erasure;
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
 use marginalia_store::{
-    Care, Corpus, Error, FailPoint, FailPoints, Options, RoundWriter, SqlRuntime, TableId, VerifyOptions,
+    Care, Corpus, Effort, Error, FailPoint, FailPoints, Options, RoundWriter, SqlRuntime, TableId, VerifyOptions,
 };
 
 use crate::commits::{face, label};
@@ -34,7 +34,7 @@ async fn filled(root: &Path) -> Corpus {
     let first = [face(b"a"), face(b"b"), face(b"c")];
     corpus.writer().append(first.iter().cloned().chain(faces.iter().cloned()).collect()).await.unwrap();
     corpus.writer().append(vec![label(1, &faces[7].face_id), label(2, &faces[8].face_id)]).await.unwrap();
-    corpus.care(Care { thorough: true, ..Care::default() }).await.unwrap();
+    corpus.care(Care { effort: Effort::Thorough, ..Care::default() }).await.unwrap();
     corpus.writer().append((100..110).map(|i| face(&noise(i))).collect()).await.unwrap();
     let writer = RoundWriter::begin(&corpus, rounds::plan()).await.unwrap();
     rounds::write(writer, true).await.unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
 use marginalia_store::{
-    Care, Corpus, FailPoint, FailPoints, Options, RoundWriter, Session, SqlLimits, SqlRuntime, VerifyOptions,
+    Care, Corpus, Effort, FailPoint, FailPoints, Options, RoundWriter, Session, SqlLimits, SqlRuntime, VerifyOptions,
 };
 use proptest::prelude::*;
 
@@ -118,7 +118,7 @@ async fn apply(step: Step, corpus: &mut Corpus, root: &Path, dies_at: &Arc<Atomi
             }
         }
         Step::Compact => {
-            corpus.care(Care { thorough: true, ..Care::default() }).await.unwrap();
+            corpus.care(Care { effort: Effort::Thorough, ..Care::default() }).await.unwrap();
         }
         Step::CleanUp => {
             corpus.sweep().await.unwrap();

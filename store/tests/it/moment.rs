@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use marginalia_store::{Care, Corpus, Error, Moment, RoundWriter, TableId, Timestamp};
+use marginalia_store::{Care, Corpus, Effort, Error, Moment, RoundWriter, TableId, Timestamp};
 
 use crate::commits::{face, label};
 use crate::rounds::{plan, write};
@@ -47,7 +47,7 @@ async fn every_moment_is_there_until_it_is_cleaned_up() {
     let never = corpus.snapshot_of(Moment::Time(before)).await.err().unwrap();
     assert!(matches!(never, Error::TimeNotKept { .. }), "{never}");
 
-    corpus.care(Care { clean_up: Some(Duration::ZERO), thorough: true, ..Care::default() }).await.unwrap();
+    corpus.care(Care { clean_up: Some(Duration::ZERO), effort: Effort::Thorough }).await.unwrap();
     // What the round pinned is still there as it was at its end; what came between and was replaced is not.
     let gone = corpus.snapshot_of(Moment::Time(again)).await.err().unwrap().to_string();
     assert!(gone.contains("round 1 (") && gone.contains("--at-round 1") && gone.contains("any time from "), "{gone}");

@@ -12,8 +12,8 @@ use marginalia_store::tables::projections::Projection;
 use marginalia_store::tables::queue_entries::QueueEntry;
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::{
-    Care, Corpus, Error, FailPoint, FailPoints, Options, RoundPlan, RoundWriter, Session, SqlLimits, SqlRuntime,
-    TableId, Timestamp, VerifyOptions, write_whole,
+    Care, Corpus, Effort, Error, FailPoint, FailPoints, Options, RoundPlan, RoundWriter, Session, SqlLimits,
+    SqlRuntime, TableId, Timestamp, VerifyOptions, write_whole,
 };
 
 use crate::commits::{face, label};
@@ -240,7 +240,7 @@ async fn a_kept_round_shows_its_own_past_and_an_old_one_says_what_is_left() {
         let id = face(b"c").face_id;
         corpus.writer::<Label>().append(vec![label(1, &id)]).await.unwrap();
         // Everything is merged, indexed and cleaned up at once: what a round names must outlive it.
-        let care = Care { clean_up: Some(std::time::Duration::ZERO), thorough: true, ..Care::default() };
+        let care = Care { clean_up: Some(std::time::Duration::ZERO), effort: Effort::Thorough };
         corpus.care(care).await.unwrap();
     }
     for round in [2_u32, 3] {

@@ -7,7 +7,7 @@ use marginalia_store::locks::{Lock, Purpose};
 use marginalia_store::tables::faces::Face;
 use marginalia_store::tables::labels::Label;
 use marginalia_store::{
-    Care, Corpus, Dedup, Error, Options, RoundWriter, Session, SqlLimits, SqlRuntime, TableId, Timestamp,
+    Care, Corpus, Dedup, Effort, Error, Options, RoundWriter, Session, SqlLimits, SqlRuntime, TableId, Timestamp,
     VerifyOptions, restore,
 };
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ async fn play(scene: Scene) -> Result<(), Error> {
         Scene::Append => open().await?.writer().append(vec![face(b"late")]).await.map(drop),
         Scene::Write { first, seconds, dedup } => write(first, Duration::from_secs(seconds), dedup).await,
         Scene::Compact { dedup } => compact(dedup).await,
-        Scene::CompactOnce => open().await?.care(Care { thorough: true, ..Care::default() }).await.map(drop),
+        Scene::CompactOnce => open().await?.care(Care { effort: Effort::Thorough, ..Care::default() }).await.map(drop),
         Scene::HoldCare => hold_care().await,
         Scene::Count => count().await,
         Scene::CountInViews => count_in_views().await,
@@ -139,7 +139,7 @@ async fn write(first: u32, time: Duration, dedup: Dedup) -> Result<(), Error> {
 async fn compact(dedup: Dedup) -> Result<(), Error> {
     let corpus = open_with(dedup).await?;
     loop {
-        corpus.care(Care { clean_up: Some(Duration::from_secs(10)), thorough: true, ..Care::default() }).await?;
+        corpus.care(Care { clean_up: Some(Duration::from_secs(10)), effort: Effort::Thorough }).await?;
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
@@ -178,7 +178,7 @@ async fn count_in_views() -> Result<(), Error> {
         [number(&session, doubled).await?, number(&session, arrived).await?, number(&session, distinct).await?];
     assert_eq!((doubled, arrived), (0, distinct), "a view shows a face twice");
     let rows = session.snapshot().count(TableId::Faces, None).await?;
-    let removed = corpus.care(Care { thorough: true, ..Care::default() }).await?.copies;
+    let removed = corpus.care(Care { effort: Effort::Thorough, ..Care::default() }).await?.copies;
     println!("copies {removed}");
     let left = corpus.snapshot().await?.count(TableId::Faces, None).await?;
     assert_eq!((rows - removed as u64, left), (distinct, distinct), "what is left is not one row for each face");
