@@ -1,10 +1,13 @@
 //! Several hosts that ingest into one corpus on `s3://`, as the real binary, beside maintenance.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+#[path = "../../../store/tests/it/remote/moto.rs"]
+mod moto;
+
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use moto::Moto;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -40,28 +43,13 @@ fn faces_of_four_hosts_show_once_where_none_is_looked_up() {
 /// A corpus in a store of its own.
 struct Store {
     bench: Bench,
-    server: Child,
-    port: String,
+    server: Moto,
 }
 
 impl Store {
     /// Starts an S3 server with a corpus of this setting; says so where there is none to start.
     fn with(dedup: &str) -> Option<Self> {
-        let Some(python) = python() else {
-            println!("SKIPPED (no S3 server: `make tools` installs moto)");
-            return None;
-        };
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../store/tests/it/remote/server.py");
-        let mut server = Command::new(python)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the S3 server");
-        let mut port = String::new();
-        BufReader::new(server.stdout.as_mut().expect("its stdout")).read_line(&mut port).expect("its port");
-        let store = Self { bench: Bench::new(), server, port: port.trim().to_owned() };
+        let store = Self { server: Moto::start()?, bench: Bench::new() };
         let config = store.bench.corpus().join("marginalia.toml");
         let text = std::fs::read_to_string(&config).unwrap();
         let often = [
@@ -136,14 +124,8 @@ impl Store {
     /// The binary on one of the hosts.
     fn command(&self, args: &[&str], host: u64) -> Command {
         let mut command = self.bench.command(args);
-        command
-            .env("MARGINALIA_CORPUS", URI)
-            .env("MARGINALIA_CACHE", self.bench.path(&format!("host-{host}")))
-            .env("AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.port))
-            .env("AWS_ALLOW_HTTP", "true")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_REGION", "us-east-1");
+        command.env("MARGINALIA_CORPUS", URI).env("MARGINALIA_CACHE", self.bench.path(&format!("host-{host}")));
+        self.server.show(&mut command);
         command
     }
 
@@ -173,18 +155,4 @@ impl Store {
             std::thread::sleep(Duration::from_millis(500));
         }
     }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-/// The Python that has moto, where the Makefile puts it.
-fn python() -> Option<PathBuf> {
-    let binary = std::env::current_exe().ok()?;
-    let python = binary.ancestors().nth(3)?.join("s3/venv/bin/python");
-    python.exists().then_some(python)
 }

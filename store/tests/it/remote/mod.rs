@@ -1,10 +1,9 @@
 //! Corpora on `s3://`, on a real server process: who promises what, and what is left when machines die.
 
+mod moto;
 mod scenes;
 mod server;
 
-use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use marginalia_store::Dedup;
@@ -146,13 +145,4 @@ fn a_round_of_a_dead_machine_is_taken_over_once_its_lease_has_run_out() {
         std::thread::sleep(Duration::from_secs(2));
     }
     assert!(died.elapsed() > Duration::from_secs(20), "taken from a machine that may have been alive");
-}
-
-fn kill(child: &mut Child) {
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-fn exists(path: &Path) -> Option<&Path> {
-    path.exists().then_some(path)
 }

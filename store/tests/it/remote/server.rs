@@ -1,43 +1,26 @@
 //! The server, and processes that find it in their environment.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::moto::Moto;
 use super::scenes::{SCENE, Scene};
-use super::{exists, kill};
 
-/// moto in a process of its own; ends with this value.
-pub struct Server {
-    child: Child,
-    port: u16,
-}
+/// A store for the machines of one test.
+pub struct Server(Moto);
 
 impl Server {
     /// Starts it; says so where there is none to start.
     pub fn start() -> Option<Self> {
-        let Some(python) = python() else {
-            println!("SKIPPED (no S3 server: `make tools` installs moto)");
-            return None;
-        };
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/remote/server.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the S3 server");
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().expect("its stdout")).read_line(&mut line).expect("its port");
-        Some(Self { port: line.trim().parse().expect("a port"), child })
+        Moto::start().map(Self)
     }
 
     /// From now on conditions on writes are ignored.
     pub fn forget_conditions(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::USR1).expect("a signal");
+        kill_process(Pid::from_child(&self.0.child), Signal::USR1).expect("a signal");
     }
 
     /// Starts a process that plays the scene on the machine whose cache this folder is.
@@ -46,18 +29,11 @@ impl Server {
         command.args(["--exact", "remote::scenes::plays_when_asked", "--nocapture", "--test-threads=1"]);
         command.env(SCENE, serde_json::to_string(&scene).expect("a scene"));
         command.env("MARGINALIA_CACHE", machine);
-        command.env("AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.port)).env("AWS_ALLOW_HTTP", "true");
-        command.env("AWS_ACCESS_KEY_ID", "test").env("AWS_SECRET_ACCESS_KEY", "test").env("AWS_REGION", "us-east-1");
+        self.0.show(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("a process");
         let out = BufReader::new(child.stdout.take().expect("its stdout"));
         Playing { scene, child, out, said: String::new() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        kill(&mut self.child);
     }
 }
 
@@ -114,7 +90,8 @@ impl Playing {
 
     /// Kills it.
     pub fn kill(mut self) {
-        kill(&mut self.child);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// Kills it once it has said this.
@@ -122,11 +99,4 @@ impl Playing {
         self.wait_for(word);
         self.kill();
     }
-}
-
-/// The Python that has moto, where the Makefile puts it.
-fn python() -> Option<PathBuf> {
-    let binary = std::env::current_exe().ok()?;
-    let target = binary.ancestors().nth(3)?;
-    exists(&target.join("s3/venv/bin/python")).map(Path::to_owned)
 }
