@@ -1,6 +1,7 @@
 //! The store from outside: tables, commits, rounds, views, SQL, verify.
 
 mod backup;
+mod care;
 mod commits;
 mod copies;
 mod durability;
