@@ -56,7 +56,12 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let classes = CLASSES.map(str::to_owned);
         let corpus = Corpus::init(&folder.path().join("corpus"), &classes, options).await.unwrap();
-        Self::over(folder, corpus, limits, gate)
+        Self::over(folder, corpus, SqlRuntime::new().unwrap(), limits, gate)
+    }
+
+    /// The same corpus, asked in this way.
+    pub fn asked_by(self, sql: SqlRuntime) -> Self {
+        Self::over(self.folder, self.corpus, sql, Limits::default(), Gate::Loopback)
     }
 
     /// The same corpus, opened as a new process opens it.
@@ -64,11 +69,11 @@ impl Bench {
         let Self { folder, corpus, router, .. } = self;
         drop((corpus, router));
         let corpus = Corpus::open(&folder.path().join("corpus"), Options::default()).await.unwrap();
-        Self::over(folder, corpus, Limits::default(), Gate::Loopback)
+        Self::over(folder, corpus, SqlRuntime::new().unwrap(), Limits::default(), Gate::Loopback)
     }
 
-    fn over(folder: tempfile::TempDir, corpus: Corpus, limits: Limits, gate: Gate) -> Self {
-        let (sql, events, cancel) = (SqlRuntime::new().unwrap(), Events::default(), CancellationToken::new());
+    fn over(folder: tempfile::TempDir, corpus: Corpus, sql: SqlRuntime, limits: Limits, gate: Gate) -> Self {
+        let (events, cancel) = (Events::default(), CancellationToken::new());
         let door = Arc::new(Door::new(&corpus));
         let parts = Parts {
             corpus: corpus.clone(),

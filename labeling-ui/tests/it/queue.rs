@@ -2,13 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use marginalia_labeling_ui::Gate;
 use marginalia_labeling_ui::api::Limits;
+use marginalia_store::tables::faces::Face;
+use marginalia_store::{Held, SqlRuntime};
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, face};
+
+/// Far longer than anything here takes: only a hang reaches it.
+const HANG: Duration = Duration::from_secs(60);
 
 fn ids(served: &Value) -> Vec<String> {
     let tasks = served["tasks"].as_array().unwrap();
@@ -233,4 +239,43 @@ async fn faces_are_handed_out_from_what_was_read_and_new_ones_follow() {
     assert_eq!(all.len(), 28);
     let served: BTreeSet<String> = ids(&take(&bench, "ada", 28).await).into_iter().collect();
     assert_eq!(served, all.into_iter().collect());
+}
+
+/// Questions that were asked in [`slowly`].
+static QUESTIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a question, and makes it take long.
+fn slowly() -> Held {
+    QUESTIONS.fetch_add(1, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(300));
+    Box::new(())
+}
+
+/// 256 faces are read at first. Once half of them are judged 1024 are read while nobody waits, since that takes long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_slow_to_read_is_read_deep_and_before_it_is_used_up() {
+    let bench = Bench::new().await.asked_by(SqlRuntime::holding(slowly).unwrap());
+    let rows: Vec<Face> = (0..1200_u32).map(|n| face(&n.to_le_bytes())).collect();
+    bench.corpus.writer::<Face>().append(rows).await.unwrap();
+    let queue = bench.queue().await;
+    assert_eq!(ids(&take(&bench, "ada", 1).await), queue[..1]);
+    let label = |face: &String| json!({ "face_id": face, "expression": "fear", "annotator": "ada" });
+    let labels: Vec<Value> = queue[..140].iter().map(label).collect();
+    bench.post("/api/labels", json!(labels)).await.json();
+    let questions = || QUESTIONS.load(Ordering::SeqCst);
+    let (before, asked) = (questions(), Instant::now());
+    assert_eq!(ids(&take(&bench, "bob", 1).await), queue[140..141]);
+    while questions() == before {
+        assert!(asked.elapsed() < HANG, "it is not read before somebody has to wait for it");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Waits until that reading is over, and finds that nothing has changed.
+    assert!(bench.get("/metrics").await.status.is_success());
+    let read = questions();
+    let mut given = BTreeSet::new();
+    for person in 0..8 {
+        given.extend(ids(&take(&bench, &format!("annotator-{person}"), 100).await));
+    }
+    assert_eq!(given, queue[141..941].iter().cloned().collect());
+    assert_eq!(questions(), read, "somebody had to wait for faces that should have been read");
 }
