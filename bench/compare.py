@@ -319,6 +319,8 @@ def main():
             print(f"{name}: {result['medians']}, ratio {result['ratio']}", file=sys.stderr)
         (measured / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     shutil.rmtree(run.scratch)
+    for left in [*kept(run).glob("run-*"), *kept(run).glob("faces-*/faces/arrivals-*")]:
+        shutil.rmtree(left)
     render(measured)
 
 

@@ -31,6 +31,7 @@ import platform
 import random
 import shutil
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -307,9 +308,10 @@ def main():
         parser.error(f"{options.marginalia} is no program; build it with `cargo build --workspace`")
     options.labels = options.labels or min(3000, options.faces * 3 // 5)
     scratch = options.scratch.resolve()
-    filled, run = scratch / f"faces-{options.faces}", scratch / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    run.mkdir(parents=True)
+    scratch.mkdir(parents=True, exist_ok=True)
+    # New each time, and nothing is removed before: ext4 without a journal does not give inodes away again for five minutes,
+    # and whoever makes files next looks for others, one by one.
+    filled, run = scratch / f"faces-{options.faces}", Path(tempfile.mkdtemp(prefix="run-", dir=scratch))
     faces = filled / "faces"
     if not (filled / "drawn").exists():
         shutil.rmtree(filled, ignore_errors=True)

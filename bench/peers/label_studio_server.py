@@ -118,8 +118,7 @@ class LabelStudio:
         people = json.loads((self.prepared / "people.json").read_text())
         shutil.copytree(self.prepared, self.folder / "label-studio")
         self.durable, self.project = people["durable"], people["project"]
-        self.arrivals = self.faces / "arrivals"
-        shutil.rmtree(self.arrivals, ignore_errors=True)
+        self.arrivals = self.faces / f"arrivals-{self.folder.name}"
         self.arrivals.mkdir()
         self.serve(self.folder / "label-studio", people["tokens"])
         self.admin = self.connection(0)

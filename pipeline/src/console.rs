@@ -15,6 +15,7 @@ use crate::config::{Config, Durability, SqlConfig, find_corpus};
 use crate::error::{Error, Result};
 use crate::memory::Computing;
 use crate::predict;
+use crate::priority;
 use crate::report::{Mode, Reporter, ReporterHandle};
 
 /// Bytes of each cache, where what was read is not read again.
@@ -115,7 +116,7 @@ impl Opened {
         let homes = cluster::corpora(&home, &config.cluster).await?;
         let functions = predict::functions(homes.clone(), 0);
         let cluster = cluster::connect(&config.cluster, homes, functions.clone())?;
-        let sql = SqlRuntime::with(hold, Extras { functions, cluster })?;
+        let sql = SqlRuntime::with(hold, Extras { functions, thread_start: Some(priority::let_pass), cluster })?;
         let corpus = Corpus::open_in(home, change(store_options(&config))).await?;
         if corpus.classes() != config.classes {
             return Err(Error::ClassesChanged {

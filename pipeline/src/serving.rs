@@ -13,7 +13,6 @@ use crate::console::Opened;
 use crate::error::Result;
 use crate::http::{HttpContext, HttpServer};
 use crate::postgres::{Door, Listener};
-use crate::priority;
 use crate::tls::Tls;
 
 /// Where to answer.
@@ -60,7 +59,6 @@ impl Listening {
     /// A port that is taken, an address beyond loopback while nobody has a token, a certificate that does not read, or
     /// another process that serves this corpus.
     pub async fn bind(opened: &Opened, addresses: &Addresses) -> Result<Self> {
-        priority::people_come_first();
         let tls = match (&addresses.tls_cert, &addresses.tls_key) {
             (Some(certificate), Some(key)) => Some(Tls::read(certificate, key)?),
             _ => None,

@@ -26,12 +26,12 @@ pub struct Args {
 
 /// Runs `ingest`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let opened = console.open().await?;
-    let token = shutdown::on_signals()?;
-    let (reporter, handle) = console.report();
     if args.watch {
         priority::people_come_first();
     }
+    let opened = console.open().await?;
+    let token = shutdown::on_signals()?;
+    let (reporter, handle) = console.report();
     let announced = opened.corpus.announce("ingest");
     let (_idle, training) = watch::channel(false);
     let (arrivals, scorer) = ArrivalScorer::new(&opened.corpus, &opened.sql, &reporter, training);

@@ -10,7 +10,7 @@ use crate::http::Forwarder;
 use crate::meter::Meter;
 use crate::report::{EventReader, Mode, Reporter};
 use crate::serving::{Addresses, Listening};
-use crate::{shutdown, supervisor};
+use crate::{priority, shutdown, supervisor};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,7 @@ pub struct Args {
 
 /// Runs `run`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
+    priority::people_come_first();
     let opened = console.open().await?;
     let token = shutdown::on_signals()?;
     let listening = Listening::bind(&opened, &args.addresses).await?;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::http::{Forwarder, HttpContext};
 use crate::maintenance;
 use crate::meter::Meter;
+use crate::priority;
 use crate::report::{EventReader, Mode, Reporter};
 use crate::serving::{Addresses, Listening};
 use crate::shutdown;
@@ -26,6 +27,7 @@ pub struct Args {
 
 /// Runs `serve`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
+    priority::people_come_first();
     let opened = console.on(&args.cluster).open().await?;
     let token = shutdown::on_signals()?;
     let listening = Listening::bind(&opened, &args.addresses).await?;

@@ -46,6 +46,10 @@ pub struct Args {
 
 /// Runs `train`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
+    let every = args.every.and_then(Every::duration);
+    if every.is_some() {
+        priority::people_come_first();
+    }
     let mut opened = console.on(&args.cluster).open().await?;
     override_config(&mut opened.config, &args)?;
     let token = shutdown::on_signals()?;
@@ -57,9 +61,8 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         reporter: reporter.clone(),
         token: token.clone(),
     };
-    if let Some(every) = args.every.and_then(Every::duration) {
-        priority::people_come_first();
-        let outcome = supervisor::train_when_due(&context, Some(every), &RoundRequests::default()).await;
+    if every.is_some() {
+        let outcome = supervisor::train_when_due(&context, every, &RoundRequests::default()).await;
         handle.finish();
         return outcome;
     }

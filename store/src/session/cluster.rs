@@ -59,11 +59,13 @@ pub trait Cluster: fmt::Debug + Send + Sync {
     ) -> Result<Option<SendableRecordBatchStream>>;
 }
 
-/// What the program adds to every session of a runtime.
+/// What the program adds to a runtime.
 #[derive(Clone, Debug, Default)]
 pub struct Extras {
-    /// Functions of its own.
+    /// Functions of its own, in every session.
     pub functions: Vec<Arc<ScalarUDF>>,
+    /// What each thread does first.
+    pub thread_start: Option<fn()>,
     /// Other machines.
     pub cluster: Option<Arc<dyn Cluster>>,
 }

@@ -93,8 +93,8 @@ impl SqlRuntime {
     pub fn with(hold: fn() -> Held, extras: Extras) -> Result<Self> {
         let threads = std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4));
         let inner = Inner {
-            people: Threads::start("sql", threads)?,
-            program: Threads::start("sql-own", threads)?,
+            people: Threads::start("sql", threads, extras.thread_start)?,
+            program: Threads::start("sql-own", threads, extras.thread_start)?,
             threads,
             places: Arc::new(Semaphore::new(threads)),
             environments: Mutex::default(),
@@ -191,11 +191,12 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(name: &'static str, threads: usize) -> Result<Self> {
+    fn start(name: &'static str, threads: usize, start: Option<fn()>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_stack_size(STACK_BYTES)
             .thread_name(name)
+            .on_thread_start(move || start.into_iter().for_each(|start| start()))
             .max_blocking_threads(READERS)
             .enable_all()
             .build()
