@@ -2,6 +2,7 @@
 //! on. Files that are no images by name (labels, landmarks, read-me files) describe the set and are passed over.
 
 use std::collections::{BTreeMap, HashSet};
+use std::iter;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use crate::layout::class_and_split;
 use crate::reader::{Item, Sink};
 use crate::reading::{Reading, stem};
 use crate::reject::{Reason, Reject};
+use crate::said::Said;
 use crate::source::{archive_source, encode_path};
 use crate::split::Split;
 use crate::subject::subject_in;
@@ -20,8 +22,10 @@ use crate::table::Row;
 /// What a reader makes of an image file.
 #[derive(Debug)]
 pub(crate) enum Meaning {
-    /// It shows these faces, each an item of its own.
-    Faces(Vec<Row>),
+    /// It shows one face.
+    Face(Row),
+    /// It shows the faces that lists speak of, each an item of its own.
+    Listed(Said),
     /// It is left out, for this reason.
     Skip(String),
     /// It cannot be used.
@@ -31,16 +35,12 @@ pub(crate) enum Meaning {
 impl Meaning {
     /// One face of this class, split and person, as far as they are known.
     pub(crate) fn face(label: &str, split: Option<Split>, subject: Option<&str>) -> Self {
-        Self::of(Row {
+        Self::Face(Row {
             label: label.to_owned(),
             split: split.map_or_else(String::new, |split| split.as_str().to_owned()),
             subject: subject.unwrap_or_default().to_owned(),
             ..Row::default()
         })
-    }
-
-    pub(crate) fn of(row: Row) -> Self {
-        Self::Faces(vec![row])
     }
 
     pub(crate) fn skip(why: &str) -> Self {
@@ -55,14 +55,11 @@ impl Reading<'_> {
         entries.visit(&mut |found| {
             if let Found::File(entry) = found
                 && has_image_extension(&entry.path)
-                && let Meaning::Faces(rows) = meaning(&entry.path)
+                && let Meaning::Face(row) = meaning(&entry.path)
+                && !known.contains(&row.label)
             {
-                for row in rows {
-                    if !known.contains(&row.label) {
-                        self.given.given(&row.label, || entry.source.clone())?;
-                        known.insert(row.label);
-                    }
-                }
+                self.given.given(&row.label, || entry.source.clone())?;
+                known.insert(row.label);
             }
             Ok(ControlFlow::Continue(()))
         })
@@ -82,7 +79,8 @@ impl Reading<'_> {
                 Found::Reject(reject) => sink(Item::Reject(reject)),
                 Found::File(entry) if !has_image_extension(&entry.path) => ControlFlow::Continue(()),
                 Found::File(entry) => match meaning(&entry.path) {
-                    Meaning::Faces(rows) => self.read_faces(entry, &rows, sink)?,
+                    Meaning::Face(row) => self.read_faces(entry, iter::once(Ok(row)), sink)?,
+                    Meaning::Listed(said) => self.read_faces(entry, said.faces(), sink)?,
                     Meaning::Skip(why) => sink(Item::Skipped { source: entry.source, why }),
                     Meaning::Reject(reason) => sink(Item::Reject(Reject { source: entry.source, reason })),
                 },
@@ -108,8 +106,7 @@ impl Reading<'_> {
             if last.is_break() {
                 break;
             }
-            let reason = Reason::Unreadable { detail: "no such file".to_owned() };
-            last = sink(Item::Reject(Reject { source: source_of(entries, &path), reason }));
+            last = sink(missing(entries, &path));
         }
         Ok(())
     }
@@ -125,20 +122,35 @@ impl Reading<'_> {
     }
 
     /// The faces of one file, which is read once.
-    fn read_faces(&self, entry: Entry<'_>, rows: &[Row], sink: Sink<'_>) -> Result<ControlFlow<()>> {
+    fn read_faces(
+        &self,
+        entry: Entry<'_>,
+        faces: impl Iterator<Item = std::result::Result<Row, Reason>>,
+        sink: Sink<'_>,
+    ) -> Result<ControlFlow<()>> {
         let source = entry.source.clone();
         let content = match Candidate::read(entry, &self.request.limits) {
             Ok(Candidate::Image(content)) => content,
             Ok(Candidate::Other) => return Ok(sink(Item::Skipped { source, why: NO_IMAGE.to_owned() })),
             Err(reason) => return Ok(sink(Item::Reject(Reject { source, reason }))),
         };
-        for row in rows {
-            if sink(self.item(row, || Ok(content.clone()), source.clone(), None)?).is_break() {
+        for face in faces {
+            let item = match face {
+                Ok(row) => self.item(&row, || Ok(content.clone()), source.clone(), None)?,
+                Err(reason) => Item::Reject(Reject { source: source.clone(), reason }),
+            };
+            if sink(item).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
     }
+}
+
+/// That a list names an image which is nowhere to be found.
+pub(crate) fn missing(entries: &Entries, path: &Path) -> Item {
+    let reason = Reason::Unreadable { detail: "no such file".to_owned() };
+    Item::Reject(Reject { source: source_of(entries, path), reason })
 }
 
 /// The source that a file has or would have.

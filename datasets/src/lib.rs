@@ -54,6 +54,7 @@ mod reader;
 mod readers;
 mod reading;
 mod recognise;
+mod said;
 mod sequences;
 mod subject;
 mod table;

@@ -23,6 +23,16 @@ pub(crate) struct Row {
     pub votes: Option<Vec<u32>>,
 }
 
+impl Row {
+    /// Whether both are one person's word on one face, if they are about one image. The class may differ.
+    pub(crate) fn is_same_face(&self, other: &Self) -> bool {
+        self.bbox == other.bbox
+            && self.annotator == other.annotator
+            && self.split == other.split
+            && self.subject == other.subject
+    }
+}
+
 /// Visits rows with their line numbers, from 1. A row that does not work comes as a reason.
 pub(crate) type RowVisit<'v> = &'v mut dyn FnMut(u64, std::result::Result<Row, Reason>) -> Result<ControlFlow<()>>;
 

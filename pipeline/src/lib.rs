@@ -40,6 +40,7 @@ pub mod maintenance;
 pub mod memory;
 pub mod meter;
 pub mod open_files;
+mod part_file;
 pub mod postgres;
 pub mod precision;
 pub mod predict;

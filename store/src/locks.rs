@@ -1,10 +1,11 @@
 //! Locks under the corpus: who writes, who cleans up, who runs the round, who owns the queue.
 //!
 //! In: a corpus and a purpose. Out: a guard that lets go when it is dropped, or when its process dies, which is
-//! why these are `flock`s and not files with a process number in them. Every commit holds `writers` shared, from before its
-//! files are written until they are committed; clean-up, orphan sweep and repair take it exclusively: they never meet a
-//! half-written commit, of this process or another. In an object store the roles that one process has at a time are leases
-//! besides; nothing that a living writer there may need is ever removed, so writers need none.
+//! why these are `flock`s and not files with a process number in them. Every commit holds `writers` shared, from before
+//! its files are written until they are committed; orphan sweep, repair and a clean-up of young files take it
+//! exclusively: they never meet a half-written commit, of this process or another. In an object store the roles that one
+//! process has at a time are leases besides; nothing that a living writer there may need is ever removed, so writers
+//! need none.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};

@@ -19,8 +19,10 @@ use crate::glimpse::Glimpse;
 use crate::image_files::{Meaning, source_of};
 use crate::layout::class_and_split;
 use crate::options::{OptionValues, ReaderOption};
-use crate::reader::{ReadRequest, Reader, Sink};
+use crate::reader::{Item, ReadRequest, Reader, Sink};
 use crate::reading::{Reading, stem};
+use crate::reject::Reason;
+use crate::said::Said;
 use crate::sequences::{FRAMES, Sequences};
 use crate::split::Split;
 use crate::subject::ck_plus_name;
@@ -63,8 +65,8 @@ impl Reader for CkPlus {
         if sequences.is_empty() {
             return Err(request.refused(NAME, expected));
         }
-        let labels = labels_in(&entries, request)?;
-        let are_folders_classes = labels.is_empty() && !sequences.paths().any(lies_in_sequence);
+        let files = label_files(&entries, request)?;
+        let are_folders_classes = files.is_empty() && !sequences.paths().any(lies_in_sequence);
         if are_folders_classes {
             if request.options.word(&NEUTRAL) != "none" {
                 let valid = "none for CK+48, which has the last frames of its sequences only".to_owned();
@@ -72,16 +74,22 @@ impl Reader for CkPlus {
                 return Err(Error::InvalidOptionValue { name: NEUTRAL.name, value, valid });
             }
             let reading = Reading::of(request, NAME);
-            let label = |frame: &Path| class_and_split(frame).0.to_owned();
+            let label = |frame: &Path| -> Label { Ok(class_and_split(frame).0.to_owned()) };
             return read_ends(&reading, &entries, &sequences, &label, sink);
         }
-        if labels.is_empty() && !request.unlabelled {
+        if files.is_empty() && !request.unlabelled {
             return Err(request.refused(NAME, "the folder Emotion beside cohn-kanade-images, or --unlabelled"));
         }
         let reading = Reading::numbered(request, NAME, "ck+")?;
-        let label = |frame: &Path| {
+        let (labels, told) = labels_in(files, &reading)?;
+        for item in told {
+            if sink(item).is_break() {
+                return Ok(());
+            }
+        }
+        let label = |frame: &Path| -> Label {
             let sequence = ck_plus_name(stem(frame)).map(|name| name.sequence);
-            sequence.and_then(|sequence| labels.get(sequence)).cloned().unwrap_or_default()
+            sequence.and_then(|sequence| labels.get(sequence)).cloned().unwrap_or_else(|| Ok(String::new()))
         };
         read_ends(&reading, &entries, &sequences, &label, sink)
     }
@@ -102,18 +110,40 @@ fn sequence_of(frame: &Path) -> Option<PathBuf> {
     ck_plus_name(stem(frame)).map(|name| frame.with_file_name(name.sequence))
 }
 
-/// The numbers that label files hold, by sequence.
-fn labels_in(entries: &Entries, request: &ReadRequest<'_>) -> Result<HashMap<String, String>> {
-    let frame_of = |path: &Path| ck_plus_name(stem(path).strip_suffix(LABEL_END)?).map(|name| name.sequence.to_owned());
-    let is_label = |path: &Path| !has_image_extension(path) && frame_of(path).is_some();
-    let mut labels = HashMap::new();
-    for (path, content) in entries.contents(is_label, &request.limits)? {
+/// The label of a sequence; empty where it has none, a reason where it has two.
+type Label = std::result::Result<String, Reason>;
+
+/// A file with the label of a sequence.
+struct LabelFile {
+    source: String,
+    sequence: String,
+    /// As written.
+    label: String,
+}
+
+fn label_files(entries: &Entries, request: &ReadRequest<'_>) -> Result<Vec<LabelFile>> {
+    let labelled = |path: &Path| ck_plus_name(stem(path).strip_suffix(LABEL_END)?).map(|name| name.sequence.to_owned());
+    let is_label = |path: &Path| !has_image_extension(path) && labelled(path).is_some();
+    let files = entries.contents(is_label, &request.limits)?.into_iter();
+    let file = |(path, content): (PathBuf, Vec<u8>)| {
         let label = String::from_utf8_lossy(&content).trim().to_owned();
-        if let Some(sequence) = frame_of(&path) {
-            labels.insert(sequence, label);
+        Some(LabelFile { source: source_of(entries, &path), sequence: labelled(&path)?, label })
+    };
+    Ok(files.filter_map(file).collect())
+}
+
+/// Labels by sequence, and the files that repeat another.
+fn labels_in(files: Vec<LabelFile>, reading: &Reading<'_>) -> Result<(HashMap<String, Label>, Vec<Item>)> {
+    let (mut sequences, mut told) = (HashMap::<String, Said>::new(), Vec::new());
+    for LabelFile { source, sequence, label } in files {
+        let given = reading.given.given(&label, || source.clone())?;
+        let row = Row { label, ..Row::default() };
+        if !sequences.entry(sequence).or_default().add(source.clone(), given, row) {
+            told.push(Item::Skipped { source, why: "another file says the same of the sequence".to_owned() });
         }
     }
-    Ok(labels)
+    let label = |(sequence, said): (String, Said)| Some((sequence, said.faces().next()?.map(|row| row.label)));
+    Ok((sequences.into_iter().filter_map(label).collect(), told))
 }
 
 /// Reads the last frames of every sequence with its label, and first frames as neutral where they are wanted.
@@ -121,28 +151,30 @@ fn read_ends(
     reading: &Reading<'_>,
     entries: &Entries,
     sequences: &Sequences,
-    label_of: &dyn Fn(&Path) -> String,
+    label_of: &dyn Fn(&Path) -> Label,
     sink: Sink<'_>,
 ) -> Result<()> {
     let options = reading.request.options;
     let neutral = options.word(&NEUTRAL);
-    let mut rows: BTreeMap<PathBuf, Meaning> = BTreeMap::new();
+    let mut frames: BTreeMap<PathBuf, Meaning> = BTreeMap::new();
     for ends in sequences.ends(options.number(&FRAMES)?) {
         let Some(label) = ends.last.last().map(|frame| label_of(frame)) else { continue };
-        reading.given.given(&label, || source_of(entries, ends.sequence))?;
-        let is_neutral = neutral == "all" || (neutral == "labelled" && !label.is_empty());
-        let first = ends.first.filter(|_| is_neutral).map(|frame| (frame, "neutral"));
-        for (frame, label) in first.into_iter().chain(ends.last.iter().map(|frame| (*frame, label.as_str()))) {
-            let subject = ck_plus_name(stem(frame)).map(|name| name.subject).unwrap_or_default();
-            let row = Row { label: label.to_owned(), subject: subject.to_owned(), ..Row::default() };
-            rows.insert(frame.to_owned(), Meaning::of(row));
+        if let Ok(label) = &label {
+            reading.given.given(label, || source_of(entries, ends.sequence))?;
+        }
+        let is_neutral = neutral == "all" || (neutral == "labelled" && label != Ok(String::new()));
+        let first = ends.first.filter(|_| is_neutral).map(|frame| (frame, Ok("neutral".to_owned())));
+        for (frame, label) in first.into_iter().chain(ends.last.iter().map(|frame| (*frame, label.clone()))) {
+            let subject = ck_plus_name(stem(frame)).map(|name| name.subject);
+            let meaning = label.map_or_else(Meaning::Reject, |label| Meaning::face(&label, None, subject));
+            frames.insert(frame.to_owned(), meaning);
         }
     }
     let unlisted = |path: &Path| match ck_plus_name(stem(path)) {
         Some(_) => "a frame of its sequence that is not asked for".to_owned(),
         None => "not named as CK+'s frames are".to_owned(),
     };
-    reading.read_listed(entries, rows, &unlisted, sink)
+    reading.read_listed(entries, frames, &unlisted, sink)
 }
 
 /// The labelled sequences; counted on the published labels.

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::counts::{KnownCount, part};
@@ -20,6 +19,7 @@ use crate::options::{OptionValues, ReaderOption};
 use crate::reader::{Item, ReadRequest, Reader, Sink};
 use crate::reading::Reading;
 use crate::reject::{Reason, Reject};
+use crate::said::{SAID_BEFORE, Said};
 use crate::split::Split;
 use crate::table::Row;
 
@@ -61,14 +61,18 @@ impl Reader for ExpW {
         let entries = request.entries(NAME, no_list)?;
         let layout = Layout::of(&entries, |path| path.file_name() == Some(OsStr::new(LIST)))?;
         let list = layout.tables.first().ok_or_else(|| request.refused(NAME, no_list))?;
-        let scenes = layout.folders.iter().find(|folder| folder.ends_with("origin") || folder.ends_with("image"));
+        let folder = layout.folders.iter().find(|folder| folder.ends_with("origin") || folder.ends_with("image"));
         let no_scenes = "the scenes in image/origin beside label/label.lst";
-        let scenes = scenes.ok_or_else(|| request.refused(NAME, no_scenes))?;
+        let folder = folder.ok_or_else(|| request.refused(NAME, no_scenes))?;
         let content = entries.contents(|path| path == list, &request.limits)?.remove(0).1;
-        let list = List { reading, entries: &entries, path: list, scenes, text: &String::from_utf8_lossy(&content) };
-        list.check()?;
-        let Some(rows) = list.rows(sink)? else { return Ok(()) };
-        let faces = rows.into_iter().map(|(scene, rows)| (scene, Meaning::Faces(rows))).collect();
+        let list = List { reading, entries: &entries, path: list, folder, text: &String::from_utf8_lossy(&content) };
+        let (scenes, told) = list.scenes()?;
+        for item in told {
+            if sink(item).is_break() {
+                return Ok(());
+            }
+        }
+        let faces = scenes.into_iter().map(|(scene, said)| (scene, Meaning::Listed(said))).collect();
         reading.read_listed(&entries, faces, &|_| format!("not listed in {LIST}"), sink)
     }
 
@@ -83,53 +87,36 @@ struct List<'l> {
     entries: &'l Entries,
     /// Paths below the root, of the list and of the folder with the scenes.
     path: &'l Path,
-    scenes: &'l Path,
+    folder: &'l Path,
     text: &'l str,
 }
 
 impl List<'_> {
-    /// Every line that says something, with its number from 1.
-    fn lines(&self) -> impl Iterator<Item = (String, &str)> {
-        let lines = self.text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        lines.map(|(i, line)| (format!("{}#line={}", source_of(self.entries, self.path), i + 1), line))
-    }
-
-    /// Refuses a list with a class that nobody knows.
-    fn check(&self) -> Result<()> {
-        for (source, line) in self.lines() {
-            if let Ok(line) = Line::parse(line) {
-                self.reading.given.given(line.label, || source)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The faces by scene. Lines that are no face of their own are told to the sink; `None` where it wants no more.
-    fn rows(&self, sink: Sink<'_>) -> Result<Option<BTreeMap<PathBuf, Vec<Row>>>> {
+    /// What the list says of every scene, and the lines that are no face of their own.
+    fn scenes(&self) -> Result<(BTreeMap<PathBuf, Said>, Vec<Item>)> {
         let min_confidence: f64 = self.reading.request.options.number(&MIN_CONFIDENCE)?;
-        let mut rows: BTreeMap<PathBuf, Vec<Row>> = BTreeMap::new();
-        for (source, line) in self.lines() {
-            let item = match Line::parse(line) {
-                Err(detail) => Item::Reject(Reject { source, reason: Reason::InvalidRow { detail } }),
-                Ok(line) if line.confidence < min_confidence => {
-                    let why = format!("the box has a confidence of {}, less than {min_confidence}", line.confidence);
-                    Item::Skipped { source, why }
-                }
-                Ok(line) => {
-                    let row = line.row();
-                    let faces = rows.entry(self.scenes.join(line.image)).or_default();
-                    if !faces.contains(&row) {
-                        faces.push(row);
-                        continue;
-                    }
-                    Item::Skipped { source, why: "the same face stands in the list before".to_owned() }
+        let (mut scenes, mut told) = (BTreeMap::<PathBuf, Said>::new(), Vec::new());
+        for (number, line) in (1..).zip(self.text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+            let source = format!("{}#line={number}", source_of(self.entries, self.path));
+            let line = match Line::parse(line) {
+                Ok(line) => line,
+                Err(detail) => {
+                    told.push(Item::Reject(Reject { source, reason: Reason::InvalidRow { detail } }));
+                    continue;
                 }
             };
-            if sink(item) == ControlFlow::Break(()) {
-                return Ok(None);
+            let given = self.reading.given.given(line.label, || source.clone())?;
+            if line.confidence < min_confidence {
+                let why = format!("the box has a confidence of {}, less than {min_confidence}", line.confidence);
+                told.push(Item::Skipped { source, why });
+                continue;
+            }
+            let said = scenes.entry(self.folder.join(line.image)).or_default();
+            if !said.add(source.clone(), given, line.row()) {
+                told.push(Item::Skipped { source, why: SAID_BEFORE.to_owned() });
             }
         }
-        Ok(Some(rows))
+        Ok((scenes, told))
     }
 }
 

@@ -29,7 +29,7 @@ use crate::reader::{Item, ReadRequest, Reader, Record, Sink};
 use crate::reading::Reading;
 use crate::reject::{Reason, Reject};
 use crate::split::Split;
-use crate::table::{column, open_csv};
+use crate::table::{Row, column, open_csv};
 use crate::vote_table::{VoteRow, VoteTable, split_of_part};
 use crate::votes::{CHOICES, VoteMode, Votes};
 
@@ -123,14 +123,22 @@ struct Judged<'r> {
 impl Judged<'_> {
     /// What votes make of an image.
     fn meaning(&self, votes: std::result::Result<Votes, String>, split: Option<Split>) -> Meaning {
-        match votes.map(|votes| votes.row(self.mode, self.reading.request.classes)) {
-            Ok(Ok(mut row)) => {
-                row.split = split.map_or_else(String::new, |split| split.as_str().to_owned());
-                Meaning::of(row)
-            }
+        match self.row(votes, split) {
+            Ok(Ok(row)) => Meaning::Face(row),
             Ok(Err(why)) => Meaning::Skip(why),
-            Err(detail) => Meaning::Reject(Reason::NoLabel { detail }),
+            Err(reason) => Meaning::Reject(reason),
         }
+    }
+
+    /// The row that votes make, or why the image is left out.
+    fn row(
+        &self,
+        votes: std::result::Result<Votes, String>,
+        split: Option<Split>,
+    ) -> std::result::Result<std::result::Result<Row, String>, Reason> {
+        let votes = votes.map_err(|detail| Reason::NoLabel { detail })?;
+        let split = split.map_or_else(String::new, |split| split.as_str().to_owned());
+        Ok(votes.row(self.mode, self.reading.request.classes).map(|row| Row { split, ..row }))
     }
 
     /// Votes and pixels, row by row.
@@ -163,10 +171,10 @@ impl Judged<'_> {
         if request.unlabelled {
             return Ok(Item::Face(Record { split: request.split.or(split), dataset: NAME.to_owned(), ..record }));
         }
-        let row = match self.meaning(row.votes, split) {
-            Meaning::Faces(mut rows) => rows.remove(0),
-            Meaning::Skip(why) => return Ok(Item::Skipped { source, why }),
-            Meaning::Reject(reason) => return Ok(Item::Reject(Reject { source, reason })),
+        let row = match self.row(row.votes, split) {
+            Ok(Ok(row)) => row,
+            Ok(Err(why)) => return Ok(Item::Skipped { source, why }),
+            Err(reason) => return Ok(Item::Reject(Reject { source, reason })),
         };
         let (bytes, size, mtime, inode) = (record.image, record.size, record.mtime, record.inode);
         let content = FileContent { bytes, size, mtime, inode };
@@ -179,7 +187,7 @@ impl Judged<'_> {
 
     /// The folders of FER+'s own script.
     fn training_form(&self, entries: &Entries, sink: Sink<'_>) -> Result<()> {
-        let mut listed = BTreeMap::new();
+        let mut listed: BTreeMap<PathBuf, (String, Meaning)> = BTreeMap::new();
         for (path, content) in entries.contents(is_label_table, &self.reading.request.limits)? {
             let folder = path.parent().unwrap_or(Path::new(""));
             let mut csv = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(&content[..]);
@@ -188,8 +196,8 @@ impl Judged<'_> {
                 // Between name and votes stands the face's box, which is all of the image.
                 let votes = Votes::parse(row.iter().skip(row.len().saturating_sub(10).max(1)));
                 let name = String::from_utf8_lossy(row.get(0).unwrap_or_default()).trim().to_owned();
+                let source = format!("{}#line={}", source_of(entries, &path), i + 1);
                 if name.is_empty() || !has_image_extension(Path::new(&name)) || name.contains(['/', '\\']) {
-                    let source = format!("{}#line={}", source_of(entries, &path), i + 1);
                     let reason = Reason::InvalidRow { detail: format!("`{name}` is no image's name") };
                     if sink(Item::Reject(Reject { source, reason })).is_break() {
                         return Ok(());
@@ -197,9 +205,16 @@ impl Judged<'_> {
                     continue;
                 }
                 // Four names occur twice; the script wrote the later image over the earlier one.
-                listed.insert(folder.join(name), self.meaning(votes, part_of(&path)));
+                let before = listed.insert(folder.join(name), (source, self.meaning(votes, part_of(&path))));
+                let why = "a later line has the same name, whose image was written over this one's".to_owned();
+                if let Some((source, _)) = before
+                    && sink(Item::Skipped { source, why }).is_break()
+                {
+                    return Ok(());
+                }
             }
         }
+        let listed = listed.into_iter().map(|(image, (_, meaning))| (image, meaning)).collect();
         self.reading.read_listed(entries, listed, &|_| format!("not listed in {LABELS}"), sink)
     }
 
@@ -208,20 +223,22 @@ impl Judged<'_> {
         let mut by_name = HashMap::new();
         let mut table = VoteTable::open(votes)?;
         while let Some(row) = table.next()? {
+            // Four names occur twice; the list means the later row.
             by_name.insert(row.name.clone(), row);
         }
+        let not_its_own = || Meaning::skip("others have the same image, so the votes are not its own");
         let mut judged = HashMap::new();
         for listed in listed_files(files)? {
             let meaning = match by_name.get(&listed.name) {
-                Some(_) if !listed.is_alone => Meaning::skip("others have the same image, so the votes are not its own"),
+                Some(_) if !listed.is_alone => not_its_own(),
                 Some(row) => self.meaning(row.votes.clone(), split_of_part(&row.part)),
                 None => Meaning::Reject(Reason::NoLabel { detail: format!("no votes for {}", listed.name) }),
             };
-            judged.insert(listed.file, meaning);
+            // A file that is listed again has the votes of two names.
+            judged.entry(in_its_folder(&listed.file)).and_modify(|meaning| *meaning = not_its_own()).or_insert(meaning);
         }
         let mut meaning = |path: &Path| {
-            let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            judged.remove(file).unwrap_or_else(|| Meaning::Skip(format!("not listed in {FILES}")))
+            judged.remove(&in_its_folder(path)).unwrap_or_else(|| Meaning::Skip(format!("not listed in {FILES}")))
         };
         self.reading.read_files(entries, &mut meaning, sink).map(|_| ())
     }
@@ -230,10 +247,15 @@ impl Judged<'_> {
 /// A line of `ferplus-files.csv`.
 struct ListedFile {
     name: String,
-    /// File name without its folders.
-    file: String,
+    file: PathBuf,
     /// No other image is identical.
     is_alone: bool,
+}
+
+/// The name of an image with its class folder: two of FER2013's names stand in two of them.
+fn in_its_folder(image: &Path) -> PathBuf {
+    let folder = image.parent().and_then(Path::file_name).unwrap_or_default();
+    Path::new(folder).join(image.file_name().unwrap_or_default())
 }
 
 fn listed_files(path: &Path) -> Result<Vec<ListedFile>> {
@@ -248,9 +270,7 @@ fn listed_files(path: &Path) -> Result<Vec<ListedFile>> {
     for row in csv.byte_records() {
         let row = row.map_err(|source| Error::Table { path: path.to_owned(), source })?;
         let text = |i: usize| String::from_utf8_lossy(row.get(i).unwrap_or_default()).trim().to_owned();
-        let file = text(file);
-        let file = file.rsplit('/').next().unwrap_or_default().to_owned();
-        files.push(ListedFile { name: text(name), file, is_alone: text(identical) == "1" });
+        files.push(ListedFile { name: text(name), file: text(file).into(), is_alone: text(identical) == "1" });
     }
     Ok(files)
 }

@@ -3,9 +3,10 @@
 //! the same inside an archive.
 //!
 //! The class is the folder right above the file. Files at the root or right in a split's folder have no class. Where
-//! there is metadata, it alone gives classes, for its folder and all below.
+//! there is metadata, it alone gives classes, for its folder and all below. In a folder its rows are read as they come;
+//! in an archive they are gathered by file first, and those that repeat or contradict others are told.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::ops::ControlFlow;
@@ -17,11 +18,13 @@ use crate::entries::{Entries, Entry, Found};
 use crate::error::{Error, Result};
 use crate::given_class::GivenClasses;
 use crate::glimpse::Glimpse;
+use crate::image_files::missing;
 use crate::layout::{Layout, class_and_split};
 use crate::listed::ListedFolder;
 use crate::reader::{Item, ReadRequest, Reader, Sink};
 use crate::reading::{Reading, stem};
 use crate::reject::Reject;
+use crate::said::{SAID_BEFORE, Said};
 use crate::source::encode_path;
 use crate::subject::subject_in;
 use crate::table::{Row, visit_rows};
@@ -61,8 +64,13 @@ impl Reader for ImageFolder {
         let dataset = dataset_name(request.path);
         let reading = Reading::of(request, &dataset);
         layout.check_classes(&entries, &reading.given)?;
-        let rows = rows_in_archive(&entries, &layout, request)?;
-        let tree = Tree { reading, entries: &entries, rows };
+        let (rows, told) = rows_in_archive(&entries, &layout, request)?;
+        for item in told {
+            if sink(item).is_break() {
+                return Ok(());
+            }
+        }
+        let mut tree = Tree { reading, entries: &entries, rows };
         let mut unlisted = 0i64;
         let mut stopped = false;
         entries.visit(&mut |found| {
@@ -76,12 +84,18 @@ impl Reader for ImageFolder {
                         unlisted += i64::from(has_image_extension(&entry.path));
                         ControlFlow::Continue(())
                     }
-                    Some(_) => sink(tree.by_row_in_archive(entry)?),
+                    Some(_) => tree.by_rows_in_archive(entry, sink)?,
                 },
             };
             stopped = flow.is_break();
             Ok(flow)
         })?;
+        for path in tree.rows.into_keys() {
+            if stopped {
+                break;
+            }
+            stopped = sink(missing(&entries, &path)).is_break();
+        }
         if unlisted > 0 && !stopped {
             let why = format!("images beside metadata that does not list them: {unlisted}");
             // The last item: whether the sink wants more makes no difference.
@@ -95,8 +109,8 @@ impl Reader for ImageFolder {
 struct Tree<'r> {
     reading: Reading<'r>,
     entries: &'r Entries,
-    /// Metadata rows by path, in an archive.
-    rows: HashMap<PathBuf, Row>,
+    /// What metadata says of the files of an archive that were not met yet, by path.
+    rows: BTreeMap<PathBuf, Said>,
 }
 
 impl Tree<'_> {
@@ -140,22 +154,37 @@ impl Tree<'_> {
     }
 
     /// A file in an archive, in whose folder or above a metadata table stands.
-    fn by_row_in_archive(&self, entry: Entry<'_>) -> Result<Item> {
+    fn by_rows_in_archive(&mut self, entry: Entry<'_>, sink: Sink<'_>) -> Result<ControlFlow<()>> {
         let (path, source) = (entry.path.clone(), entry.source.clone());
-        let Some(row) = self.rows.get(&path) else {
-            return Ok(Item::Skipped { source, why: "not listed in the metadata".to_owned() });
+        let Some(said) = self.rows.remove(&path) else {
+            return Ok(sink(Item::Skipped { source, why: "not listed in the metadata".to_owned() }));
         };
         let (_, split) = class_and_split(&path);
-        self.reading.item(row, || entry.read(&self.reading.request.limits), source, split)
+        let content = entry.read(&self.reading.request.limits);
+        for face in said.faces() {
+            let item = match face {
+                Ok(row) => self.reading.item(&row, || content.clone(), source.clone(), split)?,
+                Err(reason) => Item::Reject(Reject { source: source.clone(), reason }),
+            };
+            if sink(item).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 
-/// Checks the labels of every metadata table before anything is read, and keeps the rows of those in an archive.
-fn rows_in_archive(entries: &Entries, layout: &Layout, request: &ReadRequest<'_>) -> Result<HashMap<PathBuf, Row>> {
-    let mut rows = HashMap::new();
+/// Checks the labels of every metadata table before anything is read. Out comes, of an archive, what they say of every
+/// file, and the lines that are no face of their own.
+fn rows_in_archive(
+    entries: &Entries,
+    layout: &Layout,
+    request: &ReadRequest<'_>,
+) -> Result<(BTreeMap<PathBuf, Said>, Vec<Item>)> {
+    let (mut rows, mut told) = (BTreeMap::<PathBuf, Said>::new(), Vec::new());
     let given = GivenClasses::of(request);
     if layout.tables.is_empty() {
-        return Ok(rows);
+        return Ok((rows, told));
     }
     entries.visit(&mut |found| {
         let Found::File(entry) = found else { return Ok(ControlFlow::Continue(())) };
@@ -163,6 +192,7 @@ fn rows_in_archive(entries: &Entries, layout: &Layout, request: &ReadRequest<'_>
             return Ok(ControlFlow::Continue(()));
         }
         let full = entries.root().join(&entry.path);
+        let source = entry.source.clone();
         if entry.path.extension().is_some_and(|extension| extension == "parquet") {
             let expected = "metadata.csv or metadata.jsonl; in Python: pandas.read_parquet(…).to_csv(…, index=False)";
             return Err(Error::NotADataset { path: full, reader: "imagefolder", expected });
@@ -174,17 +204,23 @@ fn rows_in_archive(entries: &Entries, layout: &Layout, request: &ReadRequest<'_>
             return Err(Error::TableTooLarge { path: full, limit: MAX_METADATA_BYTES });
         }
         visit_rows(&full, stream.take(if keep { MAX_METADATA_BYTES } else { u64::MAX }), &mut |line, row| {
-            if let Ok(row) = row {
-                given.given(&row.label, || format!("{}, line {line}", encode_path(&full)))?;
-                if keep {
-                    rows.insert(folder.join(&row.path), row);
+            let source = format!("{source}#line={line}");
+            match row {
+                Ok(row) => {
+                    let given = given.given(&row.label, || format!("{}, line {line}", encode_path(&full)))?;
+                    if keep && !rows.entry(folder.join(&row.path)).or_default().add(source.clone(), given, row) {
+                        told.push(Item::Skipped { source, why: SAID_BEFORE.to_owned() });
+                    }
                 }
+                Err(reason) if keep => told.push(Item::Reject(Reject { source, reason })),
+                // In a folder it is told where it is met.
+                Err(_) => {}
             }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(rows)
+    Ok((rows, told))
 }
 
 fn is_metadata(path: &Path) -> bool {

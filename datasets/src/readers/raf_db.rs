@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use crate::counts::{KnownCount, joined, part};
 use crate::entries::Entries;
 use crate::error::{Error, Result};
-use crate::given_class::Given;
 use crate::glimpse::Glimpse;
 use crate::image_files::{Meaning, source_of};
 use crate::layout::{Layout, class_and_split};
@@ -21,6 +20,7 @@ use crate::options::{OptionValues, ReaderOption};
 use crate::reader::{Item, ReadRequest, Reader, Sink};
 use crate::reading::{Reading, stem};
 use crate::reject::{Reason, Reject};
+use crate::said::{SAID_BEFORE, Said};
 use crate::split::Split;
 use crate::table::Row;
 
@@ -136,7 +136,7 @@ impl Listed<'_> {
                 return Ok(());
             }
         }
-        let faces = said.into_iter().map(|(image, said)| (image, meaning(said))).collect();
+        let faces = said.into_iter().map(|(image, said)| (image, Meaning::Listed(said))).collect();
         let unlisted = |path: &Path| match path.parent() == Some(folder.as_path()) {
             true => "not in the list of labels".to_owned(),
             false => format!("not one of the {} images", request.options.word(&IMAGES)),
@@ -157,29 +157,11 @@ impl Listed<'_> {
                 }
             };
             let given = self.reading.given.given(&row.label, || source.clone())?;
-            let said = images.entry(folder.join(name)).or_default();
-            if said.iter().any(|(_, before, _)| *before == given) {
-                told.push(Item::Skipped { source, why: "the same face stands in the list before".to_owned() });
-            } else {
-                said.push((number, given, row));
+            if !images.entry(folder.join(name)).or_default().add(source.clone(), given, row) {
+                told.push(Item::Skipped { source, why: SAID_BEFORE.to_owned() });
             }
         }
         Ok((images, told))
-    }
-}
-
-/// What the list says of one image: the first line for each class, by its number.
-type Said = Vec<(usize, Given, Row)>;
-
-/// The face of an image, if the list says one thing of it.
-fn meaning(said: Said) -> Meaning {
-    match <[_; 1]>::try_from(said) {
-        Ok([(_, _, row)]) => Meaning::of(row),
-        Err(said) => {
-            let labels = said.iter().map(|(line, _, row)| format!("{} in line {line}", row.label)).collect::<Vec<_>>();
-            let detail = format!("the list says {}; keep the line that is right", labels.join(" and "));
-            Meaning::Reject(Reason::NoLabel { detail })
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use marginalia_datasets::{Classes, Error, ReadRequest};
 
 use crate::miniatures;
-use crate::support::{folder, jpeg, read};
+use crate::support::{folder, jpeg, read, rejects, skipped};
 
 const FILES: [(&str, u32); 4] =
     [("set/test/sad/b.jpg", 2), ("set/train/happy/a.jpg", 1), ("set/train/happy/.DS_Store", 3), ("set/notes.txt", 4)];
@@ -77,6 +77,45 @@ fn metadata_in_an_archive_speaks_for_its_files() {
     let all = read("imagefolder", &ReadRequest::new(&folder.path().join("set.tar"), &classes)).unwrap();
     assert_eq!(all.summary(), ["a.jpg anger train", "b.jpg fear train"]);
     assert_eq!(all.skipped[0].1, "not listed in the metadata");
+}
+
+#[test]
+fn rows_of_metadata_in_an_archive_are_all_told() {
+    let csv = "file_name,label,annotator,x,y,width,height\n\
+        a.jpg,anger,,,,,\n\
+        b.jpg,fear,,,,,\n\
+        a.jpg,ANGRY,,,,,\n\
+        b.jpg,sad,,,,,\n\
+        c.jpg,fear,anna,,,,\n\
+        c.jpg,sad,ben,,,,\n\
+        d.jpg,fear,,0,0,16,16\n\
+        d.jpg,sad,,16,16,16,16\n\
+        e.jpg,fear,,0,,,\n\
+        missing.jpg,fear,,,,,\n";
+    let image = |name, seed| (name, jpeg(seed));
+    let images =
+        [image("t/a.jpg", 1), image("t/b.jpg", 2), image("t/c.jpg", 3), image("t/d.jpg", 4), image("t/e.jpg", 5)];
+    let files = [&images[..], &[("t/metadata.csv", csv.as_bytes().to_vec())]].concat();
+    let folder = folder(&[("set.tar", tar_of(&files).into_inner().unwrap())]);
+    let (path, classes) = (folder.path().join("set.tar"), Classes::standard());
+    let all = read("imagefolder", &ReadRequest::new(&path, &classes)).unwrap();
+    // Two people may differ, and two boxes are two faces.
+    assert_eq!(all.summary(), ["a.jpg anger -", "c.jpg fear -", "c.jpg sadness -", "d.jpg fear -", "d.jpg sadness -"]);
+    let line = |number| format!("{}!/t/metadata.csv#line={number}", path.display());
+    let (second, fourth) = (line(3), line(5));
+    let disagree = format!("its labels disagree, `fear` in {second} and `sad` in {fourth}; keep the one that is right");
+    assert_eq!(
+        rejects(&all),
+        [
+            "metadata.csv#line=10: the row does not work: the box needs numbers for x, y, width and height, not `0, , , `",
+            &format!("b.jpg: the image has no label that can be read: {disagree}"),
+            "missing.jpg: the file cannot be read: no such file",
+        ]
+    );
+    assert_eq!(
+        skipped(&all),
+        ["e.jpg: not listed in the metadata", "metadata.csv#line=4: the same face stands in the list before"]
+    );
 }
 
 #[test]

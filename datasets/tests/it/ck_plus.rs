@@ -2,7 +2,7 @@
 
 use marginalia_datasets::{Classes, ReadRequest, count_differences, reader};
 
-use crate::support::{faces, folder, png, read, read_with, refusal, rejects, skipped};
+use crate::support::{faces, folder, png, read, read_with, refusal, rejects, skipped, write};
 
 /// Two labelled sequences and one without a label; frames begin anywhere and have gaps.
 pub fn sequences() -> tempfile::TempDir {
@@ -76,6 +76,43 @@ fn the_last_frames_have_the_sequences_class() {
     // Seven classes have no contempt.
     let seven = read_with("ck-plus", set.path(), &Classes::standard(), &["frames=1"]).unwrap();
     assert_eq!(seven.faces.len(), 2);
+}
+
+#[test]
+fn a_sequence_with_two_label_files_has_one_label_or_none() {
+    let (set, classes) = (sequences(), Classes::with_contempt());
+    let again = "Emotion/S005/001/S005_001_00000009_emotion.txt";
+    let other = "more/Emotion/S010/004/S010_004_00000019_emotion.txt";
+    write(set.path(), again, b"3\n");
+    write(set.path(), other, b"   7.0000000e+00\n");
+    let all = read_with("ck-plus", set.path(), &classes, &["frames=1", "neutral=labelled"]).unwrap();
+    assert_eq!(
+        faces(&all),
+        [
+            "S005_001_00000003.png neutral - S005",
+            "S005_001_00000011.png disgust - S005",
+            // Which expression it ends with is in doubt, not how it begins.
+            "S010_004_00000017.png neutral - S010",
+            "S999_002_00000002.png - - S999",
+        ]
+    );
+    let file = |name: &str| set.path().join(name).display().to_string();
+    let (first, second) = (file("Emotion/S010/004/S010_004_00000019_emotion.txt"), file(other));
+    let disagree = format!("its labels disagree, `2.0000000e+00` in {first} and `7.0000000e+00` in {second}");
+    assert_eq!(
+        rejects(&all),
+        [format!(
+            "S010_004_00000019.png: the image has no label that can be read: {disagree}; keep the one that is right"
+        )]
+    );
+    // The first file by path holds.
+    let skipped = skipped(&all);
+    let told = "S005_001_00000011_emotion.txt: another file says the same of the sequence".to_owned();
+    assert!(skipped.contains(&told), "{skipped:?}");
+    // Where labels are not read nothing disagrees.
+    let request = ReadRequest { unlabelled: true, ..ReadRequest::new(set.path(), &classes) };
+    let all = read("ck-plus", &request).unwrap();
+    assert_eq!((all.faces.len(), all.rejects.len()), (3 + 3 + 2, 0));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use image::ImageFormat;
 use marginalia_datasets::{Classes, ReadRequest, encode_png, face_id, reader};
 
-use crate::support::{encode, faces, folder, jpeg, picture, read, read_with, refusal, rejects, skipped};
+use crate::support::{encode, faces, folder, jpeg, picture, read, read_with, refusal, rejects, skipped, write};
 
 const LIST: &str = "scene_1.jpg 0 5 10 30 40 62.9422 3\n\
     scene_1.jpg 1 8 30 50 70 20.5 4\n\
@@ -61,6 +61,20 @@ fn boxes_go_top_left_right_bottom_and_each_is_a_face() {
             "other.jpg: not listed in label.lst",
         ]
     );
+}
+
+#[test]
+fn a_face_that_the_list_gives_two_classes_has_none() {
+    let (set, classes) = (scenes(), Classes::standard());
+    let list =
+        "scene_1.jpg 0 5 10 30 40 62.9422 3\nscene_1.jpg 1 8 30 50 70 20.5 4\nscene_1.jpg 0 5 10 30 40 62.9422 6\n";
+    write(set.path(), "label/label.lst", list.as_bytes());
+    let all = read("expw", &ReadRequest::new(set.path(), &classes)).unwrap();
+    assert_eq!(faces(&all), ["scene_1.jpg sadness - -"]);
+    let line = |number| format!("{}/label/label.lst#line={number}", set.path().display());
+    let (first, third) = (line(1), line(3));
+    let why = format!("its labels disagree, `3` in {first} and `6` in {third}; keep the one that is right");
+    assert_eq!(rejects(&all), [format!("scene_1.jpg: the image has no label that can be read: {why}")]);
 }
 
 #[test]

@@ -186,6 +186,22 @@ fn the_folders_of_the_training_form_are_read_with_their_label_tables() {
 }
 
 #[test]
+fn of_two_lines_with_one_name_the_later_holds_as_its_image_does() {
+    let labels = "fer0000000.png,\"(0, 0, 48, 48)\",8,0,0,0,2,0,0,0,0,0\n\
+        fer0000001.png,\"(0, 0, 48, 48)\",8,0,0,0,2,0,0,0,0,0\n\
+        fer0000000.png,\"(0, 0, 48, 48)\",0,0,0,9,1,0,0,0,0,0\n";
+    let set = folder(&[
+        ("FER2013Train/label.csv", labels.into()),
+        ("FER2013Train/fer0000000.png", png(1)),
+        ("FER2013Train/fer0000001.png", png(2)),
+    ]);
+    let all = read("ferplus", &ReadRequest::new(set.path(), &Classes::standard())).unwrap();
+    assert_eq!(faces(&all), ["fer0000000.png sadness train -", "fer0000001.png neutral train -"]);
+    let why = "a later line has the same name, whose image was written over this one's";
+    assert_eq!(skipped(&all), [format!("label.csv#line=1: {why}")]);
+}
+
+#[test]
 fn tables_that_are_not_the_same_rows_are_refused() {
     let refused = |set: &tempfile::TempDir| {
         refusal(read("ferplus", &ReadRequest::new(set.path(), &Classes::standard())), set.path())
@@ -207,7 +223,8 @@ fn files_are_known_by_name_where_a_table_says_so() {
             "ferplus-labels.csv",
             format!(
                 "{HEADER}\nTraining,fer0000000.png,0,9,0,0,0,0,0,0,0,0\n\
-            Training,fer0000001.png,0,9,0,0,0,0,0,0,0,0\nPublicTest,fer0028638.png,0,0,0,9,0,0,0,0,0,0\n"
+            Training,fer0000001.png,0,9,0,0,0,0,0,0,0,0\nPublicTest,fer0028638.png,0,0,0,9,0,0,0,0,0,0\n\
+            Training,fer0000002.png,0,0,0,0,9,0,0,0,0,0\nTraining,fer0000003.png,9,0,0,0,0,0,0,0,0,0\n"
             )
             .into(),
         ),
@@ -215,22 +232,37 @@ fn files_are_known_by_name_where_a_table_says_so() {
             "ferplus-files.csv",
             "image_name,split,file,identical\nfer0000000.png,train,angry/Training_1.jpg,1\n\
             fer0000001.png,train,angry/Training_2.jpg,2\nfer0028638.png,publictest,sad/PublicTest_3.jpg,1\n\
-            fer0000009.png,train,angry/Training_4.jpg,1\n"
+            fer0000009.png,train,angry/Training_4.jpg,1\n\
+            fer0000002.png,train,angry/Training_6.jpg,1\nfer0000003.png,train,sad/Training_6.jpg,1\n\
+            fer0000002.png,train,sad/Training_7.jpg,1\nfer0000003.png,train,sad/Training_7.jpg,1\n"
                 .into(),
         ),
         ("train/angry/Training_1.jpg", jpeg(1)),
         ("train/angry/Training_2.jpg", jpeg(2)),
         ("train/angry/Training_4.jpg", jpeg(4)),
         ("train/angry/Training_5.jpg", jpeg(5)),
+        // One name, two images.
+        ("train/angry/Training_6.jpg", jpeg(6)),
+        ("train/sad/Training_6.jpg", jpeg(7)),
+        ("train/sad/Training_7.jpg", jpeg(8)),
         ("test/sad/PublicTest_3.jpg", jpeg(3)),
     ]);
     let all = read("ferplus", &ReadRequest::new(set.path(), &Classes::standard())).unwrap();
-    assert_eq!(faces(&all), ["PublicTest_3.jpg sadness validation -", "Training_1.jpg happiness train -"]);
+    assert_eq!(
+        faces(&all),
+        [
+            "PublicTest_3.jpg sadness validation -",
+            "Training_1.jpg happiness train -",
+            "Training_6.jpg anger train -",
+            "Training_6.jpg neutral train -",
+        ]
+    );
     assert_eq!(
         skipped(&all),
         [
             "Training_2.jpg: others have the same image, so the votes are not its own",
             "Training_5.jpg: not listed in ferplus-files.csv",
+            "Training_7.jpg: others have the same image, so the votes are not its own",
         ]
     );
     assert_eq!(rejects(&all), ["Training_4.jpg: the image has no label that can be read: no votes for fer0000009.png"]);

@@ -75,8 +75,16 @@ fn an_image_that_the_list_has_twice_is_read_once_or_not_at_all() {
     write(set.path(), "basic/EmoLabel/list_patition_label.txt", list.as_bytes());
     let all = read("raf-db", &ReadRequest::new(set.path(), &classes)).unwrap();
     assert_eq!(faces(&all), ["train_00001_aligned.jpg sadness train -"]);
-    let why = "the image has no label that can be read: the list says 1 in line 2 and 2 in line 5; keep the line that is right";
-    assert_eq!(rejects(&all), [format!("train_00002_aligned.jpg: {why}")]);
+    let line = |number| format!("{}/basic/EmoLabel/list_patition_label.txt#line={number}", set.path().display());
+    assert_eq!(
+        rejects(&all),
+        [format!(
+            "train_00002_aligned.jpg: the image has no label that can be read: its labels disagree, `1` in {} and `2` in {}; \
+             keep the one that is right",
+            line(2),
+            line(5)
+        )]
+    );
     let skipped = skipped(&all);
     for line in [4, 6] {
         let told = format!("list_patition_label.txt#line={line}: the same face stands in the list before");

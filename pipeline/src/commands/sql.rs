@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
+use marginalia_store::Answer;
+
 use crate::answers::{Format, write};
 use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::moment::MomentArgs;
+use crate::part_file::PartFile;
 use crate::prompt;
 
 /// Arguments of `sql`.
@@ -47,11 +50,20 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     };
     let answer = session.query(&text).await?;
     match args.output {
-        Some(path) => {
-            let mut file = BufWriter::new(File::create(&path).map_err(Error::io(&path))?);
-            write(answer, format, &mut file).await?;
-            file.flush().map_err(Error::io(&path))
-        }
+        Some(path) => write_file(answer, format, path).await,
         None => write(answer, format, &mut std::io::stdout()).await,
     }
+}
+
+/// Writes an answer that gets its place when it is whole. What is no file, such as a pipe, has it as it comes.
+async fn write_file(answer: Answer, format: Format, path: PathBuf) -> Result<()> {
+    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+        let mut out = BufWriter::new(File::options().write(true).open(&path).map_err(Error::io(&path))?);
+        write(answer, format, &mut out).await?;
+        return out.flush().map_err(Error::io(&path));
+    }
+    // A link stays one: what it leads to is replaced.
+    let mut file = PartFile::create(path.canonicalize().unwrap_or(path))?;
+    write(answer, format, &mut file).await?;
+    file.close()
 }

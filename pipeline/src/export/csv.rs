@@ -6,9 +6,9 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::{Writer, WriterBuilder};
 use datafusion::arrow::datatypes::SchemaRef;
 
-use super::part::PartFile;
 use super::{Format, Part};
 use crate::error::Result;
+use crate::part_file::PartFile;
 
 /// `csv`.
 pub(super) struct Csv;

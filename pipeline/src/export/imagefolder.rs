@@ -9,9 +9,10 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
-use super::part::{PartFile, image_name, objects, put_image, text};
+use super::part::{image_name, objects, put_image, text};
 use super::{Format, Part};
 use crate::error::{Error, Result};
+use crate::part_file::PartFile;
 
 const SPLITS: [&str; 3] = ["train", "validation", "test"];
 
@@ -24,6 +25,8 @@ impl Format for ImageFolder {
     }
 
     fn begin(&self, folder: &Path, number: u32, _schema: &SchemaRef) -> Result<Box<dyn Part>> {
+        let parts = folder.join(PARTS);
+        std::fs::create_dir_all(&parts).map_err(Error::io(parts))?;
         let files = SPLITS.map(|split| PartFile::create(metadata_part(folder, split, number)));
         let [train, validation, test] = files;
         Ok(Box::new(FolderPart { folder: folder.to_owned(), metadata: [train?, validation?, test?] }))

@@ -6,9 +6,9 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::json::LineDelimitedWriter;
 
-use super::part::PartFile;
 use super::{Format, Part};
 use crate::error::Result;
+use crate::part_file::PartFile;
 
 /// `jsonl`.
 pub(super) struct Jsonl;

@@ -8,9 +8,10 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use serde_json::{Value, json};
 
-use super::part::{PartFile, Row, image_name, objects, put_image, text};
+use super::part::{Row, image_name, objects, put_image, text};
 use super::{Format, Part};
 use crate::error::{Error, Result};
+use crate::part_file::PartFile;
 
 /// `label-studio`.
 pub(super) struct LabelStudio;

@@ -8,9 +8,9 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::parquet::arrow::ArrowWriter;
 
-use super::part::PartFile;
 use super::{Format, Part};
 use crate::error::Result;
+use crate::part_file::PartFile;
 
 /// Bytes of a row group: what a reader needs at a time.
 const ROW_GROUP: usize = 32 << 20;

@@ -1,8 +1,6 @@
-//! What the formats share: files that get their name when they are whole, images by name, rows as JSON.
+//! What the formats share: images by name, rows as JSON.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::json::LineDelimitedWriter;
@@ -12,46 +10,6 @@ use crate::error::{Error, Result};
 
 /// A row by column name; what is null is left out.
 pub(super) type Row = Map<String, Value>;
-
-/// A file that lies under another name until it is whole.
-pub(super) struct PartFile {
-    path: PathBuf,
-    temporary: PathBuf,
-    out: BufWriter<File>,
-}
-
-impl PartFile {
-    pub fn create(path: PathBuf) -> Result<Self> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-        }
-        let mut temporary = path.clone().into_os_string();
-        temporary.push(".part");
-        let temporary = PathBuf::from(temporary);
-        let out = BufWriter::new(File::create(&temporary).map_err(Error::io(&temporary))?);
-        Ok(Self { path, temporary, out })
-    }
-
-    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(Error::io(&self.temporary))
-    }
-
-    pub fn close(self) -> Result<()> {
-        let file = self.out.into_inner().map_err(|error| Error::io(&self.temporary)(error.into_error()))?;
-        file.sync_all().map_err(Error::io(&self.temporary))?;
-        std::fs::rename(&self.temporary, &self.path).map_err(Error::io(&self.path))
-    }
-}
-
-impl Write for PartFile {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.out.flush()
-    }
-}
 
 /// Ids of the faces.
 pub(super) fn face_ids(rows: &RecordBatch) -> Result<Vec<String>> {

@@ -207,5 +207,41 @@ fn answers_become_parquet_files_but_for_types_that_parquet_has_not() {
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("MonthDayNano"), "{said}");
-    assert!(read().is_err(), "what was begun is taken for an answer");
+    assert_eq!(read().unwrap().build().unwrap().count(), 1, "the answer before is gone");
+}
+
+#[test]
+fn a_query_that_fails_leaves_no_file_and_the_one_that_was_there() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("answers")).unwrap();
+    let path = bench.path("answers/answer");
+    let write =
+        |query: &str, format: &str| bench.run(&["sql", query, "--format", format, "--output", path.to_str().unwrap()]);
+    let names = || std::fs::read_dir(bench.path("answers")).unwrap().map(|entry| entry.unwrap().file_name());
+    // Only the rows show that it cannot be answered.
+    let fails = "select 1 / (2 - x) as y from (values (1), (2)) as t(x)";
+    for format in ["table", "csv", "json", "jsonl", "arrow", "parquet"] {
+        let failed = write(fails, format);
+        assert_eq!(failed.status.code(), Some(1), "{format}: {}", String::from_utf8_lossy(&failed.stderr));
+        assert_eq!(names().count(), 0, "{format}: {:?}", names().collect::<Vec<_>>());
+        assert!(write("select 1 as y", format).status.success(), "{format}");
+        let answer = std::fs::read(&path).unwrap();
+        assert!(!answer.is_empty(), "{format}");
+        assert!(!write(fails, format).status.success(), "{format}");
+        assert_eq!((std::fs::read(&path).unwrap(), names().count()), (answer, 1), "{format}");
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
+#[test]
+fn an_answer_keeps_links_and_goes_into_pipes() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("answer.csv"), "before").unwrap();
+    std::os::unix::fs::symlink("answer.csv", bench.path("link.csv")).unwrap();
+    let write = |path: &str| bench.ok(&["sql", "select 1 as y", "--format", "csv", "--output", path]);
+    write("link.csv");
+    assert!(bench.path("link.csv").is_symlink());
+    assert_eq!(std::fs::read_to_string(bench.path("answer.csv")).unwrap(), "y\n1\n");
+    // Standard output is a pipe here.
+    assert_eq!(write("/dev/stdout"), "y\n1\n");
 }

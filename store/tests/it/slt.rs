@@ -1,8 +1,8 @@
 //! Views, by examples: every file of `tests/slt` runs over its own small corpus on disk.
 //!
 //! `statement ok` with `insert into TABLE {json} {json} …` appends rows through the public API, with columns that are
-//! left out null or zero and features that are too short filled up with zeros; everything else is a query to a session over
-//! what was written so far.
+//! left out null or zero and features that are too short filled up with zeros; `set judgements_per_face = N` opens the
+//! corpus anew under that setting; everything else is a query to a session over what was written so far.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,6 +97,12 @@ impl AsyncDB for Database {
             insert(&self.corpus, table, rows).await;
             self.session = None;
             return Ok(DBOutput::StatementComplete(count));
+        }
+        if let Some(people) = sql.strip_prefix("set judgements_per_face = ") {
+            let options = Options { judgements_per_face: people.parse().expect("a number"), ..Options::default() };
+            self.corpus = Corpus::open(self.corpus.path(), options).await?;
+            self.session = None;
+            return Ok(DBOutput::StatementComplete(0));
         }
         if self.session.is_none() {
             let snapshot = self.corpus.snapshot().await?;
