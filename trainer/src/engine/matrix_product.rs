@@ -7,16 +7,26 @@ use std::ops::Range;
 
 use super::simd::{Level, level};
 
-/// Columns of a panel.
-pub const PANEL: usize = 64;
+/// Columns of the widest panel.
+pub const WIDEST: usize = 64;
 /// Columns are padded to a multiple of this.
 pub const VECTOR: usize = 16;
-/// Inner dimension worked through before the next rows: a panel of it (128 KiB) stays in the second-level cache.
+/// Inner dimension worked through before the next rows: a panel of it (128 KiB at most) stays in the second-level cache.
 const DEPTH: usize = 512;
+
+/// Columns of a panel: as many as the kernel has results for at a time, so that it reads a panel from one end to the other.
+fn panel_width() -> usize {
+    match level() {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => WIDEST,
+        _ => VECTOR,
+    }
+}
 
 /// Columns of panels that hold `columns`: up to one vector's padding, or a panel's where there are several.
 pub fn padded(columns: usize) -> usize {
-    if columns <= PANEL { columns.next_multiple_of(VECTOR) } else { columns.next_multiple_of(PANEL) }
+    let width = panel_width();
+    if columns <= width { columns.next_multiple_of(VECTOR) } else { columns.next_multiple_of(width) }
 }
 
 /// Where element (row, inner) of the left-hand side lies: at the sum of both offsets. A convolution's patches are never
@@ -55,7 +65,7 @@ impl Offsets<'_> {
     }
 }
 
-/// Where element (inner, column) of the right-hand side lies: panels of [`PANEL`] columns, each row of a panel contiguous.
+/// Where element (inner, column) of the right-hand side lies: panels of so many columns, each row of a panel contiguous.
 /// Columns are readable up to the next multiple of [`VECTOR`].
 #[derive(Clone, Copy)]
 pub struct Right<'a> {
@@ -67,20 +77,20 @@ pub struct Right<'a> {
 impl<'a> Right<'a> {
     /// Panels packed one behind the other, of `inner` rows each: length `inner` · [`padded`]`(columns)`.
     pub fn packed(values: &'a [f32], inner: usize, columns: usize) -> Self {
-        let width = padded(columns).min(PANEL);
+        let width = padded(columns).min(panel_width());
         Self { values, inner_stride: width, panel_stride: inner * width }
     }
 
     /// Plain rows of `length` numbers.
     pub fn rows(values: &'a [f32], length: usize) -> Self {
-        Self { values, inner_stride: length, panel_stride: PANEL }
+        Self { values, inner_stride: length, panel_stride: panel_width() }
     }
 }
 
 /// Place of (inner, column) in packed panels.
 #[inline(always)]
 pub fn packed_at(row: usize, column: usize, inner: usize, columns: usize) -> usize {
-    let width = padded(columns).min(PANEL);
+    let width = padded(columns).min(panel_width());
     column / width * inner * width + row * width + column % width
 }
 
@@ -101,8 +111,8 @@ pub fn product(
         let depth = DEPTH.min(inner - start);
         offsets[..depth].iter_mut().enumerate().for_each(|(at, offset)| *offset = left.inner.at(start + at));
         for panel in panels.clone() {
-            let first = panel * PANEL;
-            let width = PANEL.min(columns - first);
+            let first = panel * panel_width();
+            let width = panel_width().min(columns - first);
             let block = Block {
                 width,
                 left: left.values.as_ptr(),
@@ -121,7 +131,7 @@ pub fn product(
 
 /// Panels of `columns`.
 pub fn panels(columns: usize) -> usize {
-    columns.div_ceil(PANEL)
+    columns.div_ceil(panel_width())
 }
 
 /// Where results go.
@@ -152,15 +162,15 @@ fn check([rows, columns, inner]: [usize; 3], out: Out, left: Left, right: Right)
     assert!((rows - 1) * out.stride + columns <= out.length, "matrix product: result too short");
     let last = left.rows.last(rows) + left.inner.last(inner);
     assert!(last < left.values.len(), "matrix product: left side too short");
-    let last = (columns - 1) / PANEL;
-    let width = (columns - last * PANEL).next_multiple_of(VECTOR);
+    let last = (columns - 1) / panel_width();
+    let width = (columns - last * panel_width()).next_multiple_of(VECTOR);
     let end = last * right.panel_stride + (inner - 1) * right.inner_stride + width;
     assert!(end <= right.values.len(), "matrix product: right side too short");
 }
 
 /// One panel of results.
 struct Block<'a> {
-    /// Columns that are stored; at most [`PANEL`].
+    /// Columns that are stored; at most a panel's.
     width: usize,
     left: *const f32,
     rows: Offsets<'a>,
@@ -209,7 +219,7 @@ macro_rules! kernel {
         mod $module {
             use std::arch::x86_64::*;
 
-            use super::{Block, PANEL};
+            use super::{Block, WIDEST};
 
             /// All rows of a panel, `ROWS` × `VECTORS` vectors at a time.
             #[target_feature(enable = $features)]
@@ -286,7 +296,7 @@ macro_rules! kernel {
                                 $store(out, if accumulate { $add(sum, $load(out)) } else { sum });
                             }
                         } else {
-                            let mut line = [0.0f32; PANEL];
+                            let mut line = [0.0f32; WIDEST];
                             for at in 0..VECTORS {
                                 $store(line.as_mut_ptr().add(at * $lanes), sums[row][at]);
                             }

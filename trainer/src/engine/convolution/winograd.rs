@@ -14,7 +14,7 @@ use super::geometry::Geometry;
 use super::tiles::{Four, Matrix, Three, Tile, Transposed, Two, empty, read_patch, transform, write_patch};
 use crate::engine::lanes::{Lanes, blocks, split};
 use crate::engine::maps::Maps;
-use crate::engine::matrix_product::{Left, Offsets, Out, PANEL, Right, VECTOR, packed_at, padded, panels, product};
+use crate::engine::matrix_product::{Left, Offsets, Out, Right, VECTOR, WIDEST, packed_at, padded, panels, product};
 use crate::engine::scratch::Scratch;
 use crate::engine::simd::{LANES, by_vectors, load, store, vectorise};
 
@@ -345,4 +345,4 @@ impl<'a, T: Tile<M, P>, const M: usize, const P: usize> Plan<'a, T, M, P> {
     }
 }
 
-const _: () = assert!(PANEL.is_multiple_of(VECTOR) && VECTOR == LANES);
+const _: () = assert!(WIDEST.is_multiple_of(VECTOR) && VECTOR == LANES);
