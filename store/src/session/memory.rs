@@ -1,8 +1,8 @@
 //! The memory of all queries together.
 //!
 //! In: what the operators of a query ask for. Out: yes or no. Every query has a share that nobody takes from it; what lies
-//! above the shares goes to whoever asks first. Of what a query can have, half is for operators that could use the disk
-//! instead, divided among those of them that hold much: the other half is for those that cannot, as the merge of a sort. The
+//! above the shares goes to whoever asks first. Of what the operators that cannot use the disk leave, half is for those that
+//! could, divided among those of them that hold much: the other half is for the former, as the merge of a sort. The
 //! engine's own fair pool divides by all operators: a plan over the views has forty of them that hold next to nothing, and
 //! with a few queries at a time each had a hundredth, too little even to sort what it would spill.
 
@@ -97,14 +97,16 @@ impl QueryPool {
         if !consumer.can_spill() {
             return room;
         }
-        let (half, much) = ((used + room) / 2, (used + room) / 64);
         let spillable = self.spillable();
-        let others = || spillable.iter().filter(|(id, _)| **id != consumer.id()).map(|(_, held)| *held);
-        // One that came late has to wait for the others to give back what they had while they were fewer.
-        let left = half.saturating_sub(others().sum());
-        let fair = half / (others().filter(|held| *held > much).count() + 1);
-        let own = spillable.get(&consumer.id()).copied().unwrap_or_default();
-        much.max(fair.min(left)).saturating_sub(own).min(room)
+        let (all, own) =
+            (spillable.values().sum::<usize>(), spillable.get(&consumer.id()).copied().unwrap_or_default());
+        // As much again has to be left for those that cannot: what a sort merges it holds twice for a while.
+        let (half, much) = ((all + room) / 2, (used + room) / 64);
+        let others = spillable.iter().filter(|(id, held)| **id != consumer.id() && **held > much).count();
+        let fair = half / (others + 1);
+        // One that came late has a part of that, until the others have given back what they had while they were fewer.
+        let late = half.saturating_sub(all - own).max(fair / 4);
+        much.max(fair.min(late)).saturating_sub(own).min(room)
     }
 
     fn spillable(&self) -> MutexGuard<'_, HashMap<usize, usize>> {

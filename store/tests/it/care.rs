@@ -18,7 +18,7 @@ use crate::slt::new_corpus;
 const HANG: Duration = Duration::from_secs(60);
 
 /// Commits during which a pass has to end. Most of those that it sees are made while it reads the fragments.
-const COMMITS: u64 = 2000;
+const COMMITS: u64 = 500;
 
 /// Four processes, each with the next label ready when a commit ends: one of them holds the writers' lock at any time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
