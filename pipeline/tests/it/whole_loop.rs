@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use marginalia_datasets::{Classes, SyntheticFaces};
 use serde_json::json;
 
 use crate::binary::{Bench, write_faces, write_labelled};
@@ -94,11 +95,11 @@ fn faces_become_labels_rounds_and_a_corpus() {
     assert_eq!(evaluated["count"], 120);
     let predicted = bench.json(&["predict", bench.path("inbox/000003.png").to_str().unwrap()]);
     assert!(predicted[0]["confidence"].as_f64().unwrap() > 0.0);
-    let pixel = bench.path("pixel.png");
-    image::RgbImage::new(1, 1).save(&pixel).unwrap();
-    let refused = bench.run(&["predict", pixel.to_str().unwrap()]);
+    let small = bench.path("small.png");
+    std::fs::write(&small, SyntheticFaces::new(1, 4, &Classes::standard()).face(0).png()).unwrap();
+    let refused = bench.run(&["predict", small.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stdout).contains("the image is 1×1 pixels"), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("the image is 4×4 pixels"), "{refused:?}");
 }
 
 #[test]
