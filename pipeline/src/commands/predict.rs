@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use marginalia_datasets::{Limits, decode, read_file};
+use marginalia_datasets::{Limits, admit, read_file};
 use marginalia_trainer::Scorer;
 use serde_json::{Value, json};
 
@@ -48,9 +48,8 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
         let read: Vec<_> = paths
             .iter()
             .map(|path| {
-                let content = read_file(path, &limits)?;
-                // Decoded here for its reason: the scorer only knows that it failed.
-                decode(&content.bytes, &limits).map(|_| content.bytes)
+                // Through the door of the corpus, for its reasons: the scorer only knows that it failed.
+                admit(read_file(path, &limits)?.bytes, &limits).map(|face| face.image)
             })
             .collect();
         let good: Vec<&Vec<u8>> = read.iter().filter_map(|bytes| bytes.as_ref().ok()).collect();

@@ -129,6 +129,7 @@ fn would_fail_again(error: &Error) -> bool {
                 | Trainer::ClassOutOfRange { .. }
                 | Trainer::BadTarget { .. }
                 | Trainer::BadWeight { .. }
+                | Trainer::File { .. }
                 | Trainer::Diverged { .. }
                 | Trainer::NotFinite { .. }
                 | Trainer::NotSaved { .. }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use marginalia_datasets::{Classes, SyntheticFaces};
 use serde_json::json;
 
 use crate::binary::{Bench, write_faces, write_labelled};
@@ -94,6 +95,31 @@ fn faces_become_labels_rounds_and_a_corpus() {
     assert_eq!(evaluated["count"], 120);
     let predicted = bench.json(&["predict", bench.path("inbox/000003.png").to_str().unwrap()]);
     assert!(predicted[0]["confidence"].as_f64().unwrap() > 0.0);
+    let small = bench.path("small.png");
+    std::fs::write(&small, SyntheticFaces::new(1, 4, &Classes::standard()).face(0).png()).unwrap();
+    let refused = bench.run(&["predict", small.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stdout).contains("the image is 4×4 pixels"), "{refused:?}");
+}
+
+#[test]
+fn a_round_that_cannot_begin_does_not_stand_in_the_way() {
+    let bench = Bench::new();
+    let (labelled, inbox) = (bench.path("labelled"), bench.path("inbox"));
+    write_labelled(&labelled, 1, 42);
+    write_faces(&inbox, 2, 0..30);
+    bench.ok(&["import", "imagefolder", labelled.to_str().unwrap()]);
+    bench.ok(&["ingest", inbox.to_str().unwrap()]);
+    let broken = bench.path("broken.safetensors");
+    std::fs::write(&broken, "no weights").unwrap();
+    for file in [bench.path("nowhere.pth"), broken] {
+        let output = bench.run(&["train", "--init", file.to_str().unwrap()]);
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(file.file_name().unwrap().to_str().unwrap()), "{said}");
+    }
+    assert_eq!(bench.json(&["train"])["method"], "ada-cm");
+    assert_eq!(bench.count("select count(*) from rounds"), 1);
 }
 
 #[test]
