@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use marginalia_datasets::LabelBudget;
 use marginalia_store::write_whole;
+use marginalia_trainer::methods::REGISTRY;
 
 use super::train;
 use crate::console::{Console, Opened};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExperimentError, Result};
 use crate::experiment::data_set::DataSet;
 use crate::experiment::given::Given;
 use crate::experiment::plan::{Init, Plan, Simulation};
@@ -45,6 +46,9 @@ pub struct Args {
     /// Labels between two rounds of a simulation (active-learning)
     #[arg(long, value_name = "LABELS", default_value_t = 70)]
     pub per_round: usize,
+    /// Learning method of a simulation's rounds (active-learning)
+    #[arg(long, value_parser = PossibleValuesParser::new(REGISTRY.iter().map(|(name, _)| *name)))]
+    pub method: Option<String>,
     /// Epochs of a run, or of each round of a simulation
     #[arg(long)]
     pub epochs: Option<u32>,
@@ -66,8 +70,13 @@ pub struct Args {
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     let study = named(&args.study);
     let mut opened = console.open().await?;
-    let of_train =
-        train::Args { epochs: args.epochs, steps: args.steps, backbone: args.backbone.clone(), ..Default::default() };
+    let of_train = train::Args {
+        method: args.method.clone(),
+        epochs: args.epochs,
+        steps: args.steps,
+        backbone: args.backbone.clone(),
+        ..Default::default()
+    };
     train::override_config(&mut opened.config, &of_train)?;
     let arms = study.wanted(&opened.config.train, &args.arms)?;
     let init = args.init.as_deref().map(Init::read).transpose()?;
@@ -76,7 +85,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let (reporter, handle) = console.report();
     let outcome = async {
         let data_sets = open_all(&args.data_sets, study, &opened, &reporter).await?;
-        let simulation = Simulation { rounds: args.rounds, per_round: args.per_round };
+        let simulation = Simulation::new(args.rounds, args.per_round, &opened.config.round);
         let (labels, seeds) = (args.labels.clone(), args.seeds.clone());
         let plan = Plan { study, arms, data_sets, labels, seeds, init, simulation, command: command() };
         let context = RoundContext {
@@ -119,7 +128,7 @@ async fn open_all(given: &[Given], study: &Study, home: &Opened, reporter: &Repo
         data_sets.push(DataSet::of(home, corpora::name_of(home.corpus.path()), None).await?);
     }
     if study.kind == Kind::Transfer && data_sets.len() < 2 {
-        return Err(Error::TooFewDataSets { study: study.name });
+        return Err(ExperimentError::TooFewDataSets { study: study.name }.into());
     }
     Ok(data_sets)
 }
@@ -131,7 +140,7 @@ fn write_down(output: &Path, plan: &Plan, records: &Records, results: &Results, 
     let first = plan.cells().filter(|cell| Some(&cell.seed) == plan.seeds.first());
     let rows = first.filter(|cell| Some(&cell.labels) == plan.labels.last()).filter_map(|cell| {
         let target = plan.targets(cell.data_set).next()?;
-        records.get(&(plan.run(&cell), target.name.clone()))
+        records.get(&plan.key(&cell, target))
     });
     files.extend(rows.filter_map(plots::of_margins));
     write_whole(&output.join("table.md"), text.as_bytes())?;

@@ -14,7 +14,7 @@ use crate::commands::{demo, init};
 use crate::config::{Config, FILE_NAME};
 use crate::console::Opened;
 use crate::data_set::{self, DataSetArgs};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExperimentError, Result};
 use crate::import::{ImportRequest, import};
 use crate::report::{Mode, Reporter};
 
@@ -55,7 +55,7 @@ pub async fn hidden(
     folder: &Path,
     config: &Config,
 ) -> Result<Opened> {
-    let given = data_set.given().ok_or_else(|| Error::NothingToHide { dataset: data_set.name.clone() })?;
+    let given = data_set.given().ok_or_else(|| ExperimentError::NothingToHide { dataset: data_set.name.clone() })?;
     let (silent, handle) = Reporter::start(Mode::Silent);
     let opened = made(folder, given, Known::Some { labels, seed }, config, &silent).await;
     handle.finish();

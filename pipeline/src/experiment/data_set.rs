@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::generated::WithGenerated;
 use super::given::Given;
 use crate::console::Opened;
-use crate::error::{Error, Result};
+use crate::error::{ExperimentError, Result};
 use crate::round::prepare::votes;
 use crate::round::source::SnapshotFaces;
 
@@ -88,7 +88,7 @@ impl DataSet {
         }
         for (split, faces) in [("train", &train), ("test", &test)] {
             if !faces.iter().any(|face| face.class.is_some()) {
-                return Err(Error::NoFacesOfSplit { dataset: name, split });
+                return Err(ExperimentError::NoFacesOfSplit { dataset: name, split }.into());
             }
         }
         let has_faces = |class: &&String| train.iter().any(|face| face.class.as_ref() == Some(*class));
@@ -140,6 +140,11 @@ impl DataSet {
         self.given.as_ref()
     }
 
+    /// Its name, and the beginning of its state: what a model of another set was measured on.
+    pub fn name_and_state(&self) -> String {
+        format!("{}@{}", self.name, &self.state[..12])
+    }
+
     /// Where its images come from.
     pub fn source(&self) -> &dyn FaceSource {
         self.source.as_ref()
@@ -154,6 +159,44 @@ impl DataSet {
         (classes.len(), classes.iter().filter(|(here, there)| here == there).count())
     }
 
+    /// Whether there are so many labels.
+    ///
+    /// # Errors
+    /// [`ExperimentError::TooFewLabels`].
+    pub fn check(&self, labels: LabelBudget) -> Result<()> {
+        self.wanted(labels).map(drop)
+    }
+
+    /// The classes' true shares among the training faces.
+    pub fn shares(&self) -> Vec<f64> {
+        let available = self.available();
+        let all = available.iter().sum::<usize>() as f64;
+        available.into_iter().map(|faces| faces as f64 / all).collect()
+    }
+
+    /// Whether people's votes came with any label.
+    pub fn has_votes(&self) -> bool {
+        self.train.iter().any(|face| face.votes.is_some())
+    }
+
+    /// Training faces of each class.
+    fn available(&self) -> Vec<usize> {
+        let mut available = vec![0; self.classes.len()];
+        for face in self.train.iter().filter_map(|face| labelled(face, &self.classes)) {
+            available[face.class] += 1;
+        }
+        available
+    }
+
+    /// Labels of each class that a budget takes.
+    fn wanted(&self, labels: LabelBudget) -> Result<Vec<usize>> {
+        let too_few = |source| {
+            let (dataset, labels) = (self.name.clone(), labels.to_string());
+            ExperimentError::TooFewLabels { dataset, labels, source }
+        };
+        Ok(labels.per_class(&self.classes, &self.available()).map_err(too_few)?)
+    }
+
     fn labelled(&self, labels: LabelBudget, seed: u64) -> Result<Vec<LabelledFace>> {
         let mut by_class: Vec<Vec<LabelledFace>> = vec![Vec::new(); self.classes.len()];
         for face in &self.train {
@@ -161,10 +204,8 @@ impl DataSet {
                 by_class[labelled.class].push(LabelledFace { target: face.votes.clone(), ..labelled });
             }
         }
-        let available: Vec<usize> = by_class.iter().map(Vec::len).collect();
-        let wanted = labels.per_class(&self.classes, &available)?;
         let mut drawn = Vec::new();
-        for (mut faces, wanted) in by_class.into_iter().zip(wanted) {
+        for (mut faces, wanted) in by_class.into_iter().zip(self.wanted(labels)?) {
             faces.sort_by_key(|face| draw_key(seed, &face.face_id));
             drawn.extend(faces.into_iter().take(wanted));
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use marginalia_datasets::Split;
 
-use crate::error::Error;
+use crate::error::{Error, ExperimentError};
 
 /// A data set as it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl FromStr for Given {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::UnreadableDataSet { text: text.to_owned(), form: FORM };
+        let wrong = || Error::from(ExperimentError::UnreadableDataSet { text: text.to_owned(), form: FORM });
         match text.split_once(':') {
             Some((_, "")) | Some(("", _)) | None => Err(wrong()),
             Some(("corpus", folder)) => Ok(Self::Corpus(folder.into())),

@@ -2,18 +2,21 @@
 //!
 //! In: a study's arms, data sets, label budgets and seeds. Out: cells in the order in which they run, breadth first: every arm
 //! once before any gets its second seed, so that a table broken off early compares all of them. A run is named by all that
-//! decides its result, so that none is made twice, whichever study asks for it.
+//! decides its result, so that none is made twice, whichever study or arm asks for it.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use marginalia_datasets::LabelBudget;
-use marginalia_trainer::TrainerConfig;
+use marginalia_trainer::{AlignmentTarget, TrainerConfig};
 use serde::Serialize;
 use serde_json::json;
 
 use super::arm::Arm;
 use super::data_set::DataSet;
 use super::studies::{Kind, Study};
+use crate::config::RoundConfig;
+use crate::curriculum::orders;
 use crate::error::{Error, Result};
 
 /// Everything an experiment is about.
@@ -37,12 +40,44 @@ pub struct Plan {
 }
 
 /// How a simulation goes: a round, then labels for the top of the queue, and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Simulation {
     /// Rounds.
     pub rounds: u32,
     /// Labels between two rounds.
     pub per_round: usize,
+    /// Settings of every round.
+    pub round: RoundConfig,
+}
+
+impl Simulation {
+    /// With those settings of a corpus's rounds that decide what comes of them.
+    pub fn new(rounds: u32, per_round: usize, settings: &RoundConfig) -> Self {
+        let RoundConfig {
+            gate_macro_f1_loss,
+            max_labelled,
+            max_unlabelled,
+            max_scored,
+            queue_top,
+            embeddings_limit,
+            score_batch,
+            ..
+        } = *settings;
+        let round = RoundConfig {
+            gate_macro_f1_loss,
+            max_labelled,
+            max_unlabelled,
+            max_scored,
+            queue_top,
+            embeddings_limit,
+            score_batch,
+            audit_share: 0.0,
+            relabel_share: 0.0,
+            map_faces: 0,
+            ..RoundConfig::default()
+        };
+        Self { rounds, per_round, round }
+    }
 }
 
 /// Weights to start from.
@@ -81,7 +116,13 @@ pub struct Cell<'a> {
 }
 
 impl Plan {
-    /// Every run, in order.
+    /// Every run, in order. Arms that come to the same settings share theirs: of those cells there is the first.
+    pub fn runs(&self) -> Vec<Cell<'_>> {
+        let mut seen = HashSet::new();
+        self.cells().filter(|cell| seen.insert((self.run(cell), &cell.data_set.name))).collect()
+    }
+
+    /// Every arm on every data set with every budget and seed, in order.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         self.seeds.iter().flat_map(move |seed| {
             self.labels.iter().flat_map(move |labels| {
@@ -99,6 +140,16 @@ impl Plan {
         self.data_sets.iter().filter(move |target| (target.name != trained_on.name) == other)
     }
 
+    /// What a cell's record on a target is found by: the run, and what the row calls the target. The run's own data set needs
+    /// no more than its name, since the name of the run says in which state it is.
+    pub fn key(&self, cell: &Cell<'_>, target: &DataSet) -> (String, String) {
+        let target = match target.name == cell.data_set.name {
+            true => target.name.clone(),
+            false => target.name_and_state(),
+        };
+        (self.run(cell), target)
+    }
+
     /// The name of a cell's run.
     pub fn run(&self, cell: &Cell<'_>) -> String {
         let decides = json!({
@@ -107,14 +158,33 @@ impl Plan {
             "generated": cell.arm.generated,
             "config": self.config(cell),
             "init": self.init.as_ref().map(|init| &init.hash),
-            "queue": cell.arm.queue,
-            "simulation": (self.study.kind == Kind::Simulation).then_some(self.simulation),
+            "queue": cell.arm.queue.as_deref().map(|queue| orders::find(queue).unwrap_or(orders::DEFAULT)),
+            "simulation": (self.study.kind == Kind::Simulation).then_some(&self.simulation),
         });
         blake3::hash(decides.to_string().as_bytes()).to_hex().to_string()
     }
 
-    /// The settings of a cell's training.
+    /// The settings of a cell's training. What comes to the same here is written in one way, so that it is trained once.
     pub fn config(&self, cell: &Cell<'_>) -> TrainerConfig {
-        TrainerConfig { seed: cell.seed, ..cell.arm.config.clone() }
+        let mut config = TrainerConfig { seed: cell.seed, ..cell.arm.config.clone() };
+        if cell.arm.true_shares {
+            config.alignment_shares = cell.data_set.shares();
+        }
+        // Without votes the class alone is taught.
+        config.soft_targets = config.soft_targets && cell.data_set.has_votes();
+        let is_balanced = self.study.kind != Kind::Simulation && matches!(cell.labels, LabelBudget::PerClass(_));
+        if is_balanced && config.ada_cm.alignment == AlignmentTarget::Labelled {
+            config.ada_cm.alignment = AlignmentTarget::Uniform;
+        }
+        config
+    }
+
+    /// Whether every data set has the labels that are asked of it, before hours go by.
+    ///
+    /// # Errors
+    /// The first budget that is too large, with the set and the class that it is too large for.
+    pub fn check_budgets(&self) -> Result<()> {
+        let check = |data_set: &DataSet| self.labels.iter().try_for_each(|labels| data_set.check(*labels));
+        self.data_sets.iter().try_for_each(check)
     }
 }

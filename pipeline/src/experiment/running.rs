@@ -26,12 +26,14 @@ use crate::round::{RoundContext, stopped_by};
 /// Runs what has not been run yet, until the token stops it. Returns every record there is, those of earlier commands too.
 ///
 /// # Errors
-/// Another process at it; anything that stops a training but a loss that is no number any more, which costs that run alone.
+/// A budget that a data set cannot fill; another process at it; anything that stops a training but a loss that is no number
+/// any more, which costs that run alone.
 pub async fn run(plan: &Plan, context: &RoundContext) -> Result<Records> {
+    plan.check_budgets()?;
     let lock = Lock::take(context.corpus.home(), Purpose::Experiment).await?;
     let rows = context.corpus.snapshot().await?.rows::<Experiment>(None).await?;
     let mut records: Records = rows.into_iter().map(|row| ((row.run.clone(), row.target.clone()), row)).collect();
-    let cells: Vec<Cell<'_>> = plan.cells().collect();
+    let cells = plan.runs();
     let mut clock = Clock::new(plan, &cells, &records);
     context.reporter.emit(Event::ExperimentPlanned {
         study: plan.study.name.to_owned(),
@@ -39,9 +41,8 @@ pub async fn run(plan: &Plan, context: &RoundContext) -> Result<Records> {
         done: clock.done as u64,
     });
     for cell in &cells {
-        let run = plan.run(cell);
-        let missing: Vec<&DataSet> =
-            plan.targets(cell.data_set).filter(|target| !is_recorded(&records, &run, target)).collect();
+        let is_missing = |target: &&DataSet| !records.contains_key(&plan.key(cell, target));
+        let missing: Vec<&DataSet> = plan.targets(cell.data_set).filter(is_missing).collect();
         if missing.is_empty() {
             continue;
         }
@@ -49,7 +50,8 @@ pub async fn run(plan: &Plan, context: &RoundContext) -> Result<Records> {
             break;
         }
         lock.check()?;
-        let running = Running { plan, cell, run, context, number: clock.done as u64 + 1, runs: cells.len() as u64 };
+        let (run, number, runs) = (plan.run(cell), clock.done as u64 + 1, cells.len() as u64);
+        let running = Running { plan, cell, run, context, number, runs };
         match running.go(&missing).await {
             Ok(Some(rows)) => {
                 clock.ended(&rows);
@@ -67,10 +69,6 @@ pub async fn run(plan: &Plan, context: &RoundContext) -> Result<Records> {
     }
     lock.release().await;
     Ok(records)
-}
-
-fn is_recorded(records: &Records, run: &str, target: &DataSet) -> bool {
-    records.contains_key(&(run.to_owned(), target.name.clone()))
 }
 
 fn diverged(error: &marginalia_trainer::Error) -> bool {
@@ -92,8 +90,7 @@ impl Clock {
     fn new(plan: &Plan, cells: &[Cell<'_>], records: &Records) -> Self {
         let mut clock = Self { done: 0, to_come: HashMap::new(), taken: HashMap::new() };
         for cell in cells {
-            let run = plan.run(cell);
-            if plan.targets(cell.data_set).all(|target| is_recorded(records, &run, target)) {
+            if plan.targets(cell.data_set).all(|target| records.contains_key(&plan.key(cell, target))) {
                 clock.done += 1;
             } else {
                 *clock.to_come.entry(cell.arm.name.clone()).or_default() += 1;
@@ -157,7 +154,7 @@ impl Running<'_> {
 
     async fn simulate(&self) -> Result<Option<Ended>> {
         let started = Instant::now();
-        let (config, simulation) = (self.plan.config(self.cell), self.plan.simulation);
+        let (config, simulation) = (self.plan.config(self.cell), &self.plan.simulation);
         let simulated = simulate(self.cell, config, simulation, &self.folder(), self.context).await?;
         Ok(simulated.map(|Simulated { curve, outcome, checkpoint_hash, labelled, unlabelled }| Ended {
             outcomes: vec![outcome],
@@ -243,7 +240,7 @@ impl Running<'_> {
             labelled: ended.labelled,
             unlabelled: ended.unlabelled,
             seed: *seed,
-            target: target.name.clone(),
+            target: self.plan.key(self.cell, target).1,
             faces: outcome.faces,
             left_out: target.test_count() as u64 - outcome.faces,
             accuracy: outcome.accuracy,

@@ -8,7 +8,7 @@ use marginalia_store::tables::experiments::Experiment;
 
 use super::learning::Learning;
 use super::plan::Plan;
-use super::results::{Column, Difference, Records, Results};
+use super::results::{Column, Difference, Figure, Records, Results};
 use super::statistics::Estimate;
 use crate::error::Result;
 use crate::tables::percent;
@@ -77,6 +77,7 @@ fn section(columns: &[Column], arms: &[String]) -> String {
         let _ = write!(text, "\n| {arm} |");
         for column in columns {
             text += &match &column.figures[place] {
+                Some(Figure { same_as: Some(arm), .. }) => format!(" as {arm} | | |"),
                 Some(figure) => format!(
                     " {} | {} | {} |",
                     spread(&figure.accuracy),
@@ -117,8 +118,9 @@ fn differences(differences: &[Difference]) -> String {
 
 fn learning(of: &[Learning]) -> String {
     let mut text = format!(
-        "\n## Labels\n\nThe area is the mean macro-F1 over the labels. A seed's target is what random order came to on it; an arm \
-         that never got there counts as one round more. People's time at {LABELS_PER_HOUR} labels an hour.\n\n\
+        "\n## Labels\n\nEvery order, random too, is one of the faces below their margin (subset II of the last round), and weights \
+         go on from round to round. The area is the mean macro-F1 over the labels. A seed's target is what random order came to \
+         on it; an arm that never got there counts as one round more. People's time at {LABELS_PER_HOUR} labels an hour.\n\n\
          | | area | reached | labels to the target | saved against random | 95 % interval | people's minutes saved |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
@@ -166,10 +168,8 @@ fn spread(estimate: &Estimate) -> String {
 pub fn csv(plan: &Plan, records: &Records) -> Result<Vec<u8>> {
     let mut rows = Vec::new();
     for cell in plan.cells() {
-        let run = plan.run(&cell);
-        let recorded =
-            plan.targets(cell.data_set).filter_map(|target| records.get(&(run.clone(), target.name.clone())));
-        // Another study may have run it first, under another name.
+        let recorded = plan.targets(cell.data_set).filter_map(|target| records.get(&plan.key(&cell, target)));
+        // Another study or arm may have run it first, under another name.
         rows.extend(recorded.map(|row| Experiment { arm: cell.arm.name.clone(), ..row.clone() }));
     }
     let mut lines = Writer::new(Vec::new());

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::binary::{Bench, write_labelled};
 
@@ -66,19 +66,48 @@ fn what_one_study_ran_another_does_not_run_again() {
     let bench = Bench::new();
     let common = ["--dataset", "synthetic:250", "--labels", "per-class:1", "--seeds", "1"];
     bench.ok(&[&["experiment", "table1", "--methods", "ada-cm"][..], &common[..]].concat());
-    let args = [&["experiment", "ablation", "--arms", "ada-cm,fixed-0.8,generated-half"][..], &common[..]].concat();
-    let text = bench.ok(&args);
+    let arms = "ada-cm,fixed-0.8,generated-half,aligned-stream,eq2,soft-targets";
+    let text = bench.ok(&[&["experiment", "ablation", "--arms", arms][..], &common[..]].concat());
     assert_eq!(bench.count("select count(*) from experiments where arm = 'ada-cm'"), 1);
-    assert_eq!(bench.count("select count(*) from experiments where study = 'ablation'"), 2);
-    let rows = bench.sql("select arm, unlabelled from experiments order by arm");
+    let rows = bench.sql("select arm, unlabelled, config from experiments order by arm");
+    let found: Vec<&str> = rows.iter().map(|row| row["arm"].as_str().unwrap()).collect();
+    assert_eq!(found, ["ada-cm", "aligned-stream", "fixed-0.8", "generated-half"]);
     let real = rows[0]["unlabelled"].as_u64().unwrap();
-    assert_eq!(rows[2]["unlabelled"], 2 * real, "half of U is generated: {rows:?}");
+    assert_eq!(rows[3]["unlabelled"], 2 * real, "half of U is generated: {rows:?}");
     assert!(text.contains("| fixed-0.8 |"), "{text}");
+    // The preset has no floor, and no votes came with the labels.
+    assert!(text.contains("| eq2 | as ada-cm | | |\n| soft-targets | as ada-cm | | |\n"), "{text}");
+    let config: Value = serde_json::from_str(rows[1]["config"].as_str().unwrap()).unwrap();
+    let shares: Vec<f64> = config["alignment_shares"].as_array().unwrap().iter().filter_map(Value::as_f64).collect();
+    assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+    // The generator draws happiness most often.
+    assert!(shares.iter().all(|share| *share <= shares[1]), "{shares:?}");
     // The margin that does not move, as the report argues from it.
     let curve = &bench.sql("select curve from experiments where arm = 'fixed-0.8'")[0]["curve"];
     let curve: Value = serde_json::from_str(curve.as_str().unwrap()).unwrap();
     let margins = curve[1]["margin"].as_object().unwrap();
     assert!(margins.values().all(|margin| (margin.as_f64().unwrap() - 0.8).abs() < 1e-6), "{curve}");
+}
+
+#[test]
+fn a_run_is_measured_on_what_it_was_not_measured_on() {
+    let bench = Bench::new();
+    let common = ["--labels", "per-class:1", "--seeds", "1", "--methods", "supervised"];
+    bench.ok(&[&["experiment", "table1", "--dataset", "synthetic:250"][..], &common[..]].concat());
+    let table2 = |other| {
+        let sets = ["experiment", "table2", "--dataset", "synthetic:250", "--dataset", other];
+        bench.ok(&[&sets[..], &common[..]].concat())
+    };
+    table2("synthetic:120");
+    table2("synthetic:120");
+    // Its training, which table 1 made and cleaned up after, and the other set's.
+    let counts = "select count(distinct run) as runs, count(*) as measured from experiments";
+    assert_eq!(bench.sql(counts), [json!({"runs": 2, "measured": 3})]);
+    // A set of the same name with other faces is another target.
+    let text = table2("synthetic:150");
+    assert!(text.contains("measured on 30 test faces of synthetic-2"), "{text}");
+    let faces = bench.sql("select faces from experiments where dataset = 'synthetic' order by faces");
+    assert_eq!(faces, [24, 30, 50].map(|faces| json!({"faces": faces})));
 }
 
 #[test]
@@ -95,7 +124,8 @@ fn classes_of_two_sets_are_matched_by_name() {
     let rest = ["--labels", "per-class:1", "--seeds", "1", "--methods", "supervised"];
     let text = bench.ok(&[&args[..], &rest[..]].concat());
     let rows = bench.sql("select dataset, target, faces, baseline_class from experiments order by dataset");
-    assert_eq!((&rows[0]["dataset"], &rows[0]["target"]), (&"synthetic".into(), &"synthetic-2".into()));
+    assert_eq!(rows[0]["dataset"], "synthetic");
+    assert!(rows[0]["target"].as_str().unwrap().starts_with("synthetic-2@"), "{rows:?}");
     assert_eq!((&rows[1]["faces"], &rows[0]["faces"]), (&50.into(), &24.into()));
     // The test faces of the smaller set are the first ones of the larger.
     let heading = "## synthetic → synthetic-2\n\nTrained on synthetic, measured on 24 test faces of synthetic-2";
@@ -104,7 +134,7 @@ fn classes_of_two_sets_are_matched_by_name() {
 
 #[test]
 fn a_simulation_labels_through_the_real_loop() {
-    let bench = Bench::new();
+    let (whole, killed) = (Bench::new(), Bench::new());
     let args = [
         ["experiment", "active-learning", "--dataset", "synthetic:250"],
         ["--labels", "per-class:1", "--seeds", "1"],
@@ -112,16 +142,35 @@ fn a_simulation_labels_through_the_real_loop() {
     ]
     .concat();
     let args = [&args[..], &["--per-round", "5"][..]].concat();
-    killed_after(&bench, &args, "round_committed", 2);
-    let results = bench.json(&args);
+    // The annotator has answered the first round's queue; then the second round is done.
+    killed_after(&killed, &args, "round_planned", 2);
+    killed_after(&killed, &args, "round_committed", 1);
+    let results = killed.json(&args);
     assert_eq!((&results["runs"], &results["recorded"]), (&2.into(), &2.into()));
     let learning = results["learning"].as_array().unwrap();
     assert_eq!((learning.len(), &learning[1]["arm"]), (2, &"random".into()));
-    for row in bench.sql("select curve, labelled from experiments") {
+    whole.ok(&args);
+    let rows = "select arm, curve, labelled, unlabelled, checkpoint_hash, run from experiments order by arm";
+    assert_eq!(whole.sql(rows), killed.sql(rows));
+    for row in killed.sql(rows) {
         let curve: Vec<Value> = serde_json::from_str(row["curve"].as_str().unwrap()).unwrap();
         let labels: Vec<u64> = curve.iter().map(|point| point["labels"].as_u64().unwrap()).collect();
         assert_eq!((labels, &row["labelled"]), (vec![7, 12, 17], &17.into()));
     }
+}
+
+#[test]
+fn a_simulation_has_the_method_it_is_told_and_the_corpuss_settings_of_rounds() {
+    let bench = Bench::new();
+    let path = bench.corpus().join("marginalia.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("max_unlabelled = 20000", "max_unlabelled = 40")).unwrap();
+    let args = ["experiment", "active-learning", "--dataset", "synthetic:250", "--labels", "per-class:1"];
+    let rest = ["--seeds", "1", "--arms", "random", "--rounds", "1", "--method", "fixmatch"];
+    bench.ok(&[&args[..], &rest[..]].concat());
+    let row = &bench.sql("select unlabelled, config from experiments")[0];
+    let config: Value = serde_json::from_str(row["config"].as_str().unwrap()).unwrap();
+    assert_eq!((&row["unlabelled"], &config["method"]), (&40.into(), &"fixmatch".into()));
 }
 
 #[test]
@@ -137,6 +186,8 @@ fn what_cannot_be_compared_is_refused_with_what_can() {
     refused(&["experiment", "table1", "--dataset", "fer2013:nowhere.tar"], "nowhere.tar");
     refused(&["experiment", "table2", "--dataset", "synthetic:50"], "name at least two with --dataset");
     refused(&["experiment", "table1"], "corpus has no labelled face of split train");
-    let too_many = ["experiment", "table1", "--dataset", "synthetic:50", "--labels", "per-class:400"];
-    refused(&too_many, "400");
+    // Known before the first run, also of a budget whose turn comes late.
+    let too_many = ["experiment", "table1", "--dataset", "synthetic:50", "--labels", "per-class:1,per-class:400"];
+    refused(&too_many, "per-class:400 is too much for synthetic: class `");
+    assert_eq!(bench.count("select count(*) from experiments"), 0);
 }

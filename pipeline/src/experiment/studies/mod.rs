@@ -10,7 +10,7 @@ mod table2;
 use marginalia_trainer::TrainerConfig;
 
 use super::arm::Arm;
-use crate::error::{Error, Result};
+use crate::error::{ExperimentError, Result};
 
 /// One study.
 pub struct Study {
@@ -51,7 +51,7 @@ impl Study {
         let all = (self.arms)(base);
         if let Some(unknown) = chosen.iter().find(|name| !all.iter().any(|arm| arm.name == **name)) {
             let known = all.iter().map(|arm| arm.name.clone()).collect::<Vec<_>>().join(", ");
-            return Err(Error::UnknownArm { study: self.name, name: unknown.clone(), known });
+            return Err(ExperimentError::UnknownArm { study: self.name, name: unknown.clone(), known }.into());
         }
         let wanted: Vec<&str> = match chosen {
             [] => (self.usual)(),
