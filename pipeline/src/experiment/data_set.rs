@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use marginalia_datasets::{Classes, LabelBudget, SyntheticFaces, draw_key};
+use marginalia_datasets::{Classes, LabelBudget, draw_key};
 use marginalia_store::{Session, SqlLimits};
 use marginalia_trainer::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 use serde::Deserialize;
@@ -118,9 +118,8 @@ impl DataSet {
         let mut source = self.source.clone();
         if generated > 0.0 {
             let count = (unlabelled.len() as f64 * generated / (1.0 - generated)).round() as u64;
-            let faces = WithGenerated::new(source, SyntheticFaces::new(seed, WithGenerated::SIDE, &self.classes));
             unlabelled.extend((0..count).map(WithGenerated::face));
-            source = Arc::new(faces);
+            source = Arc::new(WithGenerated::new(source, seed, &self.classes));
         }
         Ok(RoundData { labelled, unlabelled, validation: self.test_faces(&self.classes), source })
     }
