@@ -76,12 +76,24 @@ pub struct Figure {
     pub accuracy: Estimate,
     /// Over seeds.
     pub macro_f1: Estimate,
-    /// Mean share of the unlabelled faces in subset I in the second half of the epochs; none for methods without one.
-    pub subset_one_share: Option<f64>,
+    /// How many of the unlabelled faces came into subset I; none for methods without one.
+    pub subset_one: Option<SubsetOne>,
     /// Mean seconds of a training.
     pub seconds: f64,
     /// Macro-F1 over epochs, or over the labels of a simulation's rounds; means over seeds.
     pub curve: Vec<(f64, f64)>,
+}
+
+/// Share of the unlabelled faces in subset I in the second half of the epochs, or rounds, of all seeds. A mean hides epochs in
+/// which it was empty or everything.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SubsetOne {
+    /// Mean.
+    pub mean: f64,
+    /// That of the epoch with the smallest one.
+    pub lowest: f64,
+    /// That of the epoch with the largest one.
+    pub highest: f64,
 }
 
 /// An arm against the reference.
@@ -99,6 +111,15 @@ pub struct Difference {
     pub p: Option<f64>,
     /// The same after Holm's adjustment for the number of arms.
     pub p_adjusted: Option<f64>,
+}
+
+impl SubsetOne {
+    /// From one share an epoch; none without.
+    pub fn of(shares: &[f64]) -> Option<Self> {
+        let lowest = shares.iter().copied().reduce(f64::min)?;
+        let highest = shares.iter().copied().reduce(f64::max)?;
+        Some(Self { mean: shares.iter().sum::<f64>() / shares.len() as f64, lowest, highest })
+    }
 }
 
 impl Results {
@@ -194,7 +215,7 @@ fn figure(rows: &[&Experiment], same_as: Option<String>) -> Option<Figure> {
         same_as,
         accuracy: over(|row| row.accuracy)?,
         macro_f1: over(|row| row.macro_f1)?,
-        subset_one_share: Estimate::of(&shares).map(|estimate| estimate.mean),
+        subset_one: SubsetOne::of(&shares),
         seconds: over(|row| row.seconds)?.mean,
         curve: (0..points).filter_map(point).collect(),
     })

@@ -8,7 +8,7 @@ use marginalia_store::tables::experiments::Experiment;
 
 use super::learning::Learning;
 use super::plan::Plan;
-use super::results::{Column, Difference, Figure, Records, Results};
+use super::results::{Column, Difference, Figure, Records, Results, SubsetOne};
 use super::statistics::Estimate;
 use crate::error::Result;
 use crate::tables::percent;
@@ -62,7 +62,8 @@ fn section(columns: &[Column], arms: &[String]) -> String {
         let (shared, same) = (percent(Some(first.shared)), percent(Some(first.same_label)));
         let _ = write!(text, ": **{what}** ({shared} are in both sets, {same} of those with the same label)");
     }
-    text += ". Mean ± standard deviation over seeds; in brackets how many.\n\n|  |";
+    text += ". Mean ± standard deviation over seeds; in brackets how many. Subset I: mean share over the second half of each run, \
+             in brackets its lowest and highest epoch.\n\n|  |";
     for column in columns {
         let _ = write!(text, " {} ({} labels): accuracy | macro-F1 | subset I |", column.labels, column.labelled);
     }
@@ -82,7 +83,7 @@ fn section(columns: &[Column], arms: &[String]) -> String {
                     " {} | {} | {} |",
                     spread(&figure.accuracy),
                     spread(&figure.macro_f1),
-                    percent(figure.subset_one_share)
+                    figure.subset_one.as_ref().map_or("–".to_owned(), range)
                 ),
                 None => " – | – | – |".to_owned(),
             };
@@ -159,6 +160,11 @@ fn spread(estimate: &Estimate) -> String {
         Some(deviation) => format!("{mean:.1} ± {:.1} % ({})", 100.0 * deviation, estimate.count),
         None => format!("{mean:.1} % (1)"),
     }
+}
+
+fn range(share: &SubsetOne) -> String {
+    let SubsetOne { mean, lowest, highest } = share;
+    format!("{:.1} % ({:.1} to {:.1})", 100.0 * mean, 100.0 * lowest, 100.0 * highest)
 }
 
 /// Every record of the plan, a line each, with all that the table `experiments` has of it.
