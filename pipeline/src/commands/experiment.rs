@@ -12,6 +12,7 @@ use crate::console::{Console, Opened};
 use crate::error::{Error, ExperimentError, Result};
 use crate::experiment::data_set::DataSet;
 use crate::experiment::given::Given;
+use crate::experiment::label_time::label_time;
 use crate::experiment::plan::{Init, Plan, Simulation};
 use crate::experiment::results::{Records, Results};
 use crate::experiment::studies::{Kind, STUDIES, Study};
@@ -87,7 +88,9 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         let data_sets = open_all(&args.data_sets, study, &opened, &reporter).await?;
         let simulation = Simulation::new(args.rounds, args.per_round, &opened.config.round);
         let (labels, seeds) = (args.labels.clone(), args.seeds.clone());
-        let plan = Plan { study, arms, data_sets, labels, seeds, init, simulation, command: command() };
+        let label_time = label_time(&opened).await?;
+        let command = command();
+        let plan = Plan { study, arms, data_sets, labels, seeds, init, simulation, label_time, command };
         let context = RoundContext {
             corpus: opened.corpus.clone(),
             sql: opened.sql.clone(),

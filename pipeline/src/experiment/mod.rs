@@ -9,6 +9,7 @@ pub mod corpora;
 pub mod data_set;
 mod generated;
 pub mod given;
+pub mod label_time;
 mod learning;
 mod outcome;
 pub mod plan;

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::arm::Arm;
 use super::data_set::DataSet;
+use super::label_time::LabelTime;
 use super::studies::{Kind, Study};
 use crate::config::RoundConfig;
 use crate::curriculum::orders;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub init: Option<Init>,
     /// How a simulation goes.
     pub simulation: Simulation,
+    /// How long people take for a label; none where nobody measured it.
+    pub label_time: Option<LabelTime>,
     /// The command line, to be repeated.
     pub command: String,
 }

@@ -204,11 +204,13 @@ impl Running<'_> {
         format!("{} on {}, {labels}, seed {seed}", arm.name, data_set.name)
     }
 
-    /// Of a recorded run only the model stays; a simulation's corpus stays whole, to be asked.
+    /// Of a recorded training only the model stays. A simulation goes whole: it has a corpus of its own, with all faces and a
+    /// checkpoint for every round, and its record says what came of it.
     fn clean_up(&self) -> Result<()> {
+        let folder = self.folder();
         match self.plan.study.kind {
-            Kind::Simulation => Ok(()),
-            Kind::Training | Kind::Transfer => keep_model(&self.folder()),
+            Kind::Simulation => std::fs::remove_dir_all(&folder).map_err(Error::io(folder)),
+            Kind::Training | Kind::Transfer => keep_model(&folder),
         }
     }
 

@@ -6,15 +6,13 @@ use datafusion::arrow::csv::Writer;
 use marginalia_store::Table;
 use marginalia_store::tables::experiments::Experiment;
 
+use super::label_time::LabelTime;
 use super::learning::Learning;
 use super::plan::Plan;
 use super::results::{Column, Difference, Figure, Records, Results, SubsetOne};
 use super::statistics::Estimate;
 use crate::error::Result;
 use crate::tables::percent;
-
-/// Labels that a person gives in an hour on the page: the rate at which the page's own test labels.
-const LABELS_PER_HOUR: f64 = 3600.0;
 
 /// Most of another set's test faces that a training's set may share before the heading says so.
 const SAME_IMAGES: f64 = 0.5;
@@ -37,7 +35,11 @@ pub fn markdown(results: &Results, plan: &Plan) -> String {
         text += &differences(&results.differences);
     }
     if !results.learning.is_empty() {
-        text += &learning(&results.learning);
+        text += &learning(&results.learning, plan.label_time);
+    }
+    let reference = plan.study.reference;
+    if !plan.arms.iter().any(|arm| arm.name == reference) {
+        let _ = writeln!(text, "\n{reference} is not among the arms, so none is compared with it.");
     }
     text += &how_to_repeat(plan);
     text
@@ -95,7 +97,8 @@ fn section(columns: &[Column], arms: &[String]) -> String {
 fn differences(differences: &[Difference]) -> String {
     let mut text = format!(
         "\n## Against {}\n\nPaired by seed, data sets and budget, in points; 95 % intervals are Student's, p is of Wilcoxon's \
-         signed-rank test on macro-F1, adjusted by Holm.\n\n| | pairs | accuracy | macro-F1 | 95 % interval | p | adjusted |\n\
+         signed-rank test on macro-F1, adjusted by Holm. Both take the pairs for independent; those of one seed share test faces \
+         and, where there are several budgets, labels, so that they say less than as many seeds would.\n\n| | pairs | accuracy | macro-F1 | 95 % interval | p | adjusted |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         differences[0].reference
     );
@@ -117,11 +120,18 @@ fn differences(differences: &[Difference]) -> String {
     text + "\n"
 }
 
-fn learning(of: &[Learning]) -> String {
+fn learning(of: &[Learning], time: Option<LabelTime>) -> String {
+    let people = match time {
+        Some(LabelTime { median, labels }) => {
+            format!("People's time at {median:.1} s a label, the median of {labels} labels of people in this corpus.")
+        }
+        None => "No label of people in this corpus says how long it took, so their time is left out.".to_owned(),
+    };
+    let minutes = |labels: f64| time.map_or("–".to_owned(), |time| format!("{:+.1}", labels * time.median / 60.0));
     let mut text = format!(
         "\n## Labels\n\nEvery order, random too, is one of the faces below their margin (subset II of the last round), and weights \
          go on from round to round. The area is the mean macro-F1 over the labels. A seed's target is what random order came to \
-         on it; an arm that never got there counts as one round more. People's time at {LABELS_PER_HOUR} labels an hour.\n\n\
+         on it; an arm that never got there counts as one round more. {people}\n\n\
          | | area | reached | labels to the target | saved against random | 95 % interval | people's minutes saved |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
@@ -131,11 +141,11 @@ fn learning(of: &[Learning]) -> String {
             .map_or("–".to_owned(), |half| format!("{:+.0} to {:+.0}", saved.mean - half, saved.mean + half));
         let _ = write!(
             text,
-            "\n| {arm} on {dataset} | {} | {reached} of {seeds} | {:.0} | {:+.0} | {interval} | {:+.1} |",
+            "\n| {arm} on {dataset} | {} | {reached} of {seeds} | {:.0} | {:+.0} | {interval} | {} |",
             spread(area),
             needed.mean,
             saved.mean,
-            60.0 * saved.mean / LABELS_PER_HOUR
+            minutes(saved.mean)
         );
     }
     text + "\n"

@@ -106,6 +106,7 @@ fn a_run_is_measured_on_what_it_was_not_measured_on() {
     // A set of the same name with other faces is another target.
     let text = table2("synthetic:150");
     assert!(text.contains("measured on 30 test faces of synthetic-2"), "{text}");
+    assert!(text.contains("ada-cm is not among the arms"), "{text}");
     let faces = bench.sql("select faces from experiments where dataset = 'synthetic' order by faces");
     assert_eq!(faces, [24, 30, 50].map(|faces| json!({"faces": faces})));
 }
@@ -150,6 +151,10 @@ fn a_simulation_labels_through_the_real_loop() {
     let learning = results["learning"].as_array().unwrap();
     assert_eq!((learning.len(), &learning[1]["arm"]), (2, &"random".into()));
     whole.ok(&args);
+    let table = std::fs::read_to_string(whole.corpus().join("experiments/active-learning/table.md")).unwrap();
+    assert!(table.contains("their time is left out") && table.contains("weights go on from round to round"), "{table}");
+    // What is recorded takes no room any more.
+    assert_eq!(std::fs::read_dir(whole.corpus().join("experiments/runs")).unwrap().count(), 0);
     let rows = "select arm, curve, labelled, unlabelled, checkpoint_hash, run from experiments order by arm";
     assert_eq!(whole.sql(rows), killed.sql(rows));
     for row in killed.sql(rows) {
