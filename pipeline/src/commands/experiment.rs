@@ -98,17 +98,17 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
             reporter: reporter.clone(),
             token: token.clone(),
         };
-        let records = experiment::run(&plan, &context).await?;
-        Ok::<_, Error>((plan, records))
+        let (records, diverged) = experiment::run(&plan, &context).await?;
+        Ok::<_, Error>((plan, records, diverged))
     }
     .await;
     handle.finish();
-    let (plan, records) = outcome?;
-    let results = Results::of(&plan, &records);
+    let (plan, records, diverged) = outcome?;
+    let results = Results::of(&plan, &records, diverged);
     let text = words::markdown(&results, &plan);
     write_down(&output, &plan, &records, &results, &text)?;
     console.print(&results, |_| format!("{text}\nThe same, its csv and the plots are in {}", output.display()))?;
-    match token.is_cancelled() && results.recorded < results.runs {
+    match token.is_cancelled() && !results.are_whole() {
         true => Err(Error::Interrupted { what: "the experiment" }),
         false => Ok(()),
     }

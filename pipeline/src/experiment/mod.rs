@@ -5,8 +5,10 @@
 //! stand in the table, the one that was under way in its folder.
 
 pub mod arm;
+mod clock;
 pub mod corpora;
 pub mod data_set;
+mod divergence;
 mod generated;
 pub mod given;
 pub mod label_time;

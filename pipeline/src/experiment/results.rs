@@ -28,6 +28,8 @@ pub struct Results {
     pub runs: usize,
     /// Those that are recorded.
     pub recorded: usize,
+    /// Those that came to no numbers, each with what became of it.
+    pub diverged: Vec<String>,
     /// Names of the arms, in order.
     pub arms: Vec<String>,
     /// What they were measured on.
@@ -124,20 +126,29 @@ impl SubsetOne {
 
 impl Results {
     /// Sums up what is recorded.
-    pub fn of(plan: &Plan, records: &Records) -> Self {
+    pub fn of(plan: &Plan, records: &Records, diverged: Vec<String>) -> Self {
         let runs = plan.runs();
-        let is_recorded =
-            |cell: &&Cell<'_>| plan.targets(cell.data_set).all(|target| records.contains_key(&plan.key(cell, target)));
         Self {
             study: plan.study.name,
             runs: runs.len(),
-            recorded: runs.iter().filter(is_recorded).count(),
+            recorded: runs.iter().filter(|cell| is_recorded(plan, records, cell)).count(),
+            diverged,
             arms: plan.arms.iter().map(|arm| arm.name.clone()).collect(),
             columns: columns(plan, records),
             differences: differences(plan, records),
             learning: learning(plan, records),
         }
     }
+
+    /// Whether no run is left to be made.
+    pub fn are_whole(&self) -> bool {
+        self.recorded + self.diverged.len() == self.runs
+    }
+}
+
+/// Whether a run is measured on all that it is to be measured on.
+pub(super) fn is_recorded(plan: &Plan, records: &Records, cell: &Cell<'_>) -> bool {
+    plan.targets(cell.data_set).all(|target| records.contains_key(&plan.key(cell, target)))
 }
 
 /// What a column is about: trained on, measured on, budget.

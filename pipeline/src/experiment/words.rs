@@ -20,7 +20,7 @@ const SAME_IMAGES: f64 = 0.5;
 /// The whole account: a table for each pair of data sets, the differences, and how to come to the same.
 pub fn markdown(results: &Results, plan: &Plan) -> String {
     let mut text = format!("# {}: {}\n", plan.study.name, plan.study.about);
-    if results.recorded < results.runs {
+    if !results.are_whole() {
         let _ =
             writeln!(text, "\n{} of {} runs are recorded; the same command goes on.", results.recorded, results.runs);
     }
@@ -30,6 +30,10 @@ pub fn markdown(results: &Results, plan: &Plan) -> String {
         let (columns, rest) = left.split_at(count);
         text += &section(columns, &results.arms);
         left = rest;
+    }
+    if !results.diverged.is_empty() {
+        text += "\n## Without a figure\n\nTheir training came to no numbers, and would again.\n\n";
+        results.diverged.iter().for_each(|run| text += &format!("- {run}\n"));
     }
     if !results.differences.is_empty() {
         text += &differences(&results.differences);

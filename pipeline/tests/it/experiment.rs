@@ -179,6 +179,28 @@ fn a_simulation_has_the_method_it_is_told_and_the_corpuss_settings_of_rounds() {
 }
 
 #[test]
+fn a_run_that_diverges_is_told_and_not_made_again() {
+    let bench = Bench::new();
+    let path = bench.corpus().join("marginalia.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // Gradients of features so large have no square.
+    let text = text.replace("batch_unlabelled = 4", "batch_unlabelled = 4\nfeature_scale = 1e38");
+    std::fs::write(&path, text).unwrap();
+    let args = ["experiment", "table1", "--dataset", "synthetic:250", "--labels", "per-class:1"];
+    let args = [&args[..], &["--seeds", "1", "--methods", "supervised"][..]].concat();
+    let text = bench.ok(&args);
+    let told = "## Without a figure\n\nTheir training came to no numbers, and would again.\n\n\
+                - supervised on synthetic, per-class:1, seed 1: ";
+    assert!(text.contains(told), "{text}");
+    assert_eq!(bench.count("select count(*) from experiments"), 0);
+    let again = bench.ok(&[&args[..], &["--json"][..]].concat());
+    let lines: Vec<Value> = again.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let planned = lines.iter().find(|line| line["event"] == "experiment_planned").unwrap();
+    assert_eq!((&planned["runs"], &planned["done"]), (&1.into(), &1.into()));
+    assert_eq!(lines.last().unwrap()["diverged"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn what_cannot_be_compared_is_refused_with_what_can() {
     let bench = Bench::new();
     let refused = |args: &[&str], reason: &str| {
