@@ -89,8 +89,8 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         let simulation = Simulation::new(args.rounds, args.per_round, &opened.config.round);
         let (labels, seeds) = (args.labels.clone(), args.seeds.clone());
         let label_time = label_time(&opened).await?;
-        let command = command();
-        let plan = Plan { study, arms, data_sets, labels, seeds, init, simulation, label_time, command };
+        let (train, command) = (opened.config.train.clone(), command());
+        let plan = Plan { study, train, arms, data_sets, labels, seeds, init, simulation, label_time, command };
         let context = RoundContext {
             corpus: opened.corpus.clone(),
             sql: opened.sql.clone(),

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod plots;
 pub mod results;
 mod running;
+mod settings;
 mod simulating;
 pub mod statistics;
 pub mod studies;

@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 pub struct Plan {
     /// The study.
     pub study: &'static Study,
+    /// Settings of training that the arms start from.
+    pub train: TrainerConfig,
     /// What is compared.
     pub arms: Vec<Arm>,
     /// What is trained on, and measured on.

@@ -10,6 +10,7 @@ use super::label_time::LabelTime;
 use super::learning::Learning;
 use super::plan::Plan;
 use super::results::{Column, Difference, Figure, Records, Results, SubsetOne};
+use super::settings;
 use super::statistics::Estimate;
 use crate::error::Result;
 use crate::tables::percent;
@@ -157,10 +158,11 @@ fn learning(of: &[Learning], time: Option<LabelTime>) -> String {
 
 fn how_to_repeat(plan: &Plan) -> String {
     let mut text = format!(
-        "\n## To come to the same\n\n```\n{}\n```\n\nMarginalia {}. The EMA model of the last epoch is measured; nothing is \
+        "\n## To come to the same\n\n```\n{}\n```\n\nMarginalia {}. {} The EMA model of the last epoch is measured; nothing is \
          chosen by held-out labels.\n",
         plan.command,
-        env!("CARGO_PKG_VERSION")
+        env!("CARGO_PKG_VERSION"),
+        settings::in_words(plan)
     );
     for data_set in &plan.data_sets {
         let _ = writeln!(text, "Faces, classes and splits of {}: BLAKE3 {}.", data_set.name, data_set.state);

@@ -58,6 +58,8 @@ fn a_killed_experiment_goes_on_and_comes_to_the_same() {
     }
     assert!(text.contains("| always ") && text.contains("| supervised |"), "{text}");
     assert!(text.contains("## Against ada-cm") && text.contains("experiment table1 --dataset synthetic:250"), "{text}");
+    let settings = "Settings: preset `streaming`, but `train.backbone = \"resnet-tiny\"`, `train.image_size = 24`, `train.";
+    assert!(text.contains(settings), "{text}");
     whole.ok(&["verify"]);
 }
 
