@@ -28,8 +28,8 @@ pub struct Args {
     /// What is compared; `--help` says more
     #[arg(value_parser = PossibleValuesParser::new(STUDIES.iter().map(|study| study.name)))]
     pub study: String,
-    /// Data set: FORMAT:PATH, FORMAT:TRAIN,test=TEST, corpus:DIR or synthetic:FACES; may be given several times
-    /// [default: this corpus]
+    /// Data set: FORMAT:PATH, FORMAT:TRAIN,test=TEST, FORMAT[OPTION=VALUE,…]:PATH (also class-map=NAME), corpus:DIR or
+    /// synthetic:FACES; may be given several times [default: this corpus]
     #[arg(long = "dataset", value_name = "FORMAT:PATH")]
     pub data_sets: Vec<Given>,
     /// How many labels are known: N, per-class:N or ada-cm:N each

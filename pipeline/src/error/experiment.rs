@@ -47,8 +47,9 @@ pub enum ExperimentError {
     },
     /// A data set that lacks what it is trained or measured on.
     #[error(
-        "{dataset} has no labelled face of split {split}; name its parts (--dataset FORMAT:TRAIN,test=TEST), or make a corpus of \
-         it (`marginalia import … --hold-out test:20%`) and name that (--dataset corpus:DIR)"
+        "{dataset} has no labelled face of split {split}; name its parts (--dataset FORMAT:TRAIN,test=TEST, or FORMAT:test=PATH to \
+         measure on all of it in table2), or make a corpus of it (`marginalia import … --hold-out test:20%`) and name that \
+         (--dataset corpus:DIR)"
     )]
     NoFacesOfSplit {
         /// Which data set.

@@ -2,12 +2,12 @@
 //!
 //! In: a data set as it was named. Files and drawn faces first become a corpus of their own below the home corpus's folder
 //! `experiments`, whole labels and all, once. Out: the faces of a run: S drawn by seed as `import --labels` draws it, U
-//! without their labels, and the test split. No memory holds images.
+//! without their labels, and the faces that are measured on. No memory holds images.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use marginalia_datasets::{Classes, LabelBudget, draw_key};
+use marginalia_datasets::{Classes, LabelBudget, Split, draw_key};
 use marginalia_store::{Session, SqlLimits};
 use marginalia_trainer::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 use serde::Deserialize;
@@ -24,13 +24,16 @@ use crate::round::source::SnapshotFaces;
 pub struct DataSet {
     /// Its name in tables.
     pub name: String,
-    /// Those of the home corpus's classes that have faces to train on.
+    /// Those of the home corpus's classes that have faces to train on; to measure on, where there are none to train on.
     pub classes: Classes,
     /// BLAKE3 of its faces, classes and splits.
     pub state: String,
+    /// What is measured on: the test split, or validation where no test face has a label, as in AffectNet and SFEW.
+    pub measured: Split,
     /// What it was read from, where it was files.
     given: Option<Given>,
     train: Vec<Face>,
+    /// Faces of the split that is measured on.
     test: Vec<Face>,
     source: Arc<dyn FaceSource>,
 }
@@ -62,7 +65,7 @@ impl DataSet {
     /// The labelled faces of an open corpus.
     ///
     /// # Errors
-    /// A corpus without faces to train on or to test on.
+    /// A corpus without faces to measure on.
     pub async fn of(opened: &Opened, name: String, given: Option<Given>) -> Result<Self> {
         let snapshot = opened.corpus.snapshot().await?;
         let session = Session::open(&opened.sql, snapshot.clone(), SqlLimits::default()).await?;
@@ -71,7 +74,7 @@ impl DataSet {
         let places = snapshot.places(&ids).await?;
         let mut votes = votes(&session).await?;
         let mut hash = blake3::Hasher::new();
-        let (mut train, mut test) = (Vec::new(), Vec::new());
+        let (mut train, mut validation, mut test) = (Vec::new(), Vec::new(), Vec::new());
         for (row, index) in rows.into_iter().zip(places) {
             let class = row.expression.as_deref().unwrap_or_default();
             hash.update(format!("{} {class} {}\n", row.face_id, row.split).as_bytes());
@@ -83,15 +86,19 @@ impl DataSet {
             match row.split.as_str() {
                 "train" => train.push(face),
                 "test" => test.push(face),
-                _ => {}
+                _ => validation.push(face),
             }
         }
-        for (split, faces) in [("train", &train), ("test", &test)] {
-            if !faces.iter().any(|face| face.class.is_some()) {
-                return Err(ExperimentError::NoFacesOfSplit { dataset: name, split }.into());
-            }
+        let (measured, test) = match has_labels(&test) {
+            true => (Split::Test, test),
+            false => (Split::Validation, validation),
+        };
+        let taught = if has_labels(&train) { &train } else { &test };
+        if !has_labels(&test) {
+            let split = if has_labels(&train) { "test or validation" } else { "train, test or validation" };
+            return Err(ExperimentError::NoFacesOfSplit { dataset: name, split }.into());
         }
-        let has_faces = |class: &&String| train.iter().any(|face| face.class.as_ref() == Some(*class));
+        let has_faces = |class: &&String| taught.iter().any(|face| face.class.as_ref() == Some(*class));
         let classes = Classes::new(snapshot.classes().iter().filter(has_faces))?;
         let is_kept: Vec<bool> = snapshot.classes().iter().map(|class| classes.index(class).is_some()).collect();
         for votes in train.iter_mut().filter_map(|face| face.votes.as_mut()) {
@@ -99,10 +106,16 @@ impl DataSet {
             votes.retain(|_| is_kept.next().copied().unwrap_or_default());
         }
         let source = Arc::new(SnapshotFaces::new(snapshot));
-        Ok(Self { name, classes, state: hash.finalize().to_hex().to_string(), given, train, test, source })
+        let state = hash.finalize().to_hex().to_string();
+        Ok(Self { name, classes, state, measured, given, train, test, source })
     }
 
-    /// What a run trains on: S, U with a share of generated faces, and the test split as what is measured after every epoch.
+    /// Whether there is something to train on; a data set without is only measured on.
+    pub fn can_train(&self) -> bool {
+        has_labels(&self.train)
+    }
+
+    /// What a run trains on: S, U with a share of generated faces, and the test faces as what is measured after every epoch.
     ///
     /// # Errors
     /// A class with fewer faces than the budget asks for.
@@ -129,7 +142,7 @@ impl DataSet {
         self.test.iter().filter_map(|face| labelled(face, classes)).collect()
     }
 
-    /// Faces of the test split.
+    /// Labelled test faces.
     pub fn test_count(&self) -> usize {
         self.test.iter().filter(|face| face.class.is_some()).count()
     }
@@ -211,6 +224,10 @@ impl DataSet {
         drawn.sort_by(|a, b| a.face_id.cmp(&b.face_id));
         Ok(drawn)
     }
+}
+
+fn has_labels(faces: &[Face]) -> bool {
+    faces.iter().any(|face| face.class.is_some())
 }
 
 fn labelled(face: &Face, classes: &Classes) -> Option<LabelledFace> {

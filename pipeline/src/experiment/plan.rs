@@ -18,7 +18,7 @@ use super::label_time::LabelTime;
 use super::studies::{Kind, Study};
 use crate::config::RoundConfig;
 use crate::curriculum::orders;
-use crate::error::{Error, Result};
+use crate::error::{Error, ExperimentError, Result};
 
 /// Everything an experiment is about.
 pub struct Plan {
@@ -131,12 +131,17 @@ impl Plan {
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
         self.seeds.iter().flat_map(move |seed| {
             self.labels.iter().flat_map(move |labels| {
-                self.data_sets.iter().flat_map(move |data_set| {
+                self.trained().flat_map(move |data_set| {
                     let cell = move |arm| Cell { arm, data_set, labels: *labels, seed: *seed };
                     self.arms.iter().map(cell)
                 })
             })
         })
+    }
+
+    /// What is trained on; the other data sets are only measured on.
+    pub fn trained(&self) -> impl Iterator<Item = &DataSet> {
+        self.data_sets.iter().filter(|data_set| data_set.can_train())
     }
 
     /// What a model trained on this data set is measured on.
@@ -184,12 +189,22 @@ impl Plan {
         config
     }
 
-    /// Whether every data set has the labels that are asked of it, before hours go by.
+    /// Whether every run can be made, as far as that can be known before hours go by.
     ///
     /// # Errors
-    /// The first budget that is too large, with the set and the class that it is too large for.
-    pub fn check_budgets(&self) -> Result<()> {
-        let check = |data_set: &DataSet| self.labels.iter().try_for_each(|labels| data_set.check(*labels));
-        self.data_sets.iter().try_for_each(check)
+    /// A data set without faces to train on, unless others are trained on and measured on it; one whose labels cannot be
+    /// hidden for a simulation; a budget that is too large for one.
+    pub fn check(&self) -> Result<()> {
+        let is_transfer = self.study.kind == Kind::Transfer && self.trained().next().is_some();
+        for data_set in &self.data_sets {
+            let dataset = data_set.name.clone();
+            if self.study.kind == Kind::Simulation && data_set.given().is_none() {
+                return Err(ExperimentError::NothingToHide { dataset }.into());
+            }
+            if !data_set.can_train() && !is_transfer {
+                return Err(ExperimentError::NoFacesOfSplit { dataset, split: "train" }.into());
+            }
+        }
+        self.trained().try_for_each(|data_set| self.labels.iter().try_for_each(|labels| data_set.check(*labels)))
     }
 }

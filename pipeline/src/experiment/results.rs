@@ -45,8 +45,10 @@ pub struct Results {
 pub struct Column {
     /// Trained on.
     pub dataset: String,
-    /// Measured on.
+    /// Measured on ...
     pub target: String,
+    /// ... namely its test or, where no test face has a label, its validation split.
+    pub split: &'static str,
     /// Share of the test faces that the training's set has too, where the sets differ ...
     pub shared: f64,
     /// ... and share of those whose class is the same there.
@@ -183,6 +185,7 @@ fn columns(plan: &Plan, records: &Records) -> Vec<Column> {
                 columns.push(Column {
                     dataset: data_set.name.clone(),
                     target: target.name.clone(),
+                    split: target.measured.as_str(),
                     shared: shared as f64 / target.test_count().max(1) as f64,
                     same_label: same_label as f64 / shared.max(1) as f64,
                     labels: labels.to_string(),

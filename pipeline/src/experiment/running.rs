@@ -28,10 +28,10 @@ use crate::round::{RoundContext, stopped_by};
 /// for each run of the plan that diverged what became of it.
 ///
 /// # Errors
-/// A budget that a data set cannot fill; another process at it; anything that stops a training but a loss that is no number
+/// A plan with a run that cannot be made; another process at it; anything that stops a training but a loss that is no number
 /// any more, which costs that run alone.
 pub async fn run(plan: &Plan, context: &RoundContext) -> Result<(Records, Vec<String>)> {
-    plan.check_budgets()?;
+    plan.check()?;
     let lock = Lock::take(context.corpus.home(), Purpose::Experiment).await?;
     let rows = context.corpus.snapshot().await?.rows::<Experiment>(None).await?;
     let mut records: Records = rows.into_iter().map(|row| ((row.run.clone(), row.target.clone()), row)).collect();

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use datafusion::arrow::csv::Writer;
+use marginalia_datasets::Split;
 use marginalia_store::Table;
 use marginalia_store::tables::experiments::Experiment;
 
@@ -58,12 +59,15 @@ fn is_beside(column: &Column, first: &Column) -> bool {
 fn section(columns: &[Column], arms: &[String]) -> String {
     let first = &columns[0];
     let mut text = match first.dataset == first.target {
-        true => format!("\n## {}\n\n{} faces of its test split", first.dataset, first.faces),
+        true => format!("\n## {}\n\n{} faces of its {} split", first.dataset, first.faces, first.split),
         false => format!(
-            "\n## {} → {}\n\nTrained on {}, measured on {} test faces of {}; {} faces of other classes left out",
-            first.dataset, first.target, first.dataset, first.faces, first.target, first.left_out
+            "\n## {} → {}\n\nTrained on {}, measured on {} {} faces of {}; {} faces of other classes left out",
+            first.dataset, first.target, first.dataset, first.faces, first.split, first.target, first.left_out
         ),
     };
+    if first.split != Split::Test.as_str() {
+        text += "; its test split has no labels";
+    }
     if first.shared > SAME_IMAGES {
         let what = if first.same_label < 1.0 { "same images, other labels" } else { "same images" };
         let (shared, same) = (percent(Some(first.shared)), percent(Some(first.same_label)));

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 
 use serde_json::{Value, json};
 
-use crate::binary::{Bench, write_labelled};
+use crate::binary::Bench;
 
 const TABLE_1: [&str; 10] = [
     "experiment",
@@ -58,7 +58,8 @@ fn a_killed_experiment_goes_on_and_comes_to_the_same() {
     }
     assert!(text.contains("| always ") && text.contains("| supervised |"), "{text}");
     assert!(text.contains("## Against ada-cm") && text.contains("experiment table1 --dataset synthetic:250"), "{text}");
-    let settings = "Settings: preset `streaming`, but `train.backbone = \"resnet-tiny\"`, `train.image_size = 24`, `train.";
+    let settings =
+        "Settings: preset `streaming`, but `train.backbone = \"resnet-tiny\"`, `train.image_size = 24`, `train.";
     assert!(text.contains(settings), "{text}");
     whole.ok(&["verify"]);
 }
@@ -89,50 +90,6 @@ fn what_one_study_ran_another_does_not_run_again() {
     let curve: Value = serde_json::from_str(curve.as_str().unwrap()).unwrap();
     let margins = curve[1]["margin"].as_object().unwrap();
     assert!(margins.values().all(|margin| (margin.as_f64().unwrap() - 0.8).abs() < 1e-6), "{curve}");
-}
-
-#[test]
-fn a_run_is_measured_on_what_it_was_not_measured_on() {
-    let bench = Bench::new();
-    let common = ["--labels", "per-class:1", "--seeds", "1", "--methods", "supervised"];
-    bench.ok(&[&["experiment", "table1", "--dataset", "synthetic:250"][..], &common[..]].concat());
-    let table2 = |other| {
-        let sets = ["experiment", "table2", "--dataset", "synthetic:250", "--dataset", other];
-        bench.ok(&[&sets[..], &common[..]].concat())
-    };
-    table2("synthetic:120");
-    table2("synthetic:120");
-    // Its training, which table 1 made and cleaned up after, and the other set's.
-    let counts = "select count(distinct run) as runs, count(*) as measured from experiments";
-    assert_eq!(bench.sql(counts), [json!({"runs": 2, "measured": 3})]);
-    // A set of the same name with other faces is another target.
-    let text = table2("synthetic:150");
-    assert!(text.contains("measured on 30 test faces of synthetic-2"), "{text}");
-    assert!(text.contains("ada-cm is not among the arms"), "{text}");
-    let faces = bench.sql("select faces from experiments where dataset = 'synthetic' order by faces");
-    assert_eq!(faces, [24, 30, 50].map(|faces| json!({"faces": faces})));
-}
-
-#[test]
-fn classes_of_two_sets_are_matched_by_name() {
-    let bench = Bench::new();
-    write_labelled(&bench.path("other"), 60, 9);
-    let other = format!("imagefolder:{0},test={0}", bench.path("other").display());
-    // Faces of one folder cannot be trained and tested on: all of them are tested on then.
-    let refused = bench.run(&["experiment", "table2", "--dataset", "synthetic:250", "--dataset", &other]);
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(said.contains("imagefolder has no labelled face of split train"), "{said}");
-    let args = ["experiment", "table2", "--dataset", "synthetic:250", "--dataset", "synthetic:120"];
-    let rest = ["--labels", "per-class:1", "--seeds", "1", "--methods", "supervised"];
-    let text = bench.ok(&[&args[..], &rest[..]].concat());
-    let rows = bench.sql("select dataset, target, faces, baseline_class from experiments order by dataset");
-    assert_eq!(rows[0]["dataset"], "synthetic");
-    assert!(rows[0]["target"].as_str().unwrap().starts_with("synthetic-2@"), "{rows:?}");
-    assert_eq!((&rows[1]["faces"], &rows[0]["faces"]), (&50.into(), &24.into()));
-    // The test faces of the smaller set are the first ones of the larger.
-    let heading = "## synthetic → synthetic-2\n\nTrained on synthetic, measured on 24 test faces of synthetic-2";
-    assert!(text.contains(heading) && text.contains("**same images** (100.0 % are in both sets"), "{text}");
 }
 
 #[test]

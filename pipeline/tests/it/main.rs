@@ -7,6 +7,7 @@ mod config;
 mod curriculum;
 mod data_sets;
 mod experiment;
+mod experiment_sets;
 mod export;
 mod http;
 mod ingesters;
