@@ -51,6 +51,18 @@ fn a_killed_experiment_goes_on_and_comes_to_the_same() {
     assert_eq!(rows.len(), 8);
     assert_eq!(rows, recorded(&killed));
     assert_eq!(killed.count("select count(distinct run) from experiments"), 8);
+    // Breadth first: both arms with both budgets before any has its second seed.
+    let order = whole.sql(
+        "select concat(arm, ' ', labels, ' ', cast(seed as varchar)) as run from experiments order by finished_at",
+    );
+    let of_seed = |seed| {
+        let budgets = ["per-class:1", "per-class:2"];
+        budgets
+            .map(|labels| ["supervised", "ada-cm"].map(|arm| json!({"run": format!("{arm} {labels} {seed}")})))
+            .concat()
+    };
+    assert_eq!(order, [of_seed(1), of_seed(2)].concat());
+    assert_results(&results, &killed);
     // S is what an import with that budget and seed would know: one face of seven classes.
     assert_eq!((&rows[0]["labelled"], &rows[0]["arm"]), (&7.into(), &"ada-cm".into()));
     for file in ["table.md", "runs.csv", "macro-f1-synthetic-per-class-2.svg", "curves-synthetic-per-class-2.svg"] {
@@ -62,6 +74,41 @@ fn a_killed_experiment_goes_on_and_comes_to_the_same() {
         "Settings: preset `streaming`, but `train.backbone = \"resnet-tiny\"`, `train.image_size = 24`, `train.";
     assert!(text.contains(settings), "{text}");
     whole.ok(&["verify"]);
+}
+
+/// Figures and differences are those that SQL makes of the same rows.
+fn assert_results(results: &Value, bench: &Bench) {
+    let close = |found: &Value, expected: &Value| {
+        let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+        assert!((found - expected).abs() < 1e-9, "{found} and {expected}: {results}");
+    };
+    let (column, arms) = (&results["columns"][1], results["arms"].as_array().unwrap());
+    assert_eq!(column["labels"], "per-class:2");
+    for (place, arm) in arms.iter().map(|arm| arm.as_str().unwrap()).enumerate() {
+        let of_arm = format!("from experiments where arm = '{arm}' and labels = 'per-class:2'");
+        let figure = &column["figures"][place];
+        let sums = &bench.sql(&format!("select avg(macro_f1) as mean, stddev(macro_f1) as deviation {of_arm}"))[0];
+        close(&figure["macro_f1"]["mean"], &sums["mean"]);
+        close(&figure["macro_f1"]["deviation"], &sums["deviation"]);
+        // The second half of two epochs is the last one.
+        let curves = bench.sql(&format!("select curve {of_arm}"));
+        let curves = curves.iter().map(|row| serde_json::from_str::<Value>(row["curve"].as_str().unwrap()).unwrap());
+        let shares: Vec<f64> = curves.filter_map(|curve| curve[1]["subset_one_share"].as_f64()).collect();
+        let subset_one = &figure["subset_one"];
+        assert_eq!((shares.len(), subset_one.is_null()), if arm == "ada-cm" { (2, false) } else { (0, true) });
+        if arm == "ada-cm" {
+            close(&subset_one["lowest"], &json!(shares[0].min(shares[1])));
+            close(&subset_one["highest"], &json!(shares[0].max(shares[1])));
+            close(&subset_one["mean"], &json!((shares[0] + shares[1]) / 2.0));
+        }
+    }
+    let pairs = "select avg(a.macro_f1 - b.macro_f1) as macro_f1, avg(a.accuracy - b.accuracy) as accuracy, count(*) as pairs \
+                 from experiments a join experiments b on a.seed = b.seed and a.labels = b.labels \
+                 where a.arm = 'supervised' and b.arm = 'ada-cm'";
+    let (difference, pairs) = (&results["differences"][0], &bench.sql(pairs)[0]);
+    assert_eq!((&difference["arm"], &difference["macro_f1"]["count"]), (&"supervised".into(), &pairs["pairs"]));
+    close(&difference["macro_f1"]["mean"], &pairs["macro_f1"]);
+    close(&difference["accuracy"]["mean"], &pairs["accuracy"]);
 }
 
 #[test]
