@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use marginalia_datasets::LabelBudget;
 use marginalia_store::write_whole;
 use marginalia_trainer::methods::REGISTRY;
@@ -26,8 +26,8 @@ use crate::shutdown;
 #[command(after_long_help = studies())]
 pub struct Args {
     /// What is compared; `--help` says more
-    #[arg(value_parser = PossibleValuesParser::new(STUDIES.iter().map(|study| study.name)))]
-    pub study: String,
+    #[arg(value_parser = PossibleValuesParser::new(STUDIES.iter().map(|study| study.name)).try_map(|name| named(&name)))]
+    pub study: &'static Study,
     /// Data set: FORMAT:PATH, FORMAT:TRAIN,test=TEST, FORMAT[OPTION=VALUE,…]:PATH (also class-map=NAME), corpus:DIR or
     /// synthetic:FACES; may be given several times [default: this corpus]
     #[arg(long = "dataset", value_name = "FORMAT:PATH")]
@@ -69,7 +69,7 @@ pub struct Args {
 
 /// Runs `experiment`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let study = named(&args.study);
+    let study = args.study;
     let mut opened = console.open().await?;
     let of_train = train::Args {
         method: args.method.clone(),
@@ -174,7 +174,9 @@ fn studies() -> String {
     text
 }
 
-/// The study of a name that the command line has checked.
-fn named(name: &str) -> &'static Study {
-    STUDIES.iter().find(|study| study.name == name).copied().unwrap_or(STUDIES[0])
+/// The study of that name.
+fn named(name: &str) -> Result<&'static Study> {
+    let known = || STUDIES.iter().map(|study| study.name).collect::<Vec<_>>().join(", ");
+    let study = STUDIES.iter().find(|study| study.name == name).copied();
+    study.ok_or_else(|| ExperimentError::UnknownStudy { name: name.to_owned(), known: known() }.into())
 }

@@ -1,8 +1,16 @@
-//! What an experiment cannot be asked: all of it is known before the first run.
+//! What an experiment cannot be asked for; all of it is known before the first run.
 
 /// Why there is nothing to compare.
 #[derive(Debug, thiserror::Error)]
 pub enum ExperimentError {
+    /// No study of that name.
+    #[error("no study is called {name}; there are {known}")]
+    UnknownStudy {
+        /// As written.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
     /// An arm that its study does not have.
     #[error("{study} has no arm {name}; it has {known}")]
     UnknownArm {

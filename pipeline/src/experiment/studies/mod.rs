@@ -13,6 +13,7 @@ use super::arm::Arm;
 use crate::error::{ExperimentError, Result};
 
 /// One study.
+#[derive(Debug)]
 pub struct Study {
     /// Its name on the command line.
     pub name: &'static str,
