@@ -26,7 +26,7 @@ use crate::shutdown;
 #[command(after_long_help = studies())]
 pub struct Args {
     /// What is compared; `--help` says more
-    #[arg(value_parser = PossibleValuesParser::new(STUDIES.iter().map(|study| study.name)).try_map(|name| named(&name)))]
+    #[arg(value_parser = PossibleValuesParser::new(STUDIES.iter().map(|of| of.name)).try_map(|name| named(&name)))]
     pub study: &'static Study,
     /// Data set: FORMAT:PATH, FORMAT:TRAIN,test=TEST, FORMAT[OPTION=VALUE,…]:PATH (also class-map=NAME), corpus:DIR or
     /// synthetic:FACES; may be given several times [default: this corpus]

@@ -106,8 +106,9 @@ fn section(columns: &[Column], arms: &[String]) -> String {
 fn differences(differences: &[Difference]) -> String {
     let mut text = format!(
         "\n## Against {}\n\nPaired by seed, data sets and budget, in points; 95 % intervals are Student's, p is of Wilcoxon's \
-         signed-rank test on macro-F1, adjusted by Holm. Both take the pairs for independent; those of one seed share test faces \
-         and, where there are several budgets, labels, so that they say less than as many seeds would.\n\n| | pairs | accuracy | macro-F1 | 95 % interval | p | adjusted |\n\
+         signed-rank test on macro-F1, adjusted by Holm. Both take the pairs for independent; those of one seed share test \
+         faces and, where there are several budgets, labels, so that they say less than as many seeds would.\n\n\
+         | | pairs | accuracy | macro-F1 | 95 % interval | p | adjusted |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         differences[0].reference
     );

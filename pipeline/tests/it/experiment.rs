@@ -65,9 +65,16 @@ fn a_killed_experiment_goes_on_and_comes_to_the_same() {
     assert_results(&results, &killed);
     // S is what an import with that budget and seed would know: one face of seven classes.
     assert_eq!((&rows[0]["labelled"], &rows[0]["arm"]), (&7.into(), &"ada-cm".into()));
-    for file in ["table.md", "runs.csv", "macro-f1-synthetic-per-class-2.svg", "curves-synthetic-per-class-2.svg"] {
-        assert!(whole.corpus().join("experiments/table1").join(file).exists(), "{file}");
+    let read = |file: &str| std::fs::read_to_string(whole.corpus().join("experiments/table1").join(file)).unwrap();
+    let (bars, curves) = (read("macro-f1-synthetic-per-class-2.svg"), read("curves-synthetic-per-class-2.svg"));
+    for (arm, figure) in ["supervised", "ada-cm"].iter().zip(results["columns"][1]["figures"].as_array().unwrap()) {
+        let mean = figure["macro_f1"]["mean"].as_f64().unwrap();
+        assert!(bars.contains(&format!(">{mean:.3}</text>")) && bars.contains(&format!(">{arm}</text>")), "{bars}");
+        assert!(curves.contains(&format!(">{arm}</text>")), "{curves}");
     }
+    assert!(read("margins-ada-cm-synthetic-per-class-2.svg").contains(">happiness: margin</text>"));
+    assert_eq!(read("runs.csv").lines().count(), 1 + 8);
+    assert!(text.starts_with(&read("table.md")), "{text}");
     assert!(text.contains("| always ") && text.contains("| supervised |"), "{text}");
     assert!(text.contains("## Against ada-cm") && text.contains("experiment table1 --dataset synthetic:250"), "{text}");
     let settings =
