@@ -8,7 +8,7 @@ use marginalia_trainer::charts::{confusion, reliability};
 use marginalia_trainer::{Metrics, Scorer};
 use serde_json::json;
 
-use crate::console::Console;
+use crate::console::{Console, find_home};
 use crate::data_set::DataSetArgs;
 use crate::error::{Error, Result};
 use crate::memory::Computing;
@@ -36,15 +36,12 @@ pub struct Args {
 
 /// Runs `evaluate`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let folder = match &args.checkpoint {
-        Some(path) => checkpoint_folder(path),
-        None => current_checkpoint(console).await?,
-    };
-    let charts = args.charts.clone().unwrap_or_else(|| folder.clone());
-    let title = format!("{} on {}", name(&folder), name(&args.data_set.path));
+    let asked = Asked::find(args.checkpoint.as_deref(), console).await?;
+    let charts = args.charts.clone().unwrap_or_else(|| asked.folder.clone());
+    let title = format!("{} on {}", name(&asked.folder), name(&args.data_set.path));
     let (metrics, classes, left_out) = tokio::task::spawn_blocking(move || {
         let _computing = Computing::network();
-        evaluate(&args, &folder)
+        evaluate(&args, &asked)
     })
     .await
     .map_err(Error::task)??;
@@ -81,11 +78,37 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     })
 }
 
-/// A checkpoint is named by its folder or by the file in it.
-pub fn checkpoint_folder(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if path.is_file() => folder.to_owned(),
-        _ => path.to_owned(),
+/// The teacher that a command asks.
+pub struct Asked {
+    /// Folder of its checkpoint.
+    pub folder: PathBuf,
+    /// Threads that it computes on; 0: all cores.
+    pub threads: usize,
+}
+
+impl Asked {
+    /// That of the checkpoint which the command line names, by its folder or the file in it, or of the corpus's current
+    /// round.
+    pub async fn find(checkpoint: Option<&Path>, console: &Console) -> Result<Self> {
+        let Some(path) = checkpoint else { return Self::current(console).await };
+        // It is asked without a corpus, too; where there is one, its settings hold.
+        let threads = match find_home(console).await {
+            Ok(home) => console.config(&home)?.train.threads,
+            Err(Error::NoCorpusAbove { .. }) => 0,
+            Err(error) => return Err(error),
+        };
+        let folder = match path.parent() {
+            Some(folder) if path.is_file() => folder,
+            _ => path,
+        };
+        Ok(Self { folder: folder.to_owned(), threads })
+    }
+
+    async fn current(console: &Console) -> Result<Self> {
+        let opened = console.open().await?;
+        let snapshot = opened.corpus.snapshot().await?;
+        let round = snapshot.current().ok_or(Error::NoTeacher)?;
+        Ok(Self { folder: opened.corpus.checkpoint(round).await?, threads: opened.config.train.threads })
     }
 }
 
@@ -94,16 +117,8 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The checkpoint of the corpus's current round.
-pub async fn current_checkpoint(console: &Console) -> Result<PathBuf> {
-    let opened = console.open().await?;
-    let snapshot = opened.corpus.snapshot().await?;
-    let round = snapshot.current().ok_or(Error::NoTeacher)?;
-    Ok(opened.corpus.checkpoint(round).await?)
-}
-
-fn evaluate(args: &Args, folder: &Path) -> Result<(Metrics, Vec<String>, u64)> {
-    let scorer = Scorer::load(folder)?;
+fn evaluate(args: &Args, asked: &Asked) -> Result<(Metrics, Vec<String>, u64)> {
+    let scorer = Scorer::load_with_threads(&asked.folder, asked.threads)?;
     let classes = Classes::new(scorer.classes().to_vec())?;
     let data_set = args.data_set.data_set()?;
     let mut request = ReadRequest::new(&data_set.path, &classes);

@@ -6,7 +6,7 @@ use marginalia_datasets::{Limits, admit, read_file};
 use marginalia_trainer::Scorer;
 use serde_json::{Value, json};
 
-use super::evaluate::{checkpoint_folder, current_checkpoint};
+use super::evaluate::Asked;
 use crate::console::Console;
 use crate::error::{Error, Result};
 
@@ -26,13 +26,12 @@ pub struct Args {
 
 /// Runs `predict`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let folder = match &args.checkpoint {
-        Some(path) => checkpoint_folder(path),
-        None => current_checkpoint(console).await?,
-    };
-    let rows = tokio::task::spawn_blocking(move || predict(&args.images, &Scorer::load(&folder)?))
-        .await
-        .map_err(Error::task)??;
+    let asked = Asked::find(args.checkpoint.as_deref(), console).await?;
+    let rows = tokio::task::spawn_blocking(move || {
+        predict(&args.images, &Scorer::load_with_threads(&asked.folder, asked.threads)?)
+    })
+    .await
+    .map_err(Error::task)??;
     let refused = rows.iter().filter(|row| row.get("error").is_some()).count();
     console.print(&rows, |rows| rows.iter().map(people).collect::<Vec<_>>().join("\n"))?;
     match refused {

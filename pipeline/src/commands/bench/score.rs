@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::step::Faces;
 use crate::cluster::ClusterArgs;
-use crate::commands::evaluate::{checkpoint_folder, current_checkpoint};
+use crate::commands::evaluate::Asked;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::memory::Computing;
@@ -40,10 +40,7 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
     if args.cluster.cluster.is_some() {
         return on_cluster(args, console).await;
     }
-    let folder = match &args.checkpoint {
-        Some(path) => checkpoint_folder(path),
-        None => current_checkpoint(console).await?,
-    };
+    let folder = Asked::find(args.checkpoint.as_deref(), console).await?.folder;
     let images = match &args.images {
         Some(images) => read(images, args.faces)?,
         None => Faces::new(args.faces as u64, args.side, &Classes::standard()).0,
