@@ -52,12 +52,11 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
             })
             .collect();
         let good: Vec<&Vec<u8>> = read.iter().filter_map(|bytes| bytes.as_ref().ok()).collect();
-        let mut scores = scorer.predict(&good)?.into_iter();
-        let mut logits = scorer.logits(&good)?.into_iter();
+        let mut answers = scorer.predict_with_logits(&good)?.into_iter();
         for (path, bytes) in paths.iter().zip(&read) {
             let error = match bytes {
                 Err(reason) => reason.to_string(),
-                Ok(_) => match scores.next().flatten().zip(logits.next().flatten()) {
+                Ok(_) => match answers.next().flatten() {
                     Some((score, logits)) => {
                         let probabilities: serde_json::Map<String, Value> = scorer
                             .classes()

@@ -42,10 +42,10 @@ fn torchvision_gives_the_same_logits() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let theirs: Value = serde_json::from_slice(&output.stdout).unwrap();
 
-    let ours = Scorer::load(folder.path()).unwrap().logits(&images).unwrap();
+    let ours = Scorer::load(folder.path()).unwrap().predict_with_logits(&images).unwrap();
     let mut largest: f64 = 0.0;
     for (ours, theirs) in ours.iter().zip(rows(&theirs["logits"])) {
-        for (ours, theirs) in ours.as_ref().unwrap().iter().zip(theirs) {
+        for (ours, theirs) in ours.as_ref().unwrap().1.iter().zip(theirs) {
             largest = largest.max((f64::from(*ours) - theirs).abs());
         }
     }
