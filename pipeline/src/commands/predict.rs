@@ -28,7 +28,7 @@ pub struct Args {
 pub async fn run(args: Args, console: &Console) -> Result<()> {
     let asked = Asked::find(args.checkpoint.as_deref(), console).await?;
     let rows = tokio::task::spawn_blocking(move || {
-        predict(&args.images, &Scorer::load_with_threads(&asked.folder, asked.threads)?)
+        predict(&args.images, &Scorer::load_with_threads(&asked.folder, asked.threads)?, asked.temperature)
     })
     .await
     .map_err(Error::task)??;
@@ -40,7 +40,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     }
 }
 
-fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
+fn predict(images: &[PathBuf], scorer: &Scorer, temperature: Option<f64>) -> Result<Vec<Value>> {
     let limits = Limits::default();
     let mut rows = Vec::with_capacity(images.len());
     for paths in images.chunks(BATCH) {
@@ -68,6 +68,7 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
                             "image": path,
                             "expression": scorer.classes()[score.class],
                             "confidence": score.confidence,
+                            "calibrated_confidence": temperature.map(|t| score.calibrated_confidence(t)),
                             "entropy": score.entropy,
                             "top2_gap": score.top2_gap,
                             "probabilities": probabilities,
@@ -86,8 +87,13 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
 
 fn people(row: &Value) -> String {
     let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match row.get("confidence").and_then(Value::as_f64) {
-        Some(confidence) => format!("{}: {} ({confidence:.3})", text("image"), text("expression")),
+    let number = |key: &str| row.get(key).and_then(Value::as_f64);
+    match number("confidence") {
+        Some(confidence) => {
+            let calibrated = number("calibrated_confidence").map(|confidence| format!(", calibrated {confidence:.3}"));
+            let calibrated = calibrated.unwrap_or_default();
+            format!("{}: {} ({confidence:.3}{calibrated})", text("image"), text("expression"))
+        }
         None => format!("{}: {}", text("image"), text("error")),
     }
 }
