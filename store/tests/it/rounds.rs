@@ -120,6 +120,11 @@ pub async fn write(writer: RoundWriter, accepted: bool) -> marginalia_store::Res
         labelled_accuracy: 1.0,
         validation_accuracy: None,
         validation_macro_f1: None,
+        validation_nll: None,
+        validation_brier: None,
+        validation_ece: None,
+        validation_ece_equal_mass: None,
+        temperature: None,
         seconds: 1.0,
         finished_at: Timestamp(1),
     };
