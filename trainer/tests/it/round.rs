@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use marginalia_trainer::checkpoint::{STATE_FILE, TEACHER_FILE};
 use marginalia_trainer::state_dict::{Entry, TensorFile};
-use marginalia_trainer::{Control, EpochReport, Error, FaceSource, RoundData, Start, TrainerConfig, Training};
+use marginalia_trainer::{
+    Control, EpochReport, Error, FaceSource, RoundData, Start, StepReport, TrainerConfig, Training,
+};
 
 use crate::synthetic::{Images, classes, config, data};
 
@@ -300,6 +303,46 @@ fn requests(mut data: RoundData, config: &TrainerConfig) -> Vec<usize> {
     epoch(&mut start(config), &data);
     let asked = counting.asked.lock().unwrap();
     data.labelled.iter().map(|face| asked.get(&face.index).copied().unwrap_or(0)).collect()
+}
+
+/// Tells how many images it was asked for.
+struct Watched {
+    inner: Arc<dyn FaceSource>,
+    asked: Mutex<usize>,
+    more: Condvar,
+}
+
+impl FaceSource for Watched {
+    fn images(&self, indices: &[u64]) -> std::result::Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        *self.asked.lock().unwrap() += indices.len();
+        self.more.notify_all();
+        self.inner.images(indices)
+    }
+}
+
+#[test]
+fn batches_are_made_ahead_of_the_steps_as_many_as_are_set_and_no_more() {
+    let mut data = data(4);
+    let watched = Arc::new(Watched { inner: data.source.clone(), asked: Mutex::default(), more: Condvar::new() });
+    data.source = watched.clone();
+    // As many faces as are fetched at once: every batch is a fetch of its own.
+    let (faces, steps, prefetch) = (256, 6, 2);
+    let config = TrainerConfig {
+        method: "supervised".to_owned(),
+        image_size: 16,
+        batch_labelled: faces,
+        steps_per_epoch: steps,
+        prefetch,
+        ..config()
+    };
+    let mut observe = |step: StepReport| {
+        // Those of the steps so far, those that wait, and the one that finds no place among them.
+        let most = faces * (step.step + 1 + prefetch as u32).min(steps) as usize;
+        let (asked, patience) = (watched.asked.lock().unwrap(), Duration::from_secs(60));
+        let asked = *watched.more.wait_timeout_while(asked, patience, |asked| *asked < most).unwrap().0;
+        assert_eq!(asked, most, "at step {}", step.step);
+    };
+    start(&config).run_epoch(&data, &Control::default(), &mut observe).unwrap();
 }
 
 #[test]
