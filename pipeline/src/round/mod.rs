@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::{Corpus, RoundPlan, RoundWriter, Session, SqlLimits, SqlRuntime, Timestamp};
 use marginalia_trainer::TrainerConfig;
+use marginalia_trainer::checkpoint::STATE_FILE;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -103,9 +104,9 @@ pub async fn run_round(context: &RoundContext, request: &RoundRequest) -> Result
             Ok(Some(marker))
         }
         Ok(None) => Ok(None),
-        Err(error) => {
+        Err(mut error) => {
             if would_fail_again(&error) {
-                run.writer.abort().await?;
+                give_up(run.writer, &mut error).await?;
                 context.reporter.emit(Event::RoundAborted { round: plan.round, reason: error.to_string() });
             }
             Err(error)
@@ -138,6 +139,28 @@ fn would_fail_again(error: &Error) -> bool {
             | Error::Progress { .. }
             | Error::Store(marginalia_store::Error::DanglingFace { .. })
     )
+}
+
+/// Gives the round up. Where the error names the round's own checkpoint as the last good one, that stays, and the error
+/// says where.
+async fn give_up(writer: RoundWriter, error: &mut Error) -> Result<()> {
+    let folder = writer.folder();
+    let is_own = |named: &&mut PathBuf| **named == folder && folder.join(STATE_FILE).exists();
+    match last_good(error).filter(is_own) {
+        Some(named) => *named = writer.abort_and_keep().await?,
+        None => writer.abort().await?,
+    }
+    Ok(())
+}
+
+/// The checkpoint that an error names as good, though what came after it is not.
+fn last_good(error: &mut Error) -> Option<&mut PathBuf> {
+    use marginalia_trainer::Error as Trainer;
+    match error {
+        Error::Trainer(Trainer::NotFinite { last_good, .. }) => last_good.as_mut(),
+        Error::Trainer(Trainer::NotSaved { path, .. }) => Some(path),
+        _ => None,
+    }
 }
 
 async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWriter> {

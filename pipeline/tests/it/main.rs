@@ -8,6 +8,7 @@ mod curriculum;
 mod data_sets;
 mod experiment;
 mod export;
+mod failure;
 mod http;
 mod ingesters;
 mod kill;
