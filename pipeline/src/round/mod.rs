@@ -70,6 +70,9 @@ struct PlannedConfig {
     /// Weights it starts from; the last accepted round's checkpoint; or nothing.
     init: Option<PathBuf>,
     continues: Option<PathBuf>,
+    /// BLAKE3 of the file of weights: with another one it would be another round. Plans of older builds lack it.
+    #[serde(default)]
+    init_hash: Option<String>,
     /// Whether the pool is scored in chunks of fragments, on a cluster where there is one.
     #[serde(default)]
     in_chunks: bool,
@@ -175,8 +178,9 @@ async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWr
         None => snapshot.current().map(|round| PathBuf::from(&round.checkpoint)),
     };
     let in_chunks = spread::is_worth_it(context, &snapshot).await?;
-    let (train, round, init) = (train.clone(), round.clone(), request.init.clone());
-    let planned = PlannedConfig { train, round, init, continues, in_chunks };
+    let (init, init_hash) = request.init.as_deref().map(first_weights).transpose()?.unzip();
+    let (train, round) = (train.clone(), round.clone());
+    let planned = PlannedConfig { train, round, init, continues, init_hash, in_chunks };
     let json = |value: std::result::Result<String, serde_json::Error>| {
         value.map_err(|source| Error::Plan { round: 0, source })
     };
@@ -196,6 +200,13 @@ async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWr
     prepare::require_labels(&session, &texts, parameters(&planned, planned.train.seed), context.corpus.classes())
         .await?;
     Ok(RoundWriter::begin(&context.corpus, plan).await?)
+}
+
+/// Where a file of weights lies, for a round that goes on from another folder, and its BLAKE3.
+fn first_weights(file: &Path) -> Result<(PathBuf, String)> {
+    let file = std::path::absolute(file).map_err(Error::io(file))?;
+    let bytes = std::fs::read(&file).map_err(Error::io(&file))?;
+    Ok((file, blake3::hash(&bytes).to_hex().to_string()))
 }
 
 fn parameters(planned: &PlannedConfig, seed: u64) -> Parameters {

@@ -9,6 +9,7 @@ mod data_sets;
 mod experiment;
 mod export;
 mod failure;
+mod first_weights;
 mod http;
 mod ingesters;
 mod kill;
