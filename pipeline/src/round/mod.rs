@@ -130,6 +130,7 @@ fn would_fail_again(error: &Error) -> bool {
                 | Trainer::NoDevice { .. }
                 | Trainer::Incompatible { .. }
                 | Trainer::NoFaces { .. }
+                | Trainer::Undecodable { .. }
                 | Trainer::ClassOutOfRange { .. }
                 | Trainer::BadTarget { .. }
                 | Trainer::BadWeight { .. }

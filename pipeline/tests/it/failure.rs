@@ -1,6 +1,9 @@
 //! Rounds that fail while they train: what they leave, and that they stand in nobody's way.
 
-use crate::binary::Bench;
+use marginalia_store::tables::faces::Face;
+use marginalia_store::{Corpus, Options, Timestamp};
+
+use crate::binary::{Bench, write_labelled};
 
 #[test]
 fn a_loss_that_overflows_leaves_the_checkpoint_before_it() {
@@ -37,4 +40,34 @@ fn a_loss_that_overflows_leaves_the_checkpoint_before_it() {
     assert_eq!(bench.json(&["train"])["round"], 1);
     assert_eq!(predict(), predicted);
     bench.ok(&["verify"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faces_that_do_not_decode_any_more_end_the_round() {
+    let bench = Bench::new();
+    let labelled = bench.path("labelled");
+    write_labelled(&labelled, 1, 42);
+    bench.ok(&["import", "imagefolder", labelled.to_str().unwrap()]);
+    let spoilt = |number: u8| Face {
+        face_id: format!("{number:064x}"),
+        image: vec![number; 64],
+        format: "png".into(),
+        width: 24,
+        height: 24,
+        stream: "test".into(),
+        subject: None,
+        perceptual_hash: 0,
+        captured_at: None,
+        ingested_at: Timestamp(1),
+    };
+    let corpus = Corpus::open(&bench.corpus(), Options::default()).await.unwrap();
+    corpus.writer::<Face>().append((0..8).map(spoilt).collect()).await.unwrap();
+    drop(corpus);
+
+    let failed = bench.run(&["train"]);
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert_eq!(failed.status.code(), Some(1), "{said}");
+    assert!(said.contains("in a row could not be decoded"), "{said}");
+    // It would meet them again: the next call does not go on with it.
+    assert!(!bench.corpus().join("checkpoints/round-00001").exists());
 }
