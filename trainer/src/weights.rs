@@ -78,7 +78,9 @@ pub fn load(
 impl fmt::Display for LoadedWeights {
     /// One line for people; BatchNorm's counters, which every file of PyTorch has, are not worth a word.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} tensors from {}", self.loaded.len(), self.path.display())?;
+        let mut parts: Vec<&str> = self.loaded.iter().filter_map(|name| name.split('.').next()).collect();
+        parts.dedup();
+        write!(f, "{} tensors ({}) from {}", self.loaded.len(), parts.join(", "), self.path.display())?;
         for (name, conversion) in &self.converted {
             write!(f, "; `{name}` {conversion}")?;
         }

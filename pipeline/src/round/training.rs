@@ -116,7 +116,6 @@ impl Job {
         };
         let training = Training::new(self.planned.train.clone(), self.classes.clone(), self.round, start)?;
         if let Some(loaded) = training.loaded_weights() {
-            tracing::info!("{loaded}");
             self.check_init(loaded)?;
         }
         Ok(training)
