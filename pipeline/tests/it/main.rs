@@ -8,6 +8,8 @@ mod curriculum;
 mod data_sets;
 mod experiment;
 mod export;
+mod failure;
+mod first_weights;
 mod http;
 mod ingesters;
 mod kill;

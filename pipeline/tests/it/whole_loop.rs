@@ -180,6 +180,7 @@ fn wrong_usage_is_told_in_one_line_with_what_to_do() {
         (&["predict", "x.jpg"], 1, "no teacher"),
         (&["--corpus", "/nowhere", "status"], 2, "marginalia init"),
         (&["train", "--method", "adacm"], 2, "ada-cm"),
+        (&["train", "--every", "10m", "--init", "weights.pth"], 2, "cannot be used with"),
     ];
     for (args, code, words) in cases {
         let output = bench.run(args);
