@@ -105,7 +105,8 @@ COMPARISONS = {
 def labelling(faces, annotators):
     """A round of annotators at a server: milliseconds, less is better."""
     people = "1 annotator" if annotators == 1 else f"{annotators} annotators"
-    shape = ["--faces", str(faces), "--clients", str(annotators)]
+    # What all runs leave is removed at the end.
+    shape = ["--faces", str(faces), "--clients", str(annotators), "--keep"]
     return {
         "what": f"server: submit + next + image, {faces:,} faces, {people}, new faces coming in",
         "asked": {"p50": 15, "p95": 10},

@@ -10,7 +10,7 @@ use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
 use marginalia_trainer::tensorboard::EventFile;
-use marginalia_trainer::{Control, EpochReport, Metrics, RoundData, Start, StepReport, Training};
+use marginalia_trainer::{Control, EpochReport, LoadedWeights, Metrics, RoundData, Start, StepReport, Training};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -116,9 +116,22 @@ impl Job {
         };
         let training = Training::new(self.planned.train.clone(), self.classes.clone(), self.round, start)?;
         if let Some(loaded) = training.loaded_weights() {
-            tracing::info!("{loaded}");
+            self.check_init(loaded)?;
         }
         Ok(training)
+    }
+
+    /// Refuses a file of weights that is not the one of the plan.
+    fn check_init(&self, loaded: &LoadedWeights) -> Result<()> {
+        let LoadedWeights { path, hash, .. } = loaded;
+        match &self.planned.init_hash {
+            Some(planned) if planned != hash => {
+                let round = self.round;
+                let problem = format!("not the file that round {round} starts from: BLAKE3 is {hash}, not {planned}");
+                Err(marginalia_trainer::Error::File { path: path.clone(), problem }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn report_step(&self, step: &StepReport) {

@@ -9,6 +9,8 @@ mod data_sets;
 mod evaluate;
 mod experiment;
 mod export;
+mod failure;
+mod first_weights;
 mod http;
 mod ingesters;
 mod kill;

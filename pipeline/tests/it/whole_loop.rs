@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use marginalia_datasets::{Classes, SyntheticFaces};
+use marginalia_datasets::{Limits, thumbnail};
 use serde_json::{Value, json};
 
 use crate::binary::{Bench, write_faces, write_labelled};
@@ -97,7 +97,8 @@ fn faces_become_labels_rounds_and_a_corpus() {
     let predicted = bench.json(&["predict", bench.path("inbox/000003.png").to_str().unwrap()]);
     assert!(predicted[0]["confidence"].as_f64().unwrap() > 0.0);
     let small = bench.path("small.png");
-    std::fs::write(&small, SyntheticFaces::new(1, 4, &Classes::standard()).face(0).png()).unwrap();
+    let image = std::fs::read(bench.path("inbox/000003.png")).unwrap();
+    std::fs::write(&small, thumbnail(&image, 4, &Limits::default()).unwrap().unwrap()).unwrap();
     let refused = bench.run(&["predict", small.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stdout).contains("the image is 4×4 pixels"), "{refused:?}");
@@ -198,6 +199,7 @@ fn wrong_usage_is_told_in_one_line_with_what_to_do() {
         (&["predict", "x.jpg"], 1, "no teacher"),
         (&["--corpus", "/nowhere", "status"], 2, "marginalia init"),
         (&["train", "--method", "adacm"], 2, "ada-cm"),
+        (&["train", "--every", "10m", "--init", "weights.pth"], 2, "cannot be used with"),
     ];
     for (args, code, words) in cases {
         let output = bench.run(args);
