@@ -146,8 +146,8 @@ impl Scorer {
         self.in_batches(images, 1, |image| self.plain(image.as_ref()), |outputs| scores(outputs, 1))
     }
 
-    /// As [`predict`](Self::predict), each with its logits in class order: a temperature is fitted on these, and they are
-    /// what torchvision gives for the same weights.
+    /// As [`predict`](Self::predict), each with its logits in class order: a temperature is fitted on these, and they
+    /// are what torchvision gives for the same weights.
     pub fn predict_with_logits<B: AsRef<[u8]> + Sync>(&self, images: &[B]) -> Result<Vec<Option<(Score, Vec<f32>)>>> {
         self.in_batches(
             images,
