@@ -25,4 +25,3 @@ pub mod scratch;
 mod simd;
 pub(crate) mod storage;
 pub mod tape;
-pub mod timing;
