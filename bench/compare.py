@@ -25,14 +25,22 @@ import accuracy
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
+# Both sides compute on all cores.
+THREADS = ["--threads", str(os.cpu_count())]
+
+
+def torch(script, *arguments):
+    """PyTorch's program in each memory layout, one process each: the peak memory of one would be that of both models."""
+    command = [sys.executable, PEERS / script, *arguments, *THREADS, "--layout"]
+    return [[*command, layout] for layout in ("contiguous", "channels_last")]
 
 
 def step(backbone, side, steps):
     """A training step: seconds, less is better."""
     shape = ["--backbone", backbone, "--steps", str(steps)]
     return {
-        "ours": lambda run: [run.marginalia, "bench", "step", "--json", *shape, "--image-size", str(side)],
-        "peer": lambda run: [sys.executable, PEERS / "torch_step.py", *shape, "--side", str(side)],
+        "ours": lambda run: [[run.marginalia, "bench", "step", "--json", *shape, "--image-size", str(side), *THREADS]],
+        "peer": lambda run: torch("torch_step.py", *shape, "--side", str(side)),
         "keys": ("seconds_per_step", "seconds"),
         "unit": "s",
         "better": "less",
@@ -40,13 +48,14 @@ def step(backbone, side, steps):
 
 
 def score(run):
-    return [run.marginalia, "bench", "score", "--json", "--images", run.faces, "--faces", "4096", "--checkpoint", checkpoint(run)]
+    faces = ["--images", run.faces, "--faces", "4096", "--checkpoint", checkpoint(run)]
+    return [[run.marginalia, "bench", "score", "--json", *faces, *THREADS]]
 
 
 def ingest_peer(run):
     out = run.scratch / "faces.lance"
     shutil.rmtree(out, ignore_errors=True)
-    return [sys.executable, PEERS / "ingest.py", run.faces, out]
+    return [[sys.executable, PEERS / "ingest.py", run.faces, out]]
 
 
 # What has no peer: a figure of ours and what is asked of it.
@@ -65,6 +74,7 @@ ALONE = {
     },
 }
 
+# Each side is one program, or several of which the best counts.
 COMPARISONS = {
     "step-48": {
         "what": "Ada-CM step, ResNet-18, 48×48, 16 + 16 faces",
@@ -85,7 +95,7 @@ COMPARISONS = {
         "what": "scoring, ResNet-18, two weak views at 48×48, decoding counted",
         "asked": 1.2,
         "ours": score,
-        "peer": lambda run: [sys.executable, PEERS / "torch_score.py", run.faces],
+        "peer": lambda run: torch("torch_score.py", run.faces),
         "keys": ("images_per_second", "images_per_second"),
         "unit": "faces/s",
         "better": "more",
@@ -93,7 +103,7 @@ COMPARISONS = {
     "ingest": {
         "what": "ingest of a folder into a fresh corpus",
         "asked": 4.0,
-        "ours": lambda run: [run.marginalia, "bench", "ingest", "--json", "--scratch", run.scratch, run.faces],
+        "ours": lambda run: [[run.marginalia, "bench", "ingest", "--json", "--scratch", run.scratch, run.faces]],
         "peer": ingest_peer,
         "keys": ("images_per_second", "images_per_second"),
         "unit": "faces/s",
@@ -146,6 +156,12 @@ def measure(command):
     return json.loads(out.strip().splitlines()[-1]), usage.ru_maxrss * 1024
 
 
+def best(commands, key, better):
+    """What the best of these programs prints, and its peak memory."""
+    choose = min if better == "less" else max
+    return choose((measure(command) for command in commands), key=lambda measured: measured[0][key])
+
+
 def compare(comparison, run):
     """Both sides in turn."""
     sides = {"ours": [], "peer": []}
@@ -153,7 +169,7 @@ def compare(comparison, run):
     versions = {}
     for _ in range(run.runs):
         for side, key in zip(sides, comparison["keys"]):
-            document, peak = measure(comparison[side](run))
+            document, peak = best(comparison[side](run), key, comparison["better"])
             sides[side].append(document[key])
             memory[side] = max(memory[side], peak)
             versions |= document.get("versions", {})
