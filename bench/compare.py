@@ -30,7 +30,7 @@ THREADS = ["--threads", str(os.cpu_count())]
 
 
 def torch(script, *arguments):
-    """PyTorch's program in each memory layout, one process each: the peak memory of one would be that of both models."""
+    """PyTorch's program in each memory layout, a process each: one alone would have the memory of both."""
     command = [sys.executable, PEERS / script, *arguments, *THREADS, "--layout"]
     return [[*command, layout] for layout in ("contiguous", "channels_last")]
 
@@ -251,7 +251,9 @@ def render(folder):
     lines = [
         "# Measured",
         "",
-        "Written by `make bench`. Both sides ran in turn on the same machine; a ratio above 1 means that we are faster.",
+        "Written by `make bench` from what lies in `bench/measured`. Both sides ran in turn on the same machine,",
+        "networks on all its cores, PyTorch's in both memory layouts, of which the faster counts; a ratio above 1 means",
+        "that we are faster.",
         "",
         "| what | ours | peer | ratio | asked | peak memory, ours and peer | when, where |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -261,7 +263,7 @@ def render(folder):
         memory = " and ".join(f"{it['peak_memory'][side] / 1e6:.0f} MB" for side in ("ours", "peer"))
         lines.append(
             f"| {it['what']} | {shown['ours']} | {shown['peer']} | {cell(it['ratio'])} | {cell(it['asked'])} | "
-            f"{memory} | {it['date']}, {it['machine']} |"
+            f"{memory}{it.get('note', '')} | {it['date']}, {it['machine']} |"
         )
     versions = {}
     for it in found:
@@ -270,7 +272,6 @@ def render(folder):
     for it in measured(ALONE):
         lines.append(f"| {it['what']} | {it['figure']} | {it['asked']} | {it['date']}, {it['machine']} |")
     lines += accuracies(folder / "accuracy.jsonl")
-    lines += walls(folder / "wall.jsonl")
     lines += ["", "Peers: " + ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) + "."]
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
 
@@ -281,33 +282,14 @@ def accuracies(path):
         return []
     head = [
         "",
-        "FER2013's public test after training from scratch on its training faces, the EMA model of the last step",
-        "(`bench/accuracy.py`): the mean of all seeds and, in brackets, each one's accuracy; the interval is Welch's.",
+        "FER2013's public test after training from scratch on its training faces, the EMA model of the last step: the",
+        "mean of all seeds and, in brackets, each one's accuracy; the interval is Welch's. `make bench` does not train:",
+        "`bench/accuracy.py --out bench/measured/accuracy.jsonl` does. Accepted is the share of the last epoch's",
+        "unlabelled faces that became pseudo-labels or, in runs that did not record it, how many faces of the pool did",
+        "afterwards.",
         "",
     ]
     return head + accuracy.table([json.loads(line) for line in path.read_text().splitlines()])
-
-
-def walls(path):
-    """The same training's time on both sides, measured beside each other."""
-    runs = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
-        run = json.loads(line)
-        runs.setdefault((run["preset"], run["method"], run["machine"]), {})[run["side"]] = run["seconds"]
-    lines = []
-    for (preset, method, where), sides in sorted(runs.items()):
-        if len(sides) == 2:
-            ratio = sides["pytorch"] / sides["ours"]
-            seconds = f"{sides['ours']:.0f} s | {sides['pytorch']:.0f} s"
-            lines.append(f"| {preset}, {method} | {seconds} | {ratio:.2f} | {where} |")
-    head = [
-        "",
-        "Time of that training, the first 600 steps of it, both sides at the same time on two cores each of one machine.",
-        "",
-        "| preset, method | ours | PyTorch | ratio | where |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    return head + lines if lines else []
 
 
 def main():

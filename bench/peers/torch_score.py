@@ -3,10 +3,11 @@
     python torch_score.py [FOLDER] [--backbone resnet18] [--side 48] [--threads 2] [--faces 4096] [--batch 128]
                           [--layout contiguous|channels_last]
 
-FOLDER holds image files (in folders or not); without it, faces are drawn and written as PNG and as JPEG to a temporary
-folder. Decoding runs on a pool of threads (Pillow lets go of the lock), a batch ahead of the network, which runs in eval
-mode under inference_mode with BatchNorm folded into the convolutions; both memory layouts are tried unless one is named.
-Prints one JSON document: images per second of the better layout and of both, for every file type where it drew them itself.
+FOLDER holds image files (in folders or not); without it, faces are drawn and written as PNG and as JPEG to a
+temporary folder. Decoding runs on a pool of threads (Pillow lets go of the lock), a batch ahead of the network, which
+runs in eval mode under inference_mode with BatchNorm folded into the convolutions; both memory layouts are tried
+unless one is named. Prints one JSON document: images per second of the better layout and of each, for every file type
+where it drew them itself.
 """
 
 import argparse
