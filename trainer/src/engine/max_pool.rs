@@ -48,8 +48,8 @@ fn outputs(maps: Maps) -> usize {
     output_side(maps.height) * output_side(maps.width)
 }
 
-/// Every tap of a window that lies inside the image, row by row: its number (as a float, to be chosen like the values), and
-/// where it begins.
+/// Every tap of a window that lies inside the image, row by row: its number (as a float, to be chosen like the values),
+/// and where it begins.
 #[inline(always)]
 fn taps(maps: Maps, window: usize) -> impl Iterator<Item = (f32, usize)> {
     let across = output_side(maps.width);

@@ -1,6 +1,6 @@
 //! A checkpoint in torchvision itself, which must give the same logits. `MARGINALIA_TORCH_PYTHON` names a Python that
-//! has torch, torchvision, safetensors, numpy and pillow (`make` takes that of `make bench`); without it there is nothing
-//! to compare with.
+//! has torch, torchvision, safetensors, numpy and pillow (`make` takes that of `make bench`); without it there is
+//! nothing to compare with.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! Convolution without bias over activations with channels last.
 //!
-//! In: x (N, H, W, C), weight (O, C, k, k). Out: y (N, H', W', O). Winograd's way for 3×3 kernels with stride 1 and many
-//! channels, a matrix product over the patches where they lie for the others.
+//! In: x (N, H, W, C), weight (O, C, k, k). Out: y (N, H', W', O). Winograd's way for 3×3 kernels with stride 1 and
+//! many channels, a matrix product over the patches where they lie for the others.
 
 mod geometry;
 mod patches;
