@@ -42,8 +42,8 @@ fn random(name: &str, shape: &[usize]) -> Tensor {
 /// An operator of the device: from maps and parameters to its result.
 type OnDevice<'a> = &'a dyn Fn(&mut Tape, &[Node], &[Tensor]) -> Node;
 
-/// Result and gradients of an operator on the device, for dy = the numbers called `dy`. Maps (N, C, H, W) come first among
-/// the inputs; results and gradients are given in the engine's order.
+/// Result and gradients of an operator on the device, for dy = the numbers called `dy`. Maps (N, C, H, W) come first
+/// among the inputs; results and gradients are given in the engine's order.
 fn on_device(f: OnDevice, maps: &[Tensor], parameters: &[Tensor]) -> Applied {
     let mut tape = Tape::default();
     let there = |tensor: &Tensor| tensor.to_device(&device()).unwrap();
@@ -196,8 +196,8 @@ fn apart(found: &[f32], expected: &[f32]) -> f64 {
     (off / square(&mut expected.iter().map(|value| f64::from(*value))).max(1e-12)).sqrt()
 }
 
-/// Of losses, and of gradients as a share of their size, in the first step and the second. Rounding may put a value at a
-/// ReLU on the other side of 0, and the first step of Adam has the size of the learning rate whatever the gradient.
+/// Of losses, and of gradients as a share of their size, in the first step and the second. Rounding may put a value at
+/// a ReLU on the other side of 0, and the first step of Adam has the size of the learning rate whatever the gradient.
 const TOLERANCES: [(f64, f64); 2] = [(1e-5, 2e-3), (1e-3, 2e-2)];
 /// Of everything a checkpoint keeps, after both, as a share of each tensor's size.
 const AFTERWARDS: f64 = 5e-3;
