@@ -270,7 +270,10 @@ impl Work {
             Some(metrics) if target.name == trained_on.name => {
                 Outcome::of(metrics, &self.classes).ok_or(Error::NothingToEvaluate)
             }
-            _ => Outcome::measure(&self.folder, &target.test_faces(&self.classes), target.source(), &self.classes),
+            _ => {
+                let faces = target.test_faces(&self.classes);
+                Outcome::measure(&self.folder, self.config.threads, &faces, target.source(), &self.classes)
+            }
         }
     }
 }

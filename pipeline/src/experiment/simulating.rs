@@ -112,7 +112,9 @@ async fn measured(cell: &Cell<'_>, opened: &Opened) -> Result<Simulated> {
 
 async fn outcome(cell: &Cell<'_>, round: &Round, opened: &Opened, classes: &Classes) -> Result<Outcome> {
     let folder = opened.corpus.checkpoint(round).await?;
-    let (data_set, classes) = (cell.data_set.clone(), classes.clone());
-    on_computing_thread(move || Outcome::measure(&folder, &data_set.test_faces(&classes), data_set.source(), &classes))
-        .await?
+    let (data_set, classes, threads) = (cell.data_set.clone(), classes.clone(), opened.config.train.threads);
+    on_computing_thread(move || {
+        Outcome::measure(&folder, threads, &data_set.test_faces(&classes), data_set.source(), &classes)
+    })
+    .await?
 }

@@ -31,7 +31,7 @@ fn reliability_of_evaluation() -> String {
     reliability(
         "Round 12 on FER2013, public test",
         &Metrics::of(&probabilities, &labels, 7).unwrap(),
-        Some(&calibration),
+        Some((calibration.temperature, &calibration.metrics)),
     )
 }
 
