@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::face_id::FaceId;
+use crate::judgement::Lane;
 use crate::reading::first;
 
 /// All that the corpus knows about one face.
@@ -110,7 +111,8 @@ pub struct CorpusEntry {
 pub struct QueuePlace {
     /// From 1.
     pub rank: u64,
-    /// `queue` or `audit`.
+    /// `queue`, `audit` or `review`.
+    #[schemars(extend("enum" = [Lane::Queue.as_str(), Lane::Audit.as_str(), Lane::Review.as_str()]))]
     pub lane: String,
     /// Why it stands there.
     pub reason: String,
