@@ -1,4 +1,5 @@
-//! A face's whole story, from its file to its place in the corpus or the queue.
+//! A face's whole story, from its file to its place in the corpus or the queue. While it waits for somebody's own
+//! judgement they are told it without what others said.
 
 use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::predictions::Prediction as PredictionRow;
@@ -36,6 +37,8 @@ pub struct Story {
     pub predictions: Vec<Prediction>,
     /// Every judgement, the oldest first.
     pub labels: Vec<GivenLabel>,
+    /// Whether others said something of it that is kept back here until the one who asks has judged it.
+    pub kept_back: bool,
     /// Its row in the corpus.
     pub corpus: Option<CorpusEntry>,
     /// Its place in the queue.
@@ -129,11 +132,12 @@ struct Face {
 }
 
 impl Story {
-    /// Tells it; the id is a whole one.
+    /// Tells it; the id is a whole one. An annotator who asks is told nothing of what others said as long as the face
+    /// stands in the queue and they have not judged it.
     ///
     /// # Errors
     /// The store's [`NoSuchFace`](marginalia_store::Error::NoSuchFace).
-    pub async fn tell(session: &Session, face_id: &str) -> Result<Self> {
+    pub async fn tell(session: &Session, face_id: &str, asker: Option<&str>) -> Result<Self> {
         let missing = || marginalia_store::Error::NoSuchFace { face_id: face_id.to_owned() };
         if !marginalia_store::is_face_id(face_id) {
             return Err(missing().into());
@@ -153,7 +157,7 @@ impl Story {
             first(session, &format!("select rank, lane, reason from queue where {filter}")).await?;
         let predictions = predictions(snapshot, &filter).await?;
         let verdict = verdict(corpus.as_ref(), queue.as_ref(), &predictions);
-        Ok(Self {
+        let story = Self {
             face_id: face_id.to_owned(),
             format: face.format,
             width: face.width,
@@ -164,10 +168,29 @@ impl Story {
             sightings: sightings(snapshot, &filter).await?,
             predictions,
             labels: labels(snapshot, &filter).await?,
+            kept_back: false,
             corpus,
             queue,
             verdict,
+        };
+        Ok(match asker {
+            Some(asker) => story.told_to(asker),
+            None => story,
         })
+    }
+
+    /// The part of it that leads nobody by another's word.
+    fn told_to(mut self, asker: &str) -> Self {
+        let is_own = |label: &GivenLabel| label.annotator == asker;
+        let has_judged = self.labels.iter().any(|label| is_own(label) && !label.taken_back);
+        self.kept_back = self.queue.is_some() && !has_judged && !self.labels.iter().all(is_own);
+        if self.kept_back {
+            self.labels.retain(is_own);
+            self.corpus = self.corpus.filter(|entry| entry.origin == "pseudo");
+            self.sightings.iter_mut().for_each(|seen| seen.given_class = None);
+            self.verdict = verdict(self.corpus.as_ref(), self.queue.as_ref(), &self.predictions);
+        }
+        self
     }
 }
 

@@ -102,4 +102,15 @@ impl Caller {
             }
         }
     }
+
+    /// The annotator in whose eyes a face is looked at: what others said of it may be kept back from them. None for
+    /// readers, who judge nothing, and for those who may do everything and name nobody.
+    pub fn looker(&self, given: Option<&str>) -> Result<Option<String>, Problem> {
+        let given = given.filter(|name| !name.trim().is_empty());
+        match self.role() {
+            Role::Reader => Ok(None),
+            Role::Admin if given.is_none() => Ok(None),
+            _ => self.annotator(given).map(Some),
+        }
+    }
 }

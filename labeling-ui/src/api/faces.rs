@@ -18,7 +18,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::archive::{self, File};
 use super::body::essence;
-use super::caller::Caller;
+use super::caller::{Asker, Caller};
 use super::operation::Operation;
 use super::problem::{Problem, RequestId};
 use super::uploaded::{Image, MOST_NAMED, Sender, Uploaded, tidy};
@@ -93,8 +93,11 @@ fn form(_: &mut SchemaGenerator) -> Schema {
 
 /// `GET /api/faces/{id}`.
 pub(super) fn describe_story() -> Operation {
-    Operation::new("face", "A face's whole story: where it was seen, what rounds and people said, where it stands.")
+    let summary = "A face's whole story: where it was seen, what rounds and people said, where it stands. What others \
+                   said of a face in the queue is kept back until the annotator who asks has judged it.";
+    Operation::new("face", summary)
         .path::<OfFace>()
+        .query::<Asker>()
         .answers::<Story>(200, "The story.")
         .problem(404, "No such face.")
 }
@@ -138,8 +141,14 @@ pub(super) async fn upload(
 }
 
 /// All that is known about a face.
-pub(super) async fn story(State(api): State<Api>, Path(OfFace { id }): Path<OfFace>) -> Result<Json<Story>, Problem> {
-    Ok(Json(Story::tell(&api.reading.newest().await?, &id).await?))
+pub(super) async fn story(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(OfFace { id }): Path<OfFace>,
+    Query(asker): Query<Asker>,
+) -> Result<Json<Story>, Problem> {
+    let asker = caller.looker(asker.annotator.as_deref())?;
+    Ok(Json(Story::tell(&api.reading.newest().await?, &id, asker.as_deref()).await?))
 }
 
 /// What an archive came to.

@@ -95,7 +95,8 @@ impl Access for Tokens {
     }
 }
 
-fn with_token(method: Method, path: &str, token: &str) -> Builder {
+/// A request of the bearer of a token.
+pub fn with_token(method: Method, path: &str, token: &str) -> Builder {
     Request::builder()
         .method(method)
         .uri(path)

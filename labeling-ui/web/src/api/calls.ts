@@ -94,8 +94,9 @@ export function map(round: number | null, signal?: AbortSignal): Promise<FaceMap
   return ask("GET", round === null ? "/api/map" : `/api/map?round=${round}`, signal ? { signal } : {});
 }
 
-export function story(faceId: string, signal?: AbortSignal): Promise<Story> {
-  return ask("GET", `/api/faces/${faceId}`, signal ? { signal } : {});
+/** Everything about a face, as this annotator may see it. */
+export function story(faceId: string, annotator: string, signal?: AbortSignal): Promise<Story> {
+  return ask("GET", `/api/faces/${faceId}?${new URLSearchParams({ annotator })}`, signal ? { signal } : {});
 }
 
 export function rounds(): Promise<Rounds> {

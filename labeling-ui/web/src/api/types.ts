@@ -81,6 +81,8 @@ export interface Story {
   sightings: { source: string; dataset: string; split: string | null; given_class: string | null }[];
   predictions: Prediction[];
   labels: GivenLabel[];
+  /** Whether others said something that is kept back until one has judged the face oneself. */
+  kept_back: boolean;
   corpus: { expression: string; origin: string; confidence: number | null; split: string } | null;
   queue: { rank: number; lane: Task["lane"]; reason: string } | null;
   verdict: string;

@@ -196,9 +196,10 @@ from hardest_classes
 where checked > 0
 order by rank`;
 
-/** Faces about which people do not agree, undecided ones first. */
+/** Faces about which people do not agree, undecided ones first; without those that wait for more people's own word. */
 export const DISPUTES = `select c.face_id, c.classes, c.judgements, c.tied, p.expression as predicted, p.confidence, p.margin
 from label_conflicts c
+left anti join unfinished u on c.face_id = u.face_id
 left join current_predictions p on c.face_id = p.face_id
 order by c.tied desc, c.judgements desc, c.face_id
 limit 500`;
@@ -249,10 +250,13 @@ where r.accepted
 group by r.round
 order by r.round desc`;
 
-/** Faces that people judge in this round without anybody's word. */
+/** Faces that people judge without anybody's word: in this round's blind lanes, and where more judgements are due. */
 export const JUDGED_BLIND = `select face_id
 from queue_entries
-where lane <> 'queue' and round = (select max(round) from round_summary where accepted)`;
+where lane <> 'queue' and round = (select max(round) from round_summary where accepted)
+union all
+select face_id
+from unfinished`;
 
 /** Some faces, with what the model and people say of them now; without those that are judged blindly. */
 export function facesOf(faceIds: readonly string[]): string {
