@@ -1,7 +1,6 @@
 //! A face's whole story, from its file to its place in the corpus or the queue. While it waits for somebody's own
 //! judgement they are told it without what others said.
 
-use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::predictions::Prediction as PredictionRow;
 use marginalia_store::tables::sightings::Sighting;
 use marginalia_store::{Session, Snapshot};
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::face_id::FaceId;
 use crate::judgement::Lane;
-use crate::reading::first;
+use crate::reading::{first, rows};
 
 /// All that the corpus knows about one face.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -131,6 +130,19 @@ struct Face {
     ingested_at: String,
 }
 
+/// A row of `labels`.
+#[derive(Deserialize)]
+struct Label {
+    label_id: String,
+    /// None where the row takes another one back.
+    says: Option<String>,
+    annotator: String,
+    origin: String,
+    lane: String,
+    note: Option<String>,
+    retracts: Option<String>,
+}
+
 impl Story {
     /// Tells it; the id is a whole one. An annotator who asks is told nothing of what others said as long as the face
     /// stands in the queue and they have not judged it.
@@ -167,7 +179,7 @@ impl Story {
             ingested_at: face.ingested_at,
             sightings: sightings(snapshot, &filter).await?,
             predictions,
-            labels: labels(snapshot, &filter).await?,
+            labels: labels(session, &filter).await?,
             kept_back: false,
             corpus,
             queue,
@@ -223,14 +235,18 @@ async fn predictions(snapshot: &Snapshot, filter: &str) -> Result<Vec<Prediction
     Ok(predictions.collect())
 }
 
-async fn labels(snapshot: &Snapshot, filter: &str) -> Result<Vec<GivenLabel>> {
-    let mut rows = snapshot.rows::<Label>(Some(filter)).await?;
-    rows.sort_by(|a, b| (a.created_at, &a.label_id).cmp(&(b.created_at, &b.label_id)));
+/// From the session, which knows what names are told as.
+async fn labels(session: &Session, filter: &str) -> Result<Vec<GivenLabel>> {
+    let sql = format!(
+        "select label_id, coalesce(expression, verdict) as says, annotator, origin, lane, note, retracts from labels \
+         where {filter} order by created_at, label_id"
+    );
+    let rows: Vec<Label> = rows(session, &sql).await?;
     let taken_back: Vec<String> = rows.iter().filter_map(|row| row.retracts.clone()).collect();
     let labels = rows.into_iter().filter(|row| row.retracts.is_none()).map(|row| GivenLabel {
         taken_back: taken_back.contains(&row.label_id),
         label_id: row.label_id,
-        says: row.expression.or(row.verdict).unwrap_or_default(),
+        says: row.says.unwrap_or_default(),
         annotator: row.annotator,
         origin: row.origin,
         lane: row.lane,

@@ -110,7 +110,7 @@ pub struct Grant {
     pub scram: Option<Scram>,
     /// argon2id, in the form of the PHC.
     #[serde(skip)]
-    hash: Option<String>,
+    pub(crate) hash: Option<String>,
 }
 
 /// The grants as of the newest version of their table.

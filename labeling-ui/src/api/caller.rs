@@ -56,6 +56,11 @@ impl Caller {
         Self { identity: Some(identity) }
     }
 
+    /// The bearer of the token, if there is one.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
     /// The name of the token, if there is one.
     pub fn name(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| identity.name.as_str())

@@ -11,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, Reque
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use marginalia_store::Moment;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::json;
@@ -148,7 +149,8 @@ pub(super) async fn story(
     Query(asker): Query<Asker>,
 ) -> Result<Json<Story>, Problem> {
     let asker = caller.looker(asker.annotator.as_deref())?;
-    Ok(Json(Story::tell(&api.reading.newest().await?, &id, asker.as_deref()).await?))
+    let session = api.seen_by(&caller, Moment::Now).await?;
+    Ok(Json(Story::tell(&session, &id, asker.as_deref()).await?))
 }
 
 /// What an archive came to.

@@ -4,6 +4,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
+use marginalia_store::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -90,8 +91,8 @@ pub(super) fn describe_take_off() -> Operation {
 }
 
 /// Flags that stand, the newest first.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Flags>, Problem> {
-    let session = api.reading.newest().await?;
+pub(super) async fn list(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Result<Json<Flags>, Problem> {
+    let session = api.seen_by(&caller, Moment::Now).await?;
     let sql = format!(
         "select flag_id, face_id, annotator, note, cast(created_at as varchar) as created_at, expression, origin from flagged \
          order by created_at desc limit {MOST}"

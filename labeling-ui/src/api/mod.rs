@@ -47,13 +47,13 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use marginalia_store::{Corpus, SqlLimits, SqlRuntime};
+use marginalia_store::{Corpus, Moment, Pseudonyms, Session, SqlLimits, SqlRuntime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::access::Gate;
+use crate::access::{Gate, Identity};
 use crate::admission::Admission;
 use crate::desk::Desk;
 use crate::error::Error;
@@ -64,6 +64,7 @@ use crate::page;
 use crate::pictures::Pictures;
 use crate::reading::Reading;
 use crate::rounds::Rounds;
+use caller::Caller;
 use pace::Pace;
 use problem::Problem;
 use route::Route;
@@ -185,6 +186,19 @@ impl Api {
             parts,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// How the names of others are told to the one who asks; none where they are told as they are.
+    async fn pseudonyms(&self, caller: &Caller) -> Result<Option<Pseudonyms>, Problem> {
+        match caller.identity() {
+            Some(Identity { name, role }) => Ok(self.parts.corpus.pseudonyms(name, *role).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The corpus at a moment, as the one who asks may see it.
+    async fn seen_by(&self, caller: &Caller, moment: Moment) -> Result<Session, Problem> {
+        Ok(self.reading.at(moment).await?.under(self.pseudonyms(caller).await?)?)
     }
 }
 

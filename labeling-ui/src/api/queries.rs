@@ -75,8 +75,14 @@ pub(super) fn describe_remove() -> Operation {
 }
 
 /// All of them, by name.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Queries>, Problem> {
-    let queries = saved_queries::list(&api.parts.corpus).await?;
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Queries>, Problem> {
+    let mut queries = saved_queries::list(&api.parts.corpus).await?;
+    if let Some(pseudonyms) = api.pseudonyms(&caller).await? {
+        queries.iter_mut().for_each(|query| query.author = pseudonyms.of(&query.author).into_owned());
+    }
     Ok(Json(Queries { queries: queries.into_iter().map(kept).collect() }))
 }
 

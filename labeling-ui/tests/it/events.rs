@@ -73,6 +73,7 @@ async fn a_label_is_told_to_those_who_listen_and_to_those_who_come_back() {
         bench.post("/api/labels", label).await.json();
         let heard = listener.next().await.unwrap();
         assert_eq!((heard.name.as_str(), &heard.data["labels"][0]["face_id"]), ("labelled", &json!(face_id)));
+        assert_eq!(heard.data["labels"][0]["annotator"], Value::Null, "a name is not for everybody who listens");
         ids.push(heard.id);
     }
     // Behind the greeting both were missed, behind the first the second; by header or by parameter.

@@ -1,6 +1,7 @@
 //! The API through its router, over real corpora.
 
 mod bench;
+mod blind;
 mod errors;
 mod events;
 mod faces;

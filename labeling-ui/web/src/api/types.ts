@@ -135,6 +135,8 @@ export interface Table<R = Row> {
 export interface Caller {
   name: string | null;
   role: "reader" | "annotator" | "admin";
+  /** Whether a pseudonym stands for every name but one's own. */
+  blind: boolean;
 }
 
 /** A round's map, a list for each column; the n-th of each is about the same face. */
