@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -199,6 +200,27 @@ async fn one_process_hands_the_queue_out_and_ends_when_it_is_told() {
     assert_eq!(marginalia::error::exit_code(&open), 2, "{open}");
     cancel.cancel();
     serving.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_token_is_good_from_the_moment_the_old_one_is_not() {
+    let bench = Bench::new();
+    let made = bench.json(&["token", "create", "ada", "--role", "annotator"]);
+    let context = context(&bench).await;
+    let gate = Gate::Tokens(Arc::new(context.opened.corpus.clone()));
+    let api = router(parts(&context, gate, &CancellationToken::new()));
+    let ask = async |token: &Value| {
+        let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+        let request = Request::builder().uri("/api/session").header(header::HOST, "faces.example");
+        send(&api, request.header(header::AUTHORIZATION, bearer).body(Body::empty()).unwrap()).await.0
+    };
+    assert_eq!(ask(&made).await, 200);
+    let rotated = bench.json(&["token", "rotate", "ada"]);
+    assert_eq!((&rotated["name"], &rotated["role"]), (&json!("ada"), &json!("annotator")));
+    assert_eq!((ask(&made).await, ask(&rotated).await), (401, 200));
+    let noted = "select count(*) from changes where action = 'token_rotated' and target = 'ada'";
+    assert_eq!(bench.count(noted), 1);
+    assert_eq!(bench.run(&["token", "rotate", "eve"]).status.code(), Some(2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
