@@ -89,6 +89,8 @@ pub struct Limits {
     pub thumbnails: usize,
     /// Open event streams.
     pub listeners: usize,
+    /// How often an event stream gives a sign of life, and its token is looked at again.
+    pub keep_alive: Duration,
     /// Time that an answer may take to begin; SQL has its own.
     pub answer: Duration,
     /// How often the bearer of a token may ask.
@@ -106,6 +108,7 @@ impl Default for Limits {
             uploads: 8,
             thumbnails: 4,
             listeners: 256,
+            keep_alive: Duration::from_secs(15),
             answer: Duration::from_secs(60),
             bearers: Rate::new(200, 1000),
             strangers: Rate::new(1, 20),

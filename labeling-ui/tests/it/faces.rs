@@ -222,6 +222,23 @@ async fn a_small_image_has_a_tag_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_is_made_small_once_whoever_looks_and_anew_when_a_face_was_forgotten() {
+    let bench = Bench::new().await;
+    let faces = bench.faces(2).await;
+    let small = async |face: &str, side: u32| bench.get(&format!("/api/faces/{face}/image?w={side}")).await;
+    let shrunk = || bench.door.shrunk.load(Ordering::SeqCst);
+    let first = small(&faces[0], 96).await;
+    assert_eq!((small(&faces[0], 96).await.body, shrunk()), (first.body, 1));
+    small(&faces[0], 48).await;
+    assert_eq!(small(&faces[1], 96).await.body[..4], 96_u32.to_le_bytes());
+    assert_eq!(shrunk(), 3, "another size and another face are other images");
+    bench.corpus.forget(&faces[..1], None).await.unwrap();
+    small(&faces[0], 96).await.problem(404, "no_such_face");
+    assert_eq!(small(&faces[1], 96).await.status, 200);
+    assert_eq!(shrunk(), 4, "all that was made is thrown away with what was forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_face_tells_its_story_and_others_are_not_there() {
     let bench = Bench::new().await;
     let faces = bench.faces(2).await;

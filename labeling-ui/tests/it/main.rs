@@ -1,6 +1,7 @@
 //! The API through its router, over real corpora.
 
 mod bench;
+mod compression;
 mod errors;
 mod events;
 mod faces;
