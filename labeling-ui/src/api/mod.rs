@@ -22,6 +22,7 @@ mod metrics;
 mod openapi;
 mod operation;
 mod pace;
+mod paging;
 mod panics;
 mod problem;
 mod queries;

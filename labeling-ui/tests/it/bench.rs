@@ -275,7 +275,8 @@ fn prediction(face_id: &str, expression: &str, confidence: f32) -> Prediction {
     }
 }
 
-fn marker() -> Round {
+/// The end of an accepted round 1.
+pub fn marker() -> Round {
     Round {
         round: 1,
         method: "ada-cm".into(),

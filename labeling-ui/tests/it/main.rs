@@ -12,6 +12,7 @@ mod metrics;
 mod openapi;
 mod overlap;
 mod page;
+mod paging;
 mod queue;
 mod server;
 mod shift;
