@@ -7,11 +7,13 @@
 //! [`page`]'s.
 
 mod archive;
+mod arriving;
 mod body;
 mod caller;
 mod events;
 mod faces;
 mod flags;
+mod form;
 mod gate;
 mod health;
 mod image;
@@ -22,6 +24,7 @@ mod metrics;
 mod openapi;
 mod operation;
 mod pace;
+mod paging;
 mod panics;
 mod problem;
 mod queries;
@@ -82,14 +85,14 @@ pub struct Limits {
     pub lease: Duration,
     /// Bytes of one image.
     pub image_bytes: usize,
-    /// Bytes of one upload of several images.
-    pub upload_bytes: usize,
-    /// Uploads under way; each may hold as many bytes as it may have.
+    /// Uploads under way; each holds an image, or some of several.
     pub uploads: usize,
     /// Images being made small; more wait.
     pub thumbnails: usize,
     /// Open event streams.
     pub listeners: usize,
+    /// How often an event stream gives a sign of life, and its token is looked at again.
+    pub keep_alive: Duration,
     /// Time that an answer may take to begin; SQL has its own.
     pub answer: Duration,
     /// How often the bearer of a token may ask.
@@ -103,10 +106,10 @@ impl Default for Limits {
         Self {
             lease: Duration::from_secs(60),
             image_bytes: 32 << 20,
-            upload_bytes: 64 << 20,
             uploads: 8,
             thumbnails: 4,
             listeners: 256,
+            keep_alive: Duration::from_secs(15),
             answer: Duration::from_secs(60),
             bearers: Rate::new(200, 1000),
             strangers: Rate::new(1, 20),
@@ -206,8 +209,8 @@ impl Api {
 fn routes(limits: &Limits) -> Vec<Route> {
     let quick = |route: Route| route.within(limits.answer);
     vec![
-        // As long as an archive goes on; the rest has the time limit inside.
-        Route::at("/api/faces").post(faces::upload, faces::describe_upload()).taking(limits.upload_bytes),
+        // As long as images come in; one alone has its limits of time and size inside.
+        Route::at("/api/faces").post(faces::upload, faces::describe_upload()),
         quick(Route::at("/api/faces/{id}").get(faces::story, faces::describe_story())),
         quick(Route::at("/api/faces/{id}/image").get(image::show, image::describe_show())),
         quick(Route::at("/api/faces/{id}/similar").get(similar::show, similar::describe_show())),

@@ -2,6 +2,7 @@
 
 mod bench;
 mod blind;
+mod compression;
 mod errors;
 mod events;
 mod faces;
@@ -12,6 +13,7 @@ mod metrics;
 mod openapi;
 mod overlap;
 mod page;
+mod paging;
 mod queue;
 mod server;
 mod shift;

@@ -122,6 +122,8 @@ export interface Rounds {
   /** Whether the server trains it now. */
   running: boolean;
   rounds: RoundRow[];
+  /** Where the next part of the list begins. */
+  next: string | null;
 }
 
 export type Cell = string | number | boolean | null | Cell[] | { [name: string]: Cell };
