@@ -32,6 +32,18 @@ export interface When {
   at?: string;
 }
 
+/** All parts of a list, of which one answer has so many at most. */
+async function parts<A extends { next: string | null }>(path: string): Promise<[A, ...A[]]> {
+  const all: [A, ...A[]] = [await ask<A>("GET", path)];
+  let after: string | null = all[0].next;
+  while (after) {
+    const part: A = await ask<A>("GET", `${path}?${new URLSearchParams({ after })}`);
+    all.push(part);
+    after = part.next;
+  }
+  return all;
+}
+
 export function whoAmI(): Promise<Caller> {
   return ask("GET", "/api/session");
 }
@@ -67,7 +79,8 @@ export function takeAllBack(labelIds: string[], annotator: string): Promise<unkn
 }
 
 export async function flags(): Promise<Flag[]> {
-  return (await ask<{ flags: Flag[] }>("GET", "/api/flags")).flags;
+  const all = await parts<{ flags: Flag[]; next: string | null }>("/api/flags");
+  return all.flatMap((part) => part.flags);
 }
 
 export function setFlag(faceId: string, note: string, annotator: string): Promise<Flag> {
@@ -79,7 +92,8 @@ export function takeFlagOff(flagId: string, annotator: string): Promise<void> {
 }
 
 export async function savedQueries(): Promise<SavedQuery[]> {
-  return (await ask<{ queries: SavedQuery[] }>("GET", "/api/queries")).queries;
+  const all = await parts<{ queries: SavedQuery[]; next: string | null }>("/api/queries");
+  return all.flatMap((part) => part.queries);
 }
 
 export function saveQuery(name: string, query: string): Promise<SavedQuery> {
@@ -94,12 +108,14 @@ export function map(round: number | null, signal?: AbortSignal): Promise<FaceMap
   return ask("GET", round === null ? "/api/map" : `/api/map?round=${round}`, signal ? { signal } : {});
 }
 
-export function story(faceId: string, signal?: AbortSignal): Promise<Story> {
-  return ask("GET", `/api/faces/${faceId}`, signal ? { signal } : {});
+/** Everything about a face, as this annotator may see it. */
+export function story(faceId: string, annotator: string, signal?: AbortSignal): Promise<Story> {
+  return ask("GET", `/api/faces/${faceId}?${new URLSearchParams({ annotator })}`, signal ? { signal } : {});
 }
 
-export function rounds(): Promise<Rounds> {
-  return ask("GET", "/api/rounds");
+export async function rounds(): Promise<Rounds> {
+  const [first, ...others] = await parts<Rounds>("/api/rounds");
+  return { ...first, rounds: [first, ...others].flatMap((part) => part.rounds) };
 }
 
 export function startRound(): Promise<unknown> {
