@@ -22,6 +22,8 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/marginalia/target
 
 MARGINALIA := $(CARGO_TARGET_DIR)/debug/marginalia
 BENCH := $(CARGO_TARGET_DIR)/bench
+# A test loads a checkpoint into torchvision where there is one: from `make bench` on.
+export MARGINALIA_TORCH_PYTHON ?= $(wildcard $(BENCH)/venv/bin/python)
 CORPUS ?=
 SECONDS_EACH ?= 180
 S3 := $(CARGO_TARGET_DIR)/s3

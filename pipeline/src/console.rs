@@ -114,7 +114,7 @@ impl Opened {
         let home = Home::attach(root).await?;
         let config = console.config(&home)?;
         let homes = cluster::corpora(&home, &config.cluster).await?;
-        let functions = predict::functions(homes.clone(), 0);
+        let functions = predict::functions(homes.clone(), config.train.threads);
         let cluster = cluster::connect(&config.cluster, homes, functions.clone())?;
         let sql = SqlRuntime::with(hold, Extras { functions, thread_start: Some(priority::let_pass), cluster })?;
         let corpus = Corpus::open_in(home, change(store_options(&config))).await?;

@@ -7,6 +7,7 @@ use marginalia::cli::Cli;
 use marginalia::console::Console;
 use marginalia::error::exit_code;
 use marginalia::memory;
+use marginalia::report::LogWriter;
 use tracing_subscriber::EnvFilter;
 
 /// Training allocates and frees megabytes at every operator; glibc would trim and fault them each time.
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     memory::give_back_soon();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("MARGINALIA_LOG").unwrap_or_else(|_| EnvFilter::new("warn,marginalia=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogWriter::stderr).with_target(false).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(16 << 20)

@@ -82,5 +82,6 @@ pub use writers::{Announced, WritingProcess};
 /// columns that it lacks, all null, before its first row is written.
 ///
 /// 2: `queue_entries.expression`, tables `erasures` and `tombstones`. 3: table `tokens`. 4: tables `projections`,
-/// `flags`, `saved_queries` and `audit_log`. 5: table `experiments`, `predictions.mutual_information`.
-pub const SCHEMA_VERSION: u32 = 5;
+/// `flags`, `saved_queries` and `audit_log`. 5: table `experiments`, `predictions.mutual_information`. 6: `validation_nll`,
+/// `validation_brier`, `validation_ece`, `validation_ece_equal_mass` and `temperature` of `epochs`.
+pub const SCHEMA_VERSION: u32 = 6;

@@ -31,6 +31,9 @@ use crate::tables::rounds::Round;
 
 const PLAN: &str = "plan.json";
 
+/// What the last round left that was given up and whose checkpoint was kept: on this machine only, no part of a backup.
+pub(crate) const STOPPED: &str = "checkpoints/stopped";
+
 /// What a round is to do, fixed before it starts, so that it can be resumed or run again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoundPlan {
@@ -204,13 +207,28 @@ impl RoundWriter {
 
     /// Gives the round up: its rows, its pins and its folder go, its number is free again.
     pub async fn abort(self) -> Result<()> {
-        self.remove_rows().await?;
-        self.corpus.unpin(&pins::read_tag(self.plan.round)).await?;
-        self.corpus.unpin(&pins::round_tag(self.plan.round)).await?;
-        self.corpus.home().remove_remote(&name(self.plan.round)).await?;
+        self.take_back().await?;
         remove_folder(&self.folder())?;
         self.lock.release().await;
         Ok(())
+    }
+
+    /// The same, but its folder stays under the name that is returned, in place of what was kept before.
+    pub async fn abort_and_keep(self) -> Result<PathBuf> {
+        self.take_back().await?;
+        let kept = self.corpus.path().join(STOPPED);
+        remove_folder(&kept)?;
+        std::fs::rename(self.folder(), &kept).map_err(Error::io(&kept))?;
+        self.lock.release().await;
+        Ok(kept)
+    }
+
+    /// Gives up everything but the folder, which goes last: killed before, the round is known and given up again.
+    async fn take_back(&self) -> Result<()> {
+        self.remove_rows().await?;
+        self.corpus.unpin(&pins::read_tag(self.plan.round)).await?;
+        self.corpus.unpin(&pins::round_tag(self.plan.round)).await?;
+        self.corpus.home().remove_remote(&name(self.plan.round)).await
     }
 
     /// Pins the state of a committed marker, and lets go of the rounds beyond `keep_rounds`.

@@ -117,7 +117,8 @@ pub(super) async fn one(State(api): State<Api>, Path(OfRound { round }): Path<Of
         rows(&session, &format!("select {SUMMARY} from round_summary where round = {round}")).await?;
     let epochs = format!(
         "select epoch, steps, loss, loss_supervised, loss_unlabelled, loss_contrastive, learning_rate, acceptance_rate, \
-         subset_one, subset_two, labelled_accuracy, validation_accuracy, validation_macro_f1, seconds \
+         subset_one, subset_two, labelled_accuracy, validation_accuracy, validation_macro_f1, validation_nll, \
+         validation_brier, validation_ece, validation_ece_equal_mass, temperature, seconds \
          from epochs where round = {round} order by epoch"
     );
     let margins = format!(

@@ -1,17 +1,13 @@
 //! `sql`: questions to the corpus, read-only, now or as of a round or a time.
 
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use marginalia_store::Answer;
-
-use crate::answers::{Format, write};
+use crate::answers::{AnswerFile, Format, write};
 use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::moment::MomentArgs;
-use crate::part_file::PartFile;
 use crate::prompt;
 
 /// Arguments of `sql`.
@@ -28,7 +24,7 @@ pub struct Args {
     /// When.
     #[command(flatten)]
     pub at: MomentArgs,
-    /// Write the answer to a file
+    /// Write the answer to a file; until it is whole, it is FILE.part
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Other machines.
@@ -48,22 +44,10 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         (None, None) if std::io::stdin().is_terminal() => return prompt::run(&opened, session, moment, format).await,
         (None, None) => std::io::read_to_string(std::io::stdin()).map_err(Error::io("stdin"))?,
     };
+    let file = args.output.map(AnswerFile::new).transpose()?;
     let answer = session.query(&text).await?;
-    match args.output {
-        Some(path) => write_file(answer, format, path).await,
+    match file {
+        Some(mut file) => file.add(answer, format).await,
         None => write(answer, format, &mut std::io::stdout()).await,
     }
-}
-
-/// Writes an answer that gets its place when it is whole. What is no file, such as a pipe, has it as it comes.
-async fn write_file(answer: Answer, format: Format, path: PathBuf) -> Result<()> {
-    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-        let mut out = BufWriter::new(File::options().write(true).open(&path).map_err(Error::io(&path))?);
-        write(answer, format, &mut out).await?;
-        return out.flush().map_err(Error::io(&path));
-    }
-    // A link stays one: what it leads to is replaced.
-    let mut file = PartFile::create(path.canonicalize().unwrap_or(path))?;
-    write(answer, format, &mut file).await?;
-    file.close()
 }

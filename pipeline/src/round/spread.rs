@@ -50,7 +50,8 @@ impl Run<'_> {
     /// Scores the pool; `None` where the token stopped it.
     pub(super) async fn score_in_chunks(&self, prepared: &Prepared, trained: &Trained) -> Result<Option<Counts>> {
         let classes = self.context.corpus.classes();
-        let teacher = Teacher::load(&self.writer.folder(), self.round(), classes, trained.temperature)?;
+        let (folder, threads) = (self.writer.folder(), self.planned.train.threads);
+        let teacher = Teacher::load(&folder, self.round(), classes, trained.temperature, threads)?;
         let checkpoint = relative(self.context.corpus.path(), &self.writer.folder());
         // Other machines take it from the store.
         self.context.corpus.home().push(&format!("{checkpoint}/{TEACHER_FILE}")).await?;
