@@ -1,9 +1,9 @@
 //! Who has which face just now.
 //!
-//! In: places of the queue in order, or faces that somebody chose, and who asks. Out: the first of the places, or those of the
-//! faces, that nobody else has: the queue and the grid keep out of each other's way. A lease ends when its time is over, which
-//! is looked at when somebody asks; nothing runs in the background. Leases live in the one process that serves a corpus's
-//! queue and are free after its death.
+//! In: places of the queue in order, or faces that somebody chose, and who asks. Out: the first of the places, or those
+//! of the faces, that nobody else has: the queue and the grid keep out of each other's way. A lease ends when its time
+//! is over, which is looked at when somebody asks; nothing runs in the background. Leases live in the one process that
+//! serves a corpus's queue and are free after its death.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

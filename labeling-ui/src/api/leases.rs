@@ -1,5 +1,5 @@
-//! `/api/leases`: faces in people's hands. `POST` is the heartbeat that keeps them there, and takes those that somebody chose
-//! elsewhere than in the queue; `DELETE` puts them back.
+//! `/api/leases`: faces in people's hands. `POST` is the heartbeat that keeps them there, and takes those that somebody
+//! chose elsewhere than in the queue; `DELETE` puts them back.
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};

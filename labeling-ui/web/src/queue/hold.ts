@@ -1,5 +1,5 @@
-// Faces that somebody looks at together, in this person's hands for as long as they are in view, so that no two people judge the
-// same. It knows nothing of the page: what it needs is handed in.
+// Faces that somebody looks at together, in this person's hands for as long as they are in view, so that no two people
+// judge the same. It knows nothing of the page: what it needs is handed in.
 
 /** How often a sign of life is given: leases last a minute. */
 const EVERY = 20_000;
@@ -21,8 +21,8 @@ export class Hold {
 
   constructor(private hands: Hands) {}
 
-  /** These are in view. Others are put back, but for those that were judged: their labels end that by themselves, and nobody
-   * else is to have them before. */
+  /** These are in view. Others are put back, but for those that were judged: their labels end that by themselves, and
+   * nobody else is to have them before. */
   keep(faceIds: readonly string[], isJudged: (faceId: string) => boolean): void {
     this.heart ??= setInterval(() => this.take([...this.held]), EVERY);
     const before = this.held;
