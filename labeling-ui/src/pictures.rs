@@ -1,10 +1,10 @@
 //! Faces that were read lately, by id: those that people are about to look at.
 //!
-//! In: ids. Out: faces with their images, from memory where they are there, and images that were made small, each of them once
-//! for all who look. A face never changes, but it may be forgotten: whatever is remembered is thrown away when anything was
-//! forgotten since, so that what is gone from the corpus is gone from here. Reading one face from the tables takes as long as
-//! reading hundreds together, where many of them are not in the index yet; so the desk asks for the top of the queue at once,
-//! before anybody does.
+//! In: ids. Out: faces with their images, from memory where they are there, and images that were made small, each of
+//! them once for all who look. A face never changes, but it may be forgotten: whatever is remembered is thrown away
+//! when anything was forgotten since, so that what is gone from the corpus is gone from here. Reading one face from the
+//! tables takes as long as reading hundreds together, where many of them are not in the index yet; so the desk asks for
+//! the top of the queue at once, before anybody does.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -65,8 +65,8 @@ impl Pictures {
         Ok(face)
     }
 
-    /// The image of a face that was just asked for, at most `side` pixels wide and high, which `make` makes where it is not
-    /// here yet; none where it makes none.
+    /// The image of a face that was just asked for, at most `side` pixels wide and high, which `make` makes where it is
+    /// not here yet; none where it makes none.
     pub async fn small<M>(&self, face: &Face, side: u32, make: M) -> Result<Option<Bytes>>
     where
         M: Future<Output = Result<Option<Vec<u8>>>>,
@@ -96,8 +96,8 @@ impl Pictures {
         Ok(unknown.into_iter().filter(|id| !stored.contains(*id)).map(str::to_owned).collect())
     }
 
-    /// Reads these faces, those of them that are not here yet, many together and the first of them first; not more than would
-    /// push each other out.
+    /// Reads these faces, those of them that are not here yet, many together and the first of them first; not more than
+    /// would push each other out.
     pub async fn fetch(&self, face_ids: impl Iterator<Item = &str>) -> Result<()> {
         let version = self.check().await?;
         let unknown: Vec<&str> = face_ids.filter(|id| is_face_id(id) && !self.has(id, version)).collect();
@@ -128,8 +128,8 @@ impl Pictures {
         Ok(version)
     }
 
-    /// Remembers faces that were read under this version of the tombstones. A face has a tombstone before it is gone from the
-    /// tables: one that is just being forgotten is not remembered.
+    /// Remembers faces that were read under this version of the tombstones. A face has a tombstone before it is gone
+    /// from the tables: one that is just being forgotten is not remembered.
     async fn keep(&self, version: u64, faces: Vec<Arc<Face>>) -> Result<()> {
         let ids: Vec<&str> = faces.iter().map(|face| face.face_id.as_str()).collect();
         let forgotten = self.corpus.forgotten(&ids).await?;

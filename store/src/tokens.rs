@@ -1,11 +1,11 @@
 //! Tokens: who may come in from outside, and as what.
 //!
-//! In: a name and a role. Out: a token, said once and never stored, and later the answer whether one that is shown is good.
-//! A token is its id and 192 random bits, of which the table holds an argon2id hash (RFC 9106). That takes tens of
-//! milliseconds, which no request should pay: a token that was good once is known again by a fast hash in memory.
-//! PostgreSQL's clients prove that they know it without sending it (SCRAM-SHA-256, RFC 5802); what the server needs for that
-//! is stored as well, and is worth as much as the token to whoever reads it, but only to log in that way: to read what a
-//! reader of the table's files can read already. Revoking is a row, too.
+//! In: a name and a role. Out: a token, said once and never stored, and later the answer whether one that is shown is
+//! good. A token is its id and 192 random bits, of which the table holds an argon2id hash (RFC 9106). That takes tens
+//! of milliseconds, which no request should pay: a token that was good once is known again by a fast hash in memory.
+//! PostgreSQL's clients prove that they know it without sending it (SCRAM-SHA-256, RFC 5802); what the server needs for
+//! that is stored as well, and is worth as much as the token to whoever reads it, but only to log in that way: to read
+//! what a reader of the table's files can read already. Revoking is a row, too.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -166,8 +166,8 @@ impl Corpus {
         Ok((grant, token))
     }
 
-    /// Makes a new token in place of the good one of this name, with its role: in one commit the new one is good and the old
-    /// one is not. Returns as [`Corpus::create_token`] does.
+    /// Makes a new token in place of the good one of this name, with its role: in one commit the new one is good and
+    /// the old one is not. Returns as [`Corpus::create_token`] does.
     ///
     /// # Errors
     /// [`Error::NoSuchToken`] where none is good.

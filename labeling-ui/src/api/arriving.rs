@@ -1,7 +1,7 @@
 //! Several images on their way in, so that a body of any length passes through little memory.
 //!
-//! In: a body. Out: its pieces as long as they come fast enough, and the files that a form or an archive makes of them, in
-//! their order, in batches of at most [`BATCH`] files and [`BATCH_BYTES`] bytes.
+//! In: a body. Out: its pieces as long as they come fast enough, and the files that a form or an archive makes of them,
+//! in their order, in batches of at most [`BATCH`] files and [`BATCH_BYTES`] bytes.
 
 use std::io;
 use std::time::Duration;
@@ -53,8 +53,8 @@ impl Batch {
     }
 }
 
-/// The pieces of a body. What is waited for in vain for `patience`, or is too little for it, ends them with an error; time that
-/// nobody takes a piece does not count.
+/// The pieces of a body. What is waited for in vain for `patience`, or is too little for it, ends them with an error;
+/// time that nobody takes a piece does not count.
 pub(super) fn pieces(body: Body, patience: Duration) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let arriving = Arriving { body: body.into_data_stream(), patience, left: patience, came: 0 };
     stream::unfold(Some(arriving), |arriving| async move {

@@ -1,9 +1,9 @@
 //! `GET /api/events`: what happens, as server-sent events.
 //!
-//! The first event is `ready`, or `resync` for whoever names an event that is not known any more; `resync` also comes to
-//! readers that are too slow. After it one looks at everything anew. The number of the last event that was read comes in
-//! `Last-Event-ID`, or as a parameter where the client cannot set headers. The stream ends when the server does, and soon after
-//! the token is revoked that it was opened with.
+//! The first event is `ready`, or `resync` for whoever names an event that is not known any more; `resync` also comes
+//! to readers that are too slow. After it one looks at everything anew. The number of the last event that was read
+//! comes in `Last-Event-ID`, or as a parameter where the client cannot set headers. The stream ends when the server
+//! does, and soon after the token is revoked that it was opened with.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,7 +1,8 @@
 //! `/api/faces`: images come in, through the same admission as the watched folders; a face tells its story.
 //!
-//! One image is the body itself; any number are the parts of `multipart/form-data` or the files of a tar, which are taken in as
-//! they arrive. Acknowledged after the commit. What admission refuses is a row in `rejects` and a reason in the answer.
+//! One image is the body itself; any number are the parts of `multipart/form-data` or the files of a tar, which are
+//! taken in as they arrive. Acknowledged after the commit. What admission refuses is a row in `rejects` and a reason in
+//! the answer.
 
 use std::sync::Arc;
 
@@ -62,8 +63,8 @@ fn upload_stream() -> String {
 
 /// `POST /api/faces`.
 pub(super) fn describe_upload() -> Operation {
-    let summary = "Take in one image (the body), or any number, as they arrive (the parts of multipart/form-data, the files \
-                   of a tar). Acknowledged after the commit.";
+    let summary = "Take in one image (the body), or any number, as they arrive (the parts of multipart/form-data, the \
+                   files of a tar). Acknowledged after the commit.";
     Operation::new("uploadFaces", summary)
         .role(Role::Admin)
         .query::<About>()
@@ -207,8 +208,8 @@ fn refused_for_its_size(api: &Api) -> Admitted {
     Admitted::Refused { code: "too_large".to_owned(), reason }
 }
 
-/// Takes files in as they arrive, a batch at a time, each in one commit: 201 where one is new, 200 where all are known or some
-/// refused, and a problem where all are refused.
+/// Takes files in as they arrive, a batch at a time, each in one commit: 201 where one is new, 200 where all are known
+/// or some refused, and a problem where all are refused.
 async fn several(
     api: &Api,
     mut batches: Batches,

@@ -1,7 +1,8 @@
 //! A form (`multipart/form-data`) as the body of a request: its parts as they arrive.
 //!
-//! In: the request. Out: batches of its parts. Reading goes on only while somebody takes the batches. The reader of forms would
-//! hold all that has come before it looks where a part ends, so it is given a piece only where it cannot go on without.
+//! In: the request. Out: batches of its parts. Reading goes on only while somebody takes the batches. The reader of
+//! forms would hold all that has come before it looks where a part ends, so it is given a piece only where it cannot go
+//! on without.
 
 use std::error::Error;
 use std::future::poll_fn;

@@ -1,7 +1,7 @@
 //! Lists that may be long come in parts.
 //!
-//! In: how many one wants, and behind which place. Out: so many of the list, and the place to go on from, which is part of
-//! the last of them: what comes in or goes meanwhile moves nothing from one part into another.
+//! In: how many one wants, and behind which place. Out: so many of the list, and the place to go on from, which is part
+//! of the last of them: what comes in or goes meanwhile moves nothing from one part into another.
 
 use axum::http::StatusCode;
 use schemars::JsonSchema;

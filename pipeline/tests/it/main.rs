@@ -6,6 +6,7 @@ mod cluster;
 mod config;
 mod curriculum;
 mod data_sets;
+mod demo;
 mod evaluate;
 mod experiment;
 mod experiment_sets;

@@ -25,6 +25,8 @@ const ACCEPTED: Record<FileFormat, string> = {
 
 /** Bytes of a table that a page can hold. */
 const LARGEST = 48e6;
+/** Faces that one address names: it may have 64 kB. */
+const NAMED = 400;
 const turns = new Turns();
 
 export interface When {
@@ -62,6 +64,19 @@ export function takeFromQueue(annotator: string, limit: number): Promise<Served>
 
 export function extendLeases(annotator: string, faceIds: string[]): Promise<{ held: string[]; lost: string[] }> {
   return ask("POST", "/api/leases", { body: { annotator, face_ids: faceIds } });
+}
+
+/** Takes faces that nobody has, or keeps them; says which are somebody else's. */
+export function takeLeases(annotator: string, faceIds: string[]): Promise<{ held: string[]; lost: string[] }> {
+  return ask("POST", "/api/leases", { body: { annotator, face_ids: faceIds, take: true } });
+}
+
+/** Puts faces back, for everybody. */
+export async function releaseLeases(annotator: string, faceIds: readonly string[]): Promise<void> {
+  for (let from = 0; from < faceIds.length; from += NAMED) {
+    const some = faceIds.slice(from, from + NAMED).join(",");
+    await ask("DELETE", `/api/leases?${new URLSearchParams({ annotator, face_ids: some })}`);
+  }
 }
 
 /** Stores judgements, all or none; the same key again is answered as the first time. */

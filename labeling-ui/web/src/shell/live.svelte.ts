@@ -16,6 +16,12 @@ export interface Running {
   scored: { scored: number; faces: number } | null;
 }
 
+/** A label as it is told of. */
+export interface Told {
+  face_id: string;
+  annotator: string;
+}
+
 type Topic = "labels" | "rounds" | "faces" | "flags";
 
 class Live {
@@ -25,12 +31,19 @@ class Live {
   /** Epochs of the round under way, as they ended. */
   epochs = $state.raw<Record<string, unknown>[]>([]);
   changes = $state<Record<Topic, number>>({ labels: 0, rounds: 0, faces: 0, flags: 0 });
+  private listeners = new Set<(labels: readonly Told[]) => void>();
 
   open(): () => void {
     return listen(
       (name, data) => this.hear(name, data),
       (isOpen) => (isOpen ? outbox.heard() : undefined),
     );
+  }
+
+  /** Tells of labels as they are given, here or elsewhere, until what it gives is called. */
+  whenLabelled(tell: (labels: readonly Told[]) => void): () => void {
+    this.listeners.add(tell);
+    return () => this.listeners.delete(tell);
   }
 
   /** A round that began before this page was there to hear of it. */
@@ -44,6 +57,9 @@ class Live {
         for (const topic of ["labels", "rounds", "faces", "flags"] as const) this.changes[topic] += 1;
         break;
       case "labelled":
+        this.changes.labels += 1;
+        for (const tell of this.listeners) tell(data["labels"] as Told[]);
+        break;
       case "label_taken_back":
         this.changes.labels += 1;
         break;
