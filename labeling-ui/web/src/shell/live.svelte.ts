@@ -16,12 +16,6 @@ export interface Running {
   scored: { scored: number; faces: number } | null;
 }
 
-/** A label as it is told of. */
-export interface Told {
-  face_id: string;
-  annotator: string;
-}
-
 type Topic = "labels" | "rounds" | "faces" | "flags";
 
 class Live {
@@ -31,7 +25,7 @@ class Live {
   /** Epochs of the round under way, as they ended. */
   epochs = $state.raw<Record<string, unknown>[]>([]);
   changes = $state<Record<Topic, number>>({ labels: 0, rounds: 0, faces: 0, flags: 0 });
-  private listeners = new Set<(labels: readonly Told[]) => void>();
+  private listeners = new Set<(faceIds: readonly string[]) => void>();
 
   open(): () => void {
     return listen(
@@ -40,8 +34,8 @@ class Live {
     );
   }
 
-  /** Tells of labels as they are given, here or elsewhere, until what it gives is called. */
-  whenLabelled(tell: (labels: readonly Told[]) => void): () => void {
+  /** Tells which faces are being labelled, here or elsewhere, until what it gives is called. */
+  whenLabelled(tell: (faceIds: readonly string[]) => void): () => void {
     this.listeners.add(tell);
     return () => this.listeners.delete(tell);
   }
@@ -58,7 +52,7 @@ class Live {
         break;
       case "labelled":
         this.changes.labels += 1;
-        for (const tell of this.listeners) tell(data["labels"] as Told[]);
+        this.tell((data["labels"] as { face_id: string }[]).map(({ face_id }) => face_id));
         break;
       case "label_taken_back":
         this.changes.labels += 1;
@@ -79,6 +73,10 @@ class Live {
         toasts.say(String(data["message"]));
         break;
     }
+  }
+
+  private tell(faceIds: readonly string[]): void {
+    for (const listener of this.listeners) listener(faceIds);
   }
 
   private changed(tables: string[]): void {

@@ -6,7 +6,6 @@ import type { Judgement } from "../../api/types.ts";
 import { counts } from "../../outbox/act.ts";
 import { outbox } from "../../outbox/outbox.svelte.ts";
 import { Hold } from "../../queue/hold.ts";
-import type { Told } from "../../shell/live.svelte.ts";
 import { session } from "../../shell/session.svelte.ts";
 import {
   facesLike,
@@ -115,9 +114,9 @@ export class Batch {
     this.hold.end();
   }
 
-  /** Others are not asked for what somebody has just said. */
-  hear(labels: readonly Told[]): void {
-    this.goneTo(labels.filter(({ annotator }) => annotator !== session.annotator).map(({ face_id }) => face_id));
+  /** Nobody is asked for what somebody else has just said; what was said here can be taken back. */
+  hear(faceIds: readonly string[]): void {
+    this.goneTo(faceIds.filter((id) => !this.judged.has(id)));
   }
 
   private goneTo(ids: readonly string[]): void {
