@@ -102,7 +102,7 @@ impl Parts {
 /// What is behind an error of the reader's.
 fn cause(error: MultipartError) -> io::Error {
     let first: &(dyn Error + 'static) = &error;
-    let last = successors(Some(first), |error| error.source()).last();
+    let last = successors(Some(first), |&error| error.source()).last();
     io::Error::other(last.map(ToString::to_string).unwrap_or_default())
 }
 
