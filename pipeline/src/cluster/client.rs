@@ -24,7 +24,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
-use datafusion_proto::protobuf::PhysicalPlanNode;
+use datafusion_proto::protobuf::physical_plan_node::PhysicalPlanType;
+use datafusion_proto::protobuf::{PhysicalExtensionNode, PhysicalPlanNode};
 use futures::{StreamExt, TryStreamExt};
 use marginalia_store::Cluster;
 use prost::Message;
@@ -79,15 +80,20 @@ impl Client {
             tracing::debug!(reason, "a plan runs here");
             return Ok(None);
         }
-        let bytes = match PhysicalPlanNode::try_from_physical_plan(plan, self.state.codec.as_ref()) {
-            Ok(node) => node.encode_to_vec(),
+        let node = match PhysicalPlanNode::try_from_physical_plan(plan, &*self.state.codec) {
+            Ok(node) => node,
             Err(error) => {
                 tracing::debug!(%error, "a plan runs here: part of it does not travel");
                 return Ok(None);
             }
         };
+        let bytes = node.encode_to_vec();
         if bytes.len() > PLAN_BYTES {
             tracing::debug!(bytes = bytes.len(), "a plan runs here: it is too large to travel");
+            return Ok(None);
+        }
+        if !is_readable(node) {
+            tracing::debug!("a plan runs here: it is too deep to travel");
             return Ok(None);
         }
         Ok(Some(bytes))
@@ -243,6 +249,14 @@ impl Cluster for Client {
     }
 }
 
+/// Whether whoever gets the plan can read it: messages nest to a depth of a hundred, two for each node of a plan, and a
+/// task has its part of the plan below a node of the scheduler's.
+fn is_readable(plan: PhysicalPlanNode) -> bool {
+    let task = PhysicalExtensionNode { node: Vec::new(), inputs: vec![plan] };
+    let task = PhysicalPlanNode { physical_plan_type: Some(PhysicalPlanType::Extension(task)) };
+    PhysicalPlanNode::decode(task.encode_to_vec().as_slice()).is_ok()
+}
+
 /// A question that is given up when no answer comes.
 fn timed<T>(message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
@@ -278,5 +292,28 @@ impl Drop for Job {
             }
             let _ = scheduler.remove_session(timed(RemoveSessionParams { session_id })).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::datatypes::Schema;
+    use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+    use datafusion::physical_plan::empty::EmptyExec;
+
+    use super::*;
+
+    fn nested(levels: usize) -> Arc<dyn ExecutionPlan> {
+        let leaf: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
+        (0..levels).fold(leaf, |plan, _| -> Arc<dyn ExecutionPlan> { Arc::new(CoalescePartitionsExec::new(plan)) })
+    }
+
+    #[test]
+    fn a_plan_that_is_too_deep_to_be_read_stays() {
+        let config = ClusterConfig::default();
+        let state = State::new(&config, Vec::new(), Vec::new()).expect("no certificates to read");
+        let client = Client::new("df://127.0.0.1:1".parse().expect("an address"), state, &config);
+        assert!(client.encoded(nested(40)).expect("bytes").is_some());
+        assert!(client.encoded(nested(60)).expect("no error").is_none());
     }
 }

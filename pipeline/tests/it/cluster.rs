@@ -170,8 +170,12 @@ struct Scan {
 
 fn scan(uri: String) -> Query {
     let node = [b"marginalia/scan/1:".to_vec(), Scan { uri, version: 1 }.encode_to_vec()].concat();
-    let node = PhysicalPlanType::Extension(PhysicalExtensionNode { node, inputs: Vec::new() });
-    Query::PhysicalPlan(PhysicalPlanNode { physical_plan_type: Some(node) }.encode_to_vec())
+    Query::PhysicalPlan(extension(node, Vec::new()).encode_to_vec())
+}
+
+fn extension(node: Vec<u8>, inputs: Vec<PhysicalPlanNode>) -> PhysicalPlanNode {
+    let node = PhysicalPlanType::Extension(PhysicalExtensionNode { node, inputs });
+    PhysicalPlanNode { physical_plan_type: Some(node) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,6 +192,9 @@ async fn what_a_stranger_submits_is_refused_and_the_cluster_answers_on() {
     let said = cluster.refused(Query::LogicalPlan(vec![10, 0])).await;
     assert!(said.contains("physical plans of marginalia's sessions only"), "{said}");
     cluster.refused(Query::PhysicalPlan(b"no plan at all".to_vec())).await;
+    let deep = (0..200).fold(PhysicalPlanNode::default(), |plan, _| extension(Vec::new(), vec![plan]));
+    let said = cluster.refused(Query::PhysicalPlan(deep.encode_to_vec())).await;
+    assert!(said.contains("recursion limit"), "{said}");
     let said = cluster.refused(Query::PhysicalPlan(vec![0; 20 << 20])).await;
     assert!(said.contains("too large"), "{said}");
     cluster.answers();
@@ -244,4 +251,11 @@ async fn a_corpus_that_the_cluster_was_not_told_of_is_not_read() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("is no table that this cluster reads"), "{said}");
     cluster.answers();
+}
+
+#[test]
+fn a_plan_that_is_too_deep_to_travel_runs_here() {
+    let cluster = Cluster::start();
+    let rows = cluster.bench.json(&["sql", "select * from relabel_candidates", "--cluster", &cluster.scheduler]);
+    assert_eq!(rows, json!([]));
 }
