@@ -48,6 +48,7 @@ pub use answer::{Answer, Pace};
 use answer::{Deadline, Work};
 pub use cluster::{Cluster, Extras, engine_runtime, engine_state};
 use cooperative::CooperativeJoins;
+pub use cooperative::cooperative_joins;
 use first_rows::FirstRows;
 pub use functions::{FUNCTIONS, Function, FunctionKind};
 pub use lance_scan::{FragmentGroup, LanceScan, TableRead};

@@ -4,8 +4,11 @@
 //! words. A job is given up when nobody wants its rows any more, at its deadline, and when no executor is left:
 //! Ballista by itself would wait for ever. Rows stay with the executors until they are fetched, partition after
 //! partition.
+//!
+//! Jobs are submitted and cancelled on the program's own runtime: that of SQL ends with the last session, and what was
+//! to be said to the scheduler with it. The process waits a moment for it ([`settle`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,9 +18,7 @@ use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
 use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use ballista_core::serde::protobuf::{
-    CancelJobParams, ExecuteQueryParams, GetJobStatusParams, PartitionLocation, RemoveSessionParams,
-};
+use ballista_core::serde::protobuf::{CancelJobParams, ExecuteQueryParams, GetJobStatusParams, PartitionLocation};
 use datafusion::common::{exec_datafusion_err, exec_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -31,6 +32,8 @@ use marginalia_store::Cluster;
 use prost::Message;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::state::{MESSAGE_BYTES, State};
@@ -47,10 +50,15 @@ const EXECUTORS_CHECK: Duration = Duration::from_secs(5);
 const WITHOUT: Duration = Duration::from_secs(20);
 /// How long the scheduler may take to answer.
 const ANSWER: Duration = Duration::from_secs(60);
+/// How long the process waits for jobs to be cancelled before it ends.
+const SETTLING: Duration = Duration::from_secs(2);
 /// Attempts to fetch a partition.
 const FETCHES: u8 = 3;
 /// Pause between two of them, milliseconds.
 const FETCH_PAUSE: u64 = 500;
+
+/// The jobs of this process: those that are submitted, that run, and that are cancelled.
+static JOBS: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
 
 /// A cluster that is somewhere else; cheap to clone.
 #[derive(Clone)]
@@ -59,6 +67,7 @@ pub struct Client {
     state: State,
     from_rows: u64,
     deadline: Duration,
+    runtime: Handle,
 }
 
 impl std::fmt::Debug for Client {
@@ -68,10 +77,10 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// The cluster of this scheduler; nothing is asked of it yet.
+    /// The cluster of this scheduler; nothing is asked of it yet. Call it on the program's own runtime.
     pub fn new(scheduler: Address, state: State, config: &ClusterConfig) -> Self {
         let deadline = Duration::from_secs(config.deadline_seconds);
-        Self { scheduler, state, from_rows: config.from_rows, deadline }
+        Self { scheduler, state, from_rows: config.from_rows, deadline, runtime: Handle::current() }
     }
 
     /// The plan as bytes; none where it cannot travel.
@@ -111,23 +120,34 @@ impl Client {
 
     /// Submits a plan and waits for the job's end: where its rows are.
     async fn finished(self, plan: Vec<u8>, config: SessionConfig) -> Result<Vec<PartitionLocation>> {
+        // A task, so that a job which is given up before the scheduler has named it is cancelled too.
+        let submitting = JOBS.spawn_on(self.clone().submitted(plan, config), &self.runtime);
+        let mut job = submitting.await.map_err(|error| exec_datafusion_err!("a plan was not submitted: {error}"))??;
+        self.wait(&mut job).await
+    }
+
+    async fn submitted(self, plan: Vec<u8>, config: SessionConfig) -> Result<Job> {
         let mut scheduler = self.connect().await?;
-        let session_id = format!("{:032x}", rand::random::<u128>());
+        let id = format!("{:032x}", rand::random::<u128>());
         let query = ExecuteQueryParams {
             query: Some(Query::PhysicalPlan(plan)),
             settings: config.to_key_value_pairs(),
-            session_id: session_id.clone(),
-            operation_id: session_id.clone(),
+            session_id: id.clone(),
+            operation_id: id,
         };
         let submitted =
             scheduler.execute_query(timed(query)).await.map_err(|status| self.refused(&status))?.into_inner();
-        let job_id = match submitted.result {
-            Some(Submitted::Success(job)) => job.job_id,
-            Some(Submitted::Failure(failure)) => return exec_err!("the cluster refused the plan: {failure:?}"),
-            None => return exec_err!("the cluster's scheduler gave no answer to the plan"),
-        };
-        let mut job = Job { scheduler, job_id, session_id, runtime: Handle::current(), is_running: true };
-        self.wait(&mut job).await
+        match submitted.result {
+            Some(Submitted::Success(job)) => Ok(Job {
+                scheduler,
+                job_id: job.job_id,
+                runtime: self.runtime.clone(),
+                is_running: true,
+                _counted: JOBS.token(),
+            }),
+            Some(Submitted::Failure(failure)) => exec_err!("the cluster refused the plan: {failure:?}"),
+            None => exec_err!("the cluster's scheduler gave no answer to the plan"),
+        }
     }
 
     async fn wait(&self, job: &mut Job) -> Result<Vec<PartitionLocation>> {
@@ -264,13 +284,21 @@ fn timed<T>(message: T) -> tonic::Request<T> {
     request
 }
 
-/// A job that was submitted. Dropped before its end, it is cancelled; its session goes in any case.
+/// Waits until jobs that nobody wants any more are cancelled, for a moment at most.
+pub async fn settle() {
+    JOBS.close();
+    if tokio::time::timeout(SETTLING, JOBS.wait()).await.is_err() {
+        tracing::warn!("{} jobs may go on in the cluster", JOBS.len());
+    }
+}
+
+/// A job that was submitted. Dropped before its end, it is cancelled.
 struct Job {
     scheduler: SchedulerGrpcClient<Channel>,
     job_id: String,
-    session_id: String,
     runtime: Handle,
     is_running: bool,
+    _counted: TaskTrackerToken,
 }
 
 impl Job {
@@ -283,15 +311,16 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        let mut scheduler = self.scheduler.clone();
-        let (job_id, session_id) = (std::mem::take(&mut self.job_id), std::mem::take(&mut self.session_id));
-        let is_running = self.is_running;
-        self.runtime.spawn(async move {
-            if is_running && let Err(status) = scheduler.cancel_job(timed(CancelJobParams { job_id })).await {
+        if !self.is_running {
+            return;
+        }
+        let (mut scheduler, job_id) = (self.scheduler.clone(), std::mem::take(&mut self.job_id));
+        let cancelled = async move {
+            if let Err(status) = scheduler.cancel_job(timed(CancelJobParams { job_id })).await {
                 tracing::warn!("a job could not be cancelled: {}", status.message());
             }
-            let _ = scheduler.remove_session(timed(RemoveSessionParams { session_id })).await;
-        });
+        };
+        JOBS.spawn_on(cancelled, &self.runtime);
     }
 }
 
@@ -308,8 +337,8 @@ mod tests {
         (0..levels).fold(leaf, |plan, _| -> Arc<dyn ExecutionPlan> { Arc::new(CoalescePartitionsExec::new(plan)) })
     }
 
-    #[test]
-    fn a_plan_that_is_too_deep_to_be_read_stays() {
+    #[tokio::test]
+    async fn a_plan_that_is_too_deep_to_be_read_stays() {
         let config = ClusterConfig::default();
         let state = State::new(&config, Vec::new(), Vec::new()).expect("no certificates to read");
         let client = Client::new("df://127.0.0.1:1".parse().expect("an address"), state, &config);

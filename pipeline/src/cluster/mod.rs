@@ -124,6 +124,11 @@ mod built_in {
         executor::run(&state, &scheduler, listen, share).await
     }
 
+    /// Waits until jobs that nobody wants any more are cancelled, for a moment at most: the last thing that a process does.
+    pub async fn settle() {
+        client::settle().await;
+    }
+
     /// What the scheduler knows of its executors and jobs.
     pub async fn look(config: &ClusterConfig) -> Result<Value> {
         let scheduler = named_scheduler(config)?;
@@ -173,10 +178,13 @@ mod built_in {
         Err(ClusterError::NotBuiltIn.into())
     }
 
+    /// There are no jobs.
+    pub async fn settle() {}
+
     /// An error.
     pub async fn look(_config: &ClusterConfig) -> Result<Value> {
         Err(ClusterError::NotBuiltIn.into())
     }
 }
 
-pub use built_in::{connect, execute, look, schedule};
+pub use built_in::{connect, execute, look, schedule, settle};

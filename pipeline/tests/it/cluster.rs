@@ -1,8 +1,9 @@
 //! A scheduler and an executor on loopback, and what comes over the wire that must not. `tests/cluster/run.py` has the
 //! rest, on machines of their own.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,10 @@ use datafusion_proto::bytes::physical_plan_to_bytes_with_extension_codec;
 use datafusion_proto::protobuf::physical_plan_node::PhysicalPlanType;
 use datafusion_proto::protobuf::{PhysicalExtensionNode, PhysicalPlanNode};
 use prost::Message;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::binary::{Bench, write_faces};
+use crate::binary::{Bench, write_faces, write_labelled};
 
 struct Cluster {
     bench: Bench,
@@ -36,9 +38,7 @@ impl Cluster {
     /// Over a corpus of 30 faces, whose every query is for it.
     fn start() -> Self {
         let bench = Bench::new();
-        let path = bench.corpus().join("marginalia.toml");
-        let text = std::fs::read_to_string(&path).expect("the config");
-        std::fs::write(&path, text.replace("from_rows = 10000000", "from_rows = 0")).expect("the config");
+        change(&bench, "from_rows = 10000000", "from_rows = 0");
         let inbox = bench.path("inbox");
         write_faces(&inbox, 3, 0..30);
         bench.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
@@ -73,6 +73,20 @@ impl Cluster {
     fn is_up(&self) -> bool {
         let output = self.bench.run(&["cluster", "status", "--cluster", &self.scheduler, "--json"]);
         String::from_utf8_lossy(&output.stdout).contains("\"slots\":2")
+    }
+
+    /// How many jobs of its are in this state.
+    fn jobs(&self, state: &str) -> usize {
+        let status = self.bench.json(&["cluster", "status", "--cluster", &self.scheduler]);
+        status["jobs"].as_array().expect("jobs").iter().filter(|job| job["status"] == state).count()
+    }
+
+    fn waits_for(&self, state: &str, jobs: usize) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.jobs(state) != jobs {
+            assert!(Instant::now() < until, "{} jobs are {state}, not {jobs}", self.jobs(state));
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     fn answers(&self) {
@@ -133,6 +147,14 @@ impl Drop for Cluster {
             let _ = role.wait();
         }
     }
+}
+
+/// Changes a setting.
+fn change(bench: &Bench, from: &str, to: &str) {
+    let path = bench.corpus().join("marginalia.toml");
+    let text = std::fs::read_to_string(&path).expect("the config");
+    assert!(text.contains(from), "{from}");
+    std::fs::write(&path, text.replace(from, to)).expect("the config");
 }
 
 /// The first of so many ports in a row that nobody has.
@@ -241,9 +263,7 @@ async fn a_task_past_the_scheduler_reads_no_file_and_writes_into_the_work_folder
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_corpus_that_the_cluster_was_not_told_of_is_not_read() {
     let (cluster, other) = (Cluster::start(), Bench::new());
-    let path = other.corpus().join("marginalia.toml");
-    let text = std::fs::read_to_string(&path).expect("the config");
-    std::fs::write(&path, text.replace("from_rows = 10000000", "from_rows = 0")).expect("the config");
+    change(&other, "from_rows = 10000000", "from_rows = 0");
     let inbox = other.path("inbox");
     write_faces(&inbox, 4, 0..5);
     other.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
@@ -258,4 +278,64 @@ fn a_plan_that_is_too_deep_to_travel_runs_here() {
     let cluster = Cluster::start();
     let rows = cluster.bench.json(&["sql", "select * from relabel_candidates", "--cluster", &cluster.scheduler]);
     assert_eq!(rows, json!([]));
+}
+
+/// 30^8 pairs: a job that would take weeks.
+const ENDLESS: &str = "select sum(a.width + b.width + c.width + d.width + e.width + f.width + g.width + h.width) \
+    from faces a cross join faces b cross join faces c cross join faces d cross join faces e cross join faces f \
+    cross join faces g cross join faces h";
+
+#[test]
+fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
+    let cluster = Cluster::start();
+    change(&cluster.bench, "deadline_seconds = 3600", "deadline_seconds = 60");
+    change(&cluster.bench, "timeout_seconds = 30", "timeout_seconds = 10");
+    let output = cluster.bench.run(&["sql", ENDLESS, "--cluster", &cluster.scheduler]);
+    assert!(!output.status.success(), "it ended");
+    // Only cancelled jobs fail here.
+    cluster.waits_for("Failed", 1);
+    change(&cluster.bench, "timeout_seconds = 10", "timeout_seconds = 600");
+    let mut asking = cluster.bench.start(&["sql", ENDLESS, "--cluster", &cluster.scheduler]);
+    cluster.waits_for("Running", 1);
+    kill_process(Pid::from_child(&asking), Signal::INT).expect("a signal");
+    assert!(!asking.wait().expect("an end").success());
+    cluster.waits_for("Failed", 2);
+    // Neither holds one of the two slots any more.
+    cluster.answers();
+}
+
+#[test]
+fn a_round_that_is_stopped_gives_its_job_up_and_goes_on_in_other_chunks() {
+    let cluster = Cluster::start();
+    let bench = &cluster.bench;
+    let labelled = bench.path("labelled");
+    write_labelled(&labelled, 1, 42);
+    bench.ok(&["import", "imagefolder", labelled.to_str().expect("UTF-8")]);
+    for part in 0..4 {
+        let inbox = bench.path(&format!("inbox-{part}"));
+        write_faces(&inbox, 10 + part, 0..1000);
+        bench.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
+    }
+    change(bench, "chunk_faces = 200000", "chunk_faces = 1000");
+    let train = ["train", "--cluster", cluster.scheduler.as_str(), "--json"];
+    let mut driver = bench.command(&train);
+    let mut driver = driver.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut said = BufReader::new(driver.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("pool_scored")), "no chunk was scored");
+    // It finishes no task any more: whoever waited for the job would wait long.
+    let executor = Pid::from_child(&cluster.roles[1]);
+    kill_process(executor, Signal::STOP).expect("a signal");
+    kill_process(Pid::from_child(&driver), Signal::INT).expect("a signal");
+    let output = driver.wait_with_output().expect("an end");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("the round was stopped before it was done"), "{words}");
+    kill_process(executor, Signal::CONT).expect("a signal");
+    change(bench, "chunk_faces = 1000", "chunk_faces = 2000");
+    bench.ok(&train);
+    let rows = bench.sql(
+        "select count(*) as n, count(distinct face_id) as faces, max(pool) as pool from predictions cross join rounds",
+    );
+    let pool = rows[0]["pool"].as_u64().expect("a count");
+    assert!(pool > 4000, "{pool}");
+    assert_eq!(rows, [json!({ "n": pool, "faces": pool, "pool": pool })]);
 }
