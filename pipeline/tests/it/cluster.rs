@@ -273,11 +273,34 @@ async fn a_corpus_that_the_cluster_was_not_told_of_is_not_read() {
     cluster.answers();
 }
 
-#[test]
-fn a_plan_that_is_too_deep_to_travel_runs_here() {
+/// With labels and a round, which was trained here.
+fn trained() -> Cluster {
     let cluster = Cluster::start();
-    let rows = cluster.bench.json(&["sql", "select * from relabel_candidates", "--cluster", &cluster.scheduler]);
-    assert_eq!(rows, json!([]));
+    let labelled = cluster.bench.path("labelled");
+    write_labelled(&labelled, 1, 42);
+    cluster.bench.ok(&["import", "imagefolder", labelled.to_str().expect("UTF-8")]);
+    cluster.bench.ok(&["train"]);
+    cluster
+}
+
+#[test]
+fn it_is_told_which_queries_travelled_and_those_that_are_too_deep_run_here() {
+    let cluster = trained();
+    let ask = ["bench", "sql", "--runs", "1", "--cluster", cluster.scheduler.as_str()];
+    let told = cluster.bench.json(&ask);
+    let on = |query: &str| {
+        let queries = told["queries"].as_array().expect("queries");
+        queries.iter().find(|one| one["query"] == query).expect(query)["on"].clone()
+    };
+    assert_eq!(on("predictions by class"), "cluster");
+    // Rows that this process computes, and a plan that is too deep to be read.
+    assert_eq!(on("queue, top 100"), "here");
+    assert_eq!(on("relabel_candidates"), "here");
+    let told = cluster.bench.ok(&ask);
+    assert!(["cluster", "here"].iter().all(|place| told.contains(place)), "{told}");
+    let question = "select face_id from relabel_candidates order by face_id";
+    let there = cluster.bench.json(&["sql", question, "--cluster", &cluster.scheduler]);
+    assert_eq!(there.as_array().expect("rows"), &cluster.bench.sql(question));
 }
 
 /// 30^8 pairs: a job that would take weeks.
@@ -306,11 +329,8 @@ fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
 
 #[test]
 fn a_round_that_is_stopped_gives_its_job_up_and_goes_on_in_other_chunks() {
-    let cluster = Cluster::start();
+    let cluster = trained();
     let bench = &cluster.bench;
-    let labelled = bench.path("labelled");
-    write_labelled(&labelled, 1, 42);
-    bench.ok(&["import", "imagefolder", labelled.to_str().expect("UTF-8")]);
     for part in 0..4 {
         let inbox = bench.path(&format!("inbox-{part}"));
         write_faces(&inbox, 10 + part, 0..1000);
@@ -333,7 +353,8 @@ fn a_round_that_is_stopped_gives_its_job_up_and_goes_on_in_other_chunks() {
     change(bench, "chunk_faces = 1000", "chunk_faces = 2000");
     bench.ok(&train);
     let rows = bench.sql(
-        "select count(*) as n, count(distinct face_id) as faces, max(pool) as pool from predictions cross join rounds",
+        "select count(*) as n, count(distinct face_id) as faces, max(pool) as pool \
+         from predictions p join rounds r on p.round = r.round where r.round = 2",
     );
     let pool = rows[0]["pool"].as_u64().expect("a count");
     assert!(pool > 4000, "{pool}");
