@@ -53,6 +53,7 @@ test: tools page
 # A build of its own: the feature changes what crates under Lance are built with, and the others' must not be built again.
 test-cluster: export CARGO_TARGET_DIR := $(CARGO_TARGET_DIR)/cluster
 test-cluster: tools page
+	cargo clippy -p marginalia --features cluster --all-targets -- -D warnings
 	cargo test -p marginalia --features cluster -- cluster::
 	$(S3)/venv/bin/python pipeline/tests/cluster/run.py $(CARGO_TARGET_DIR)/debug/marginalia $(if $(BARS),--bars)
 	$(CARGO_TARGET_DIR)/debug/marginalia bench faces $(CARGO_TARGET_DIR)/faces --faces 1000

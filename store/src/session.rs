@@ -53,6 +53,7 @@ use first_rows::FirstRows;
 pub use functions::{FUNCTIONS, Function, FunctionKind};
 pub use lance_scan::{FragmentGroup, LanceScan, TableRead};
 use names::Names;
+pub use opened::TableCaches;
 use plans::{Key, is_lasting};
 pub use prepared::Prepared;
 use runtime::{Environment, Origin, Running};

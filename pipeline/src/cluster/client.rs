@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ballista_core::client::BallistaClient;
+use ballista_core::error::BallistaError;
 use ballista_core::extension::{BallistaConfigGrpcEndpoint, SessionConfigHelperExt};
+use ballista_core::serde::protobuf::execute_query_failure_result::Failure;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::execute_query_result::Result as Submitted;
 use ballista_core::serde::protobuf::job_status::Status;
@@ -145,7 +147,7 @@ impl Client {
                 is_running: true,
                 _counted: JOBS.token(),
             }),
-            Some(Submitted::Failure(failure)) => exec_err!("the cluster refused the plan: {failure:?}"),
+            Some(Submitted::Failure(refused)) => exec_err!("the cluster refused the plan: {}", reason(refused.failure)),
             None => exec_err!("the cluster's scheduler gave no answer to the plan"),
         }
     }
@@ -197,7 +199,9 @@ impl Client {
         let (Some(executor), Some(partition)) = (location.executor_meta, location.partition_id) else {
             return exec_err!("the cluster's scheduler does not say where the rows are");
         };
-        let failed = |error| exec_datafusion_err!("fetching rows from {}: {}", executor.host, walls::words(error));
+        let failed = |error: BallistaError| {
+            exec_datafusion_err!("fetching rows from {}: {}", executor.host, walls::words(error))
+        };
         let endpoints = Some(Arc::new(BallistaConfigGrpcEndpoint::new(self.state.endpoints())));
         let port = executor.port as u16;
         let has_tls = self.state.tls.is_some();
@@ -275,6 +279,16 @@ fn is_readable(plan: PhysicalPlanNode) -> bool {
     let task = PhysicalExtensionNode { node: Vec::new(), inputs: vec![plan] };
     let task = PhysicalPlanNode { physical_plan_type: Some(PhysicalPlanType::Extension(task)) };
     PhysicalPlanNode::decode(task.encode_to_vec().as_slice()).is_ok()
+}
+
+/// In the scheduler's words.
+fn reason(failure: Option<Failure>) -> String {
+    match failure {
+        Some(
+            Failure::PlanParsingFailure(words) | Failure::SessionNotFound(words) | Failure::SqlParsingFailure(words),
+        ) => words,
+        None => "it does not say why".to_owned(),
+    }
 }
 
 /// A question that is given up when no answer comes.

@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
-use marginalia_store::{Cluster, Home};
+use marginalia_store::{Cluster, Home, TableCaches};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +71,8 @@ pub struct Share {
     pub memory_bytes: u64,
     /// Folder for what tasks leave for each other, and for what they spill.
     pub work_dir: PathBuf,
+    /// What the tables that they read keep in memory besides.
+    pub caches: Arc<TableCaches>,
 }
 
 /// This corpus and those that the config names: what may be read.
