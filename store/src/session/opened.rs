@@ -41,11 +41,11 @@ impl TableCaches {
     }
 }
 
-static DEFAULT: LazyLock<Arc<TableCaches>> = LazyLock::new(|| Arc::new(TableCaches::new(&Options::default())));
+static USUAL: LazyLock<Arc<TableCaches>> = LazyLock::new(|| Arc::new(TableCaches::new(&Options::default())));
 
 /// The table, opened where nobody asked for it lately.
 pub(super) async fn open(uri: &str, version: u64, task: &SessionConfig) -> Result<Arc<Dataset>> {
-    let caches = task.get_extension::<TableCaches>().unwrap_or_else(|| DEFAULT.clone());
+    let caches = task.get_extension::<TableCaches>().unwrap_or_else(|| USUAL.clone());
     let opening = async {
         let builder = DatasetBuilder::from_uri(uri).with_version(version).with_session(caches.0.clone());
         Ok::<_, DataFusionError>(Arc::new(builder.load().await?))
