@@ -165,6 +165,7 @@ pub fn store_options(config: &Config) -> Options {
         reserve_bytes: config.store.reserve_mb << 20,
         keep_rounds: config.round.keep_rounds as usize,
         judgements_per_face: config.round.judgements_per_face,
+        blind: config.round.blind,
         audit: Audit { target: config.round.audit_target, min_faces: config.round.audit_min_faces },
         ..Options::default()
     }

@@ -10,6 +10,8 @@ class Session {
   annotator = $state(kept("annotator", ""));
   isNamedByToken = $state(false);
   role = $state<"reader" | "annotator" | "admin">("admin");
+  /** Whether a pseudonym stands for every name but one's own. */
+  isBlind = $state(false);
   classes = $state.raw<string[]>(kept("classes", []));
   needsLogin = $state(false);
 
@@ -26,6 +28,7 @@ class Session {
       const classes = await sql<{ expression: string }>(CLASSES);
       this.needsLogin = false;
       this.role = caller.role;
+      this.isBlind = caller.blind;
       this.isNamedByToken = caller.name !== null;
       if (caller.name !== null) this.annotator = caller.name;
       this.classes = classes.rows.map((row) => row.expression);
