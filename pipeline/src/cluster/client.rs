@@ -23,6 +23,7 @@ use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{CancelJobParams, ExecuteQueryParams, GetJobStatusParams, PartitionLocation};
 use datafusion::common::{exec_datafusion_err, exec_err};
 use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream};
 use datafusion::prelude::SessionConfig;
@@ -41,6 +42,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::state::{MESSAGE_BYTES, State};
 use super::{Address, status, walls};
 use crate::config::ClusterConfig;
+use crate::error::ClusterError;
 
 /// Largest plan, bytes: the scheduler takes messages of up to 16 MB.
 const PLAN_BYTES: usize = 15 << 20;
@@ -69,6 +71,8 @@ pub struct Client {
     state: State,
     from_rows: u64,
     deadline: Duration,
+    /// What plans are read with, there as here.
+    reader: Arc<TaskContext>,
     runtime: Handle,
 }
 
@@ -80,9 +84,10 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// The cluster of this scheduler; nothing is asked of it yet. Call it on the program's own runtime.
-    pub fn new(scheduler: Address, state: State, config: &ClusterConfig) -> Self {
+    pub fn new(scheduler: Address, state: State, config: &ClusterConfig) -> Result<Self, ClusterError> {
         let deadline = Duration::from_secs(config.deadline_seconds);
-        Self { scheduler, state, from_rows: config.from_rows, deadline, runtime: Handle::current() }
+        let reader = state.engine("client")?.task_ctx();
+        Ok(Self { scheduler, state, from_rows: config.from_rows, deadline, reader, runtime: Handle::current() })
     }
 
     /// The plan as bytes; none where it cannot travel.
@@ -103,11 +108,23 @@ impl Client {
             tracing::debug!(bytes = bytes.len(), "a plan runs here: it is too large to travel");
             return Ok(None);
         }
-        if !is_readable(node) {
-            tracing::debug!("a plan runs here: it is too deep to travel");
+        if let Err(error) = self.read(node) {
+            tracing::debug!(%error, "a plan runs here: nobody there could read it");
             return Ok(None);
         }
         Ok(Some(bytes))
+    }
+
+    /// Reads a plan as whoever gets it will: functions are found by their names, and messages nest to a depth of a hundred,
+    /// two for each node, where a task has its part of the plan below a node of the scheduler's.
+    fn read(&self, plan: PhysicalPlanNode) -> Result<()> {
+        plan.try_into_physical_plan(&self.reader, &*self.state.codec)?;
+        let task = PhysicalExtensionNode { node: Vec::new(), inputs: vec![plan] };
+        let task = PhysicalPlanNode { physical_plan_type: Some(PhysicalPlanType::Extension(task)) };
+        match PhysicalPlanNode::decode(task.encode_to_vec().as_slice()) {
+            Ok(_) => Ok(()),
+            Err(error) => exec_err!("{error}"),
+        }
     }
 
     async fn connect(&self) -> Result<SchedulerGrpcClient<Channel>> {
@@ -273,14 +290,6 @@ impl Cluster for Client {
     }
 }
 
-/// Whether whoever gets the plan can read it: messages nest to a depth of a hundred, two for each node of a plan, and a
-/// task has its part of the plan below a node of the scheduler's.
-fn is_readable(plan: PhysicalPlanNode) -> bool {
-    let task = PhysicalExtensionNode { node: Vec::new(), inputs: vec![plan] };
-    let task = PhysicalPlanNode { physical_plan_type: Some(PhysicalPlanType::Extension(task)) };
-    PhysicalPlanNode::decode(task.encode_to_vec().as_slice()).is_ok()
-}
-
 /// In the scheduler's words.
 fn reason(failure: Option<Failure>) -> String {
     match failure {
@@ -340,11 +349,19 @@ impl Drop for Job {
 
 #[cfg(test)]
 mod tests {
-    use datafusion::arrow::datatypes::Schema;
+    use datafusion::arrow::datatypes::{DataType, Schema};
+    use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
     use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
     use datafusion::physical_plan::empty::EmptyExec;
+    use datafusion::prelude::SessionContext;
 
     use super::*;
+
+    fn client() -> Client {
+        let config = ClusterConfig::default();
+        let state = State::new(&config, Vec::new(), Vec::new()).expect("no certificates to read");
+        Client::new("df://127.0.0.1:1".parse().expect("an address"), state, &config).expect("an engine")
+    }
 
     fn nested(levels: usize) -> Arc<dyn ExecutionPlan> {
         let leaf: Arc<dyn ExecutionPlan> = Arc::new(EmptyExec::new(Arc::new(Schema::empty())));
@@ -353,10 +370,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_plan_that_is_too_deep_to_be_read_stays() {
-        let config = ClusterConfig::default();
-        let state = State::new(&config, Vec::new(), Vec::new()).expect("no certificates to read");
-        let client = Client::new("df://127.0.0.1:1".parse().expect("an address"), state, &config);
-        assert!(client.encoded(nested(40)).expect("bytes").is_some());
-        assert!(client.encoded(nested(60)).expect("no error").is_none());
+        assert!(client().encoded(nested(40)).expect("bytes").is_some());
+        assert!(client().encoded(nested(60)).expect("no error").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_function_that_only_this_session_knows_stays() {
+        let context = SessionContext::new();
+        let (number, volatile) = (DataType::Int64, Volatility::Volatile);
+        let function = Arc::new(|args: &[ColumnarValue]| Ok::<_, DataFusionError>(args[0].clone()));
+        context.register_udf(create_udf("unheard_of", vec![number.clone()], number, volatile, function));
+        for (function, travels) in [("abs", true), ("unheard_of", false)] {
+            let sql = format!("select {function}(a) from (values (1), (2)) t(a)");
+            let plan = context.sql(&sql).await.expect("a query").create_physical_plan().await.expect("a plan");
+            assert_eq!(client().encoded(plan).expect("no error").is_some(), travels, "{function}");
+        }
     }
 }

@@ -98,7 +98,7 @@ mod built_in {
             return Ok(None);
         }
         let state = state::State::new(config, homes, functions)?;
-        Ok(Some(Arc::new(client::Client::new(config.scheduler.parse()?, state, config))))
+        Ok(Some(Arc::new(client::Client::new(config.scheduler.parse()?, state, config)?)))
     }
 
     /// Runs a scheduler until the token is cancelled.
