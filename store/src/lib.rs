@@ -68,7 +68,8 @@ pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
 pub use session::{
     Answer, Cluster, Extras, FUNCTIONS, FragmentGroup, Function, FunctionKind, Held, LanceScan, Pace, Prepared,
-    Pseudonyms, Scan, Session, SqlLimits, SqlRuntime, TableRead, engine_runtime, engine_state,
+    Pseudonyms, Scan, Session, SqlLimits, SqlRuntime, TableCaches, TableRead, cooperative_joins, engine_runtime,
+    engine_state,
 };
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};

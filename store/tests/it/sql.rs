@@ -275,6 +275,12 @@ async fn expressions_are_bounded() {
         "select array_resize([1], 1000000000, 0)".to_owned(),
         doublings("repeat(cast(value as varchar), 400000)", "s || s"),
         doublings("repeat(cast(value as varchar), 400000)", "concat(s, s)"),
+        doublings("repeat(cast(value as varchar), 400000)", "encode(s, 'hex')"),
+        doublings("repeat(cast(value as varchar), 400000)", "overlay(s placing s from 1 for 0)"),
+        doublings("repeat(cast(value as varchar), 400000)", "\"overlay\"(s, '', 1000000000, -2000000000)"),
+        "select cardinality(array_replace_all(array_repeat(x, 100000), x, repeat(x, 100000)))
+         from (select cast(value as varchar) as x from generate_series(1, 1))"
+            .to_owned(),
         doublings("array_repeat(value, 400000)", "array_concat(s, s)"),
         doublings("array_repeat(value, 400000)", "[s, s]"),
     ] {
@@ -293,10 +299,14 @@ async fn expressions_are_bounded() {
     struct Row {
         text: String,
         items: Vec<i64>,
+        name: String,
+        hex: String,
     }
-    let sql = "select replace(repeat('ab', 3), 'b', '-') || lpad('7', 3, '0') as text, array_repeat(1, 2) as items";
+    let sql = "select replace(repeat('ab', 3), 'b', '-') || lpad('7', 3, '0') as text, array_repeat(1, 2) as items, \
+               overlay('Txxxxas' placing 'hom' from 2 for 4) as name, encode('ab', 'hex') as hex";
     let rows: Vec<Row> = session.query(sql).await.expect(sql).rows().await.expect("a row");
     assert_eq!((rows[0].text.as_str(), rows[0].items.as_slice()), ("a-a-a-007", [1, 1].as_slice()));
+    assert_eq!((rows[0].name.as_str(), rows[0].hex.as_str()), ("Thomas", "6162"));
     // The wrapped operator is called what it was.
     assert_eq!(
         session.schema_of("select 'a' || 'b'").await.expect("a schema").field(0).name(),
