@@ -33,6 +33,8 @@ pub(super) struct All {
     unfinished: Option<u32>,
     /// Whether this process trains it now. Where another process does, or none, it is false.
     running: bool,
+    /// Whether this process trains at all: `run` does, `serve` does not.
+    trains: bool,
     /// Rows of `round_summary`.
     rounds: Vec<Row>,
 }
@@ -94,8 +96,9 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<All>, Problem> {
     let session = api.reading.newest().await?;
     let rounds: Vec<Row> = rows(&session, &format!("select {SUMMARY} from round_summary order by round")).await?;
     let unfinished = api.parts.corpus.planned_round(session.snapshot().rounds()).await?;
-    let running = api.parts.rounds.as_ref().is_some_and(|rounds| rounds.is_running());
-    Ok(Json(All { current: session.snapshot().current_round(), unfinished, running, rounds }))
+    let trainer = api.parts.rounds.as_ref();
+    let (running, trains) = (trainer.is_some_and(|trainer| trainer.is_running()), trainer.is_some());
+    Ok(Json(All { current: session.snapshot().current_round(), unfinished, running, trains, rounds }))
 }
 
 /// One round.
