@@ -1,4 +1,5 @@
-// Faces of one class that are confirmed together: those in view, each kept, left out, or given another class.
+// Faces of one class that are confirmed together: those that have been in view, each kept, left out, or given another
+// class.
 
 import { sql } from "../../api/calls.ts";
 import { reasonOf } from "../../api/http.ts";
@@ -32,9 +33,11 @@ export interface Face {
 export type Cell = Folded<Face>;
 type Counts = Record<string, { over: number; under: number }>;
 
-/** Faces read at once; far more than anybody confirms in one go. */
-const READ = 3000;
+/** Faces read at once; far more than anybody looks through in one go. */
+const READ = 20_000;
 const LIKE = 200;
+/** Faces that one request stores, so that one undo takes them back. */
+const TOGETHER = 1000;
 
 export class Batch {
   expression = $state("");
@@ -46,8 +49,7 @@ export class Batch {
   counts = $state.raw<Counts>({});
   isRead = $state(false);
   trouble = $state<string | null>(null);
-  /** Cells that fit the view. */
-  fits = $state(24);
+  /** Place of the cell in focus, among all. */
   focus = $state(0);
   /** Where a range begins. */
   anchor = $state<number | null>(null);
@@ -66,11 +68,23 @@ export class Batch {
     ),
   );
   private readAt = $state(0);
-  private open = $derived(
-    this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)),
-  );
-  cells = $derived(this.open.slice(0, this.fits));
-  total = $derived(this.open.length);
+  /** All that are left to confirm, in their order. */
+  all = $derived(this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)));
+  /** Whether there are more of them than were read. */
+  isCut = $state(false);
+  /** Faces that have been in view. `looks` changes with it: it is too large to be copied at each step of scrolling. */
+  private seen = new Set<string>();
+  private looks = $state(0);
+  /** Cells that Enter takes: nothing is confirmed unseen. */
+  cells = $derived.by(() => {
+    void this.looks;
+    let faces = 0;
+    return this.all.filter(
+      ({ face, others }) => this.seen.has(face.face_id) && (faces += 1 + others.length) <= TOGETHER,
+    );
+  });
+  /** Changes with each list and each Enter, after which one begins at the top again. */
+  turn = $state(0);
   private asked = 0;
   private group: ((id: string) => string) | null = null;
 
@@ -97,6 +111,7 @@ export class Batch {
       if (asked !== this.asked) return;
       this.read = fold(rows, group);
       this.readAt = readAt;
+      this.isCut = rows.length === READ;
     } catch (error) {
       if (asked !== this.asked) return;
       this.read = [];
@@ -104,9 +119,22 @@ export class Batch {
     }
     this.left = new Set();
     this.moved = new Map();
+    this.seen.clear();
+    this.begin();
+    this.isRead = true;
+  }
+
+  private begin(): void {
     this.focus = 0;
     this.anchor = null;
-    this.isRead = true;
+    this.turn += 1;
+  }
+
+  /** These places are in view. */
+  look(from: number, to: number): void {
+    const before = this.seen.size;
+    for (const { face } of this.all.slice(from, to)) this.seen.add(face.face_id);
+    if (this.seen.size > before) this.looks += 1;
   }
 
   private async faces(): Promise<Face[]> {
@@ -137,14 +165,14 @@ export class Batch {
   move(step: number, isRange: boolean): void {
     if (isRange) this.anchor ??= this.focus;
     else this.anchor = null;
-    this.focus = Math.max(0, Math.min(this.cells.length - 1, this.focus + step));
+    this.focus = Math.max(0, Math.min(this.all.length - 1, this.focus + step));
   }
 
   /** Leaves out or keeps what is in focus or ranged, all as the one in focus. */
   toggle(): void {
     const ids = this.rangedIds();
     const left = new Set(this.left);
-    const isLeft = left.has(this.cells[this.focus]?.face.face_id ?? "");
+    const isLeft = left.has(this.all[this.focus]?.face.face_id ?? "");
     for (const id of ids)
       if (isLeft) left.delete(id);
       else left.add(id);
@@ -174,13 +202,14 @@ export class Batch {
 
   /** Confirms what is kept; says how many faces. */
   confirm(): number {
+    const taken = new Set(this.kept.map(({ face }) => face.face_id));
     const judgements = this.kept.flatMap((cell) => this.judgementsOf(cell));
     this.passed = new Set([...this.passed, ...this.left]);
     this.left = new Set();
-    this.moved = new Map();
-    this.focus = 0;
-    this.anchor = null;
+    this.moved = new Map([...this.moved].filter(([id]) => !taken.has(id)));
     if (judgements.length > 0) outbox.add(judgements, []);
+    this.begin();
+    if (this.isCut && this.all.length === 0) void this.load();
     return judgements.length;
   }
 
@@ -196,9 +225,11 @@ export class Batch {
     }));
   }
 
+  /** What is ranged was looked at, however one came to its end. */
   private rangedIds(): string[] {
     const [from, to] = this.ranged;
-    return this.cells.slice(from, to + 1).map(({ face }) => face.face_id);
+    this.look(from, to + 1);
+    return this.all.slice(from, to + 1).map(({ face }) => face.face_id);
   }
 
   /** Near-duplicates, read once: comparing all hashes is work. */
