@@ -1,7 +1,7 @@
 """An annotator's loop beside Label Studio's: submit a label, ask for the next face, fetch its image, while new faces come in.
 
     python label_studio.py MARGINALIA FACES SCRATCH [--faces 5000] [--clients 1] [--labels N]
-                           [--turns 6] [--seconds 15] [--rate 100]
+                           [--turns 6] [--seconds 15] [--rate 100] [--keep]
 
 FACES is a folder of images by class. Label Studio is installed into SCRATCH/venv, and both stores are filled with the same
 images, once; later runs start from copies. More faces than FACES holds are made of its own by noise, each distinct.
@@ -18,6 +18,9 @@ asked again, and the wait counts.
 Prints one JSON document: p50 and p95 of the three requests together and the p50 of each, in milliseconds, labels per second,
 what came in meanwhile, memory and processor time of the servers, the ratios, and whether every acknowledged label is stored
 exactly once. Ends with 1 where one is not.
+
+What a run made of the copies goes when all is measured; where something went wrong it stays, with the servers' logs. --keep
+leaves it to whoever measures on: a file system that has just removed many files is slow for minutes.
 """
 
 import argparse
@@ -301,6 +304,7 @@ def main():
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=15, help="of a turn at most")
     parser.add_argument("--rate", type=float, default=100, help="faces a second that come in meanwhile")
+    parser.add_argument("--keep", action="store_true", help="remove nothing of this run")
     options = parser.parse_args()
     if not 1 <= options.clients <= MOST_ANNOTATORS:
         parser.error(f"--clients is {options.clients}; valid: 1 to {MOST_ANNOTATORS}")
@@ -326,6 +330,9 @@ def main():
         check = document[name]["check"]
         if check["missing"] or check["stored_more_than_once"]:
             sys.exit(f"{name} lost or doubled acknowledged labels: {check}")
+    if not options.keep:
+        for left in (run, sides[1].arrivals):
+            shutil.rmtree(left)
 
 
 if __name__ == "__main__":

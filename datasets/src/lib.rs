@@ -46,6 +46,7 @@ mod source;
 mod counts;
 mod image_files;
 mod layout;
+mod lines;
 mod listed;
 mod npy;
 mod options;

@@ -29,16 +29,26 @@ impl ListedFolder {
         encode_path(&self.folder.join(&row.path))
     }
 
-    /// Reads a row's image. Links within the folder are fine, links and `..` out of it are not.
+    /// Whether a row's image lies there.
+    pub(crate) fn holds(&self, row: &Row) -> bool {
+        self.place_of(row).is_ok_and(|path| path.is_file())
+    }
+
+    /// Reads a row's image.
     pub(crate) fn read(&self, row: &Row, limits: &Limits) -> std::result::Result<FileContent, Reason> {
+        read_file(&self.place_of(row)?, limits)
+    }
+
+    /// Where a row's image lies. Links within the folder are fine, links and `..` out of it are not.
+    fn place_of(&self, row: &Row) -> std::result::Result<PathBuf, Reason> {
         if leaves(&row.path) {
             return Err(Reason::OutsideFolder);
         }
         let path = fs::canonicalize(self.folder.join(&row.path)).map_err(|error| unreadable(&error))?;
-        if !path.starts_with(&self.canonical) {
-            return Err(Reason::OutsideFolder);
+        match path.starts_with(&self.canonical) {
+            true => Ok(path),
+            false => Err(Reason::OutsideFolder),
         }
-        read_file(&path, limits)
     }
 }
 

@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::file::FileContent;
 use crate::given_class::{Given, GivenClasses};
 use crate::limits::Limits;
+use crate::lines::Line;
+use crate::listed::ListedFolder;
 use crate::reader::{Item, ReadRequest, Record};
 use crate::reject::{Reason, Reject};
 use crate::split::Split;
@@ -71,6 +73,20 @@ impl<'r> Reading<'r> {
             Ok(record)
         });
         Ok(made.map_or_else(|reason| Item::Reject(Reject { source, reason }), Item::Face))
+    }
+
+    /// The item of a line of a table, whose images lie in `folder`.
+    ///
+    /// # Errors
+    /// As [`Reading::item`].
+    pub(crate) fn line_item(&self, line: Line, folder: &ListedFolder, fallback: Option<Split>) -> Result<Item> {
+        match line {
+            Line::Face(row) => {
+                self.item(&row, || folder.read(&row, &self.request.limits), folder.source(&row), fallback)
+            }
+            Line::Contradicted(row, reason) => Ok(Item::Reject(Reject { source: folder.source(&row), reason })),
+            Line::Other(item) => Ok(item),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tables that list images: csv with `,`, `;` or tab, or one JSON object per line. Out come rows under one set of
 //! column names, whatever the file calls them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,14 @@ impl Row {
             && self.annotator == other.annotator
             && self.split == other.split
             && self.subject == other.subject
+    }
+
+    /// The same for rows about one image and [the same face](Self::is_same_face).
+    pub(crate) fn face_hash(&self) -> u64 {
+        let bbox = self.bbox.map(|sides| sides.map(f64::to_bits));
+        let mut hasher = DefaultHasher::new();
+        (&self.path, bbox, &self.annotator, &self.split, &self.subject).hash(&mut hasher);
+        hasher.finish()
     }
 }
 

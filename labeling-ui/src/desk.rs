@@ -180,6 +180,11 @@ impl Desk {
         self.leases().extend(annotator, face_ids, Instant::now(), self.term)
     }
 
+    /// A heartbeat that also takes what nobody has: for each face whether `annotator` has it.
+    pub fn hold(&self, annotator: &str, face_ids: &[String]) -> Vec<bool> {
+        self.leases().hold(annotator, face_ids, Instant::now(), self.term)
+    }
+
     /// Lets go of these faces, or of all that `annotator` has; says how many.
     pub fn release(&self, annotator: &str, face_ids: Option<&[String]>) -> usize {
         self.leases().release(annotator, face_ids)
@@ -190,9 +195,9 @@ impl Desk {
         self.leases().judged(labels, version, Instant::now());
     }
 
-    /// The face as it was handed to `annotator`.
+    /// The face as it was handed to `annotator`, if it was.
     pub fn handed(&self, annotator: &str, face_id: &str) -> Option<Task> {
-        self.leases().of(annotator, face_id).map(|lease| lease.task.clone())
+        self.leases().of(annotator, face_id).and_then(|lease| lease.task.clone())
     }
 
     /// How long a face is handed out for.

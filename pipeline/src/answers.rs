@@ -2,7 +2,9 @@
 //!
 //! In: an answer, batch by batch. Out: bytes, as the rows come; only the table for people needs all of it first.
 
-use std::io::Write;
+use std::fs::{File, Metadata};
+use std::io::{BufWriter, ErrorKind, Write, copy};
+use std::path::PathBuf;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -12,6 +14,7 @@ use datafusion::parquet::arrow::ArrowWriter;
 use marginalia_store::Answer;
 
 use crate::error::{Error, Result};
+use crate::part_file::PartFile;
 
 /// Forms of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -46,6 +49,50 @@ impl Format {
     /// Whether it is no text.
     pub fn is_binary(self) -> bool {
         matches!(self, Self::Arrow | Self::Parquet)
+    }
+}
+
+/// A file that answers go to, one behind the other: it holds each as a whole or nothing of it. What is no file, such as
+/// a pipe, has them as they come.
+pub struct AnswerFile {
+    path: PathBuf,
+    is_stream: bool,
+    has_answers: bool,
+}
+
+impl AnswerFile {
+    /// What stands there stays until the first answer takes its place. Where none can be written it is told now, rather
+    /// than after a long query.
+    pub fn new(path: PathBuf) -> Result<Self> {
+        let there = std::fs::metadata(&path).ok();
+        if there.as_ref().is_some_and(Metadata::is_dir) {
+            return Err(Error::io(&path)(ErrorKind::IsADirectory.into()));
+        }
+        let is_stream = there.is_some_and(|there| !there.is_file());
+        // A link stays one: what it leads to is replaced.
+        let path = path.canonicalize().unwrap_or(path);
+        if !is_stream {
+            drop(PartFile::create(path.clone())?);
+        }
+        Ok(Self { path, is_stream, has_answers: false })
+    }
+
+    /// Writes one more.
+    pub async fn add(&mut self, answer: Answer, format: Format) -> Result<()> {
+        if self.is_stream {
+            let mut out = BufWriter::new(File::options().write(true).open(&self.path).map_err(Error::io(&self.path))?);
+            write(answer, format, &mut out).await?;
+            return out.flush().map_err(Error::io(&self.path));
+        }
+        let mut file = PartFile::create(self.path.clone())?;
+        if self.has_answers {
+            let mut before = File::open(&self.path).map_err(Error::io(&self.path))?;
+            copy(&mut before, &mut file).map_err(Error::io(&self.path))?;
+        }
+        write(answer, format, &mut file).await?;
+        file.close()?;
+        self.has_answers = true;
+        Ok(())
     }
 }
 

@@ -6,7 +6,8 @@ use clap::Parser;
 use marginalia::cli::Cli;
 use marginalia::console::Console;
 use marginalia::error::exit_code;
-use marginalia::memory;
+use marginalia::report::LogWriter;
+use marginalia::{cluster, memory};
 use tracing_subscriber::EnvFilter;
 
 /// Training allocates and frees megabytes at every operator; glibc would trim and fault them each time.
@@ -21,7 +22,7 @@ fn main() -> ExitCode {
     memory::give_back_soon();
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("MARGINALIA_LOG").unwrap_or_else(|_| EnvFilter::new("warn,marginalia=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogWriter::stderr).with_target(false).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(16 << 20)
@@ -35,7 +36,12 @@ fn main() -> ExitCode {
         }
     };
     let console = Console { corpus: cli.corpus, json: cli.json, ..Console::default() };
-    match runtime.block_on(cli.command.run(&console)) {
+    let ended = runtime.block_on(async {
+        let ended = cli.command.run(&console).await;
+        cluster::settle().await;
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

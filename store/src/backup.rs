@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::locks::{Lock, Purpose};
 use crate::objects::{Objects, scheme};
 use crate::pins;
+use crate::round::STOPPED;
 use crate::session::SqlRuntime;
 use crate::snapshot::{Snapshot, Versions};
 use crate::table::TableId;
@@ -34,7 +35,7 @@ const UNFINISHED: &str = "backup.json.unfinished";
 const PIN: &str = "backup";
 
 /// Of the corpus's folder, what a copy does without; `tables` are chosen one by one.
-const LEFT_OUT: [&str; 3] = ["tables/", "locks/", "tmp/"];
+const LEFT_OUT: [&str; 4] = ["tables/", "locks/", "tmp/", STOPPED];
 
 /// Bytes up to which two files are compared instead of their sizes and times.
 const COMPARED: u64 = 1 << 16;

@@ -12,7 +12,7 @@ use lance::dataset::optimize::{CompactionOptions, commit_compaction, plan_compac
 
 use crate::error::{Error, Result};
 use crate::home::Home;
-use crate::locks::{Lock, Purpose};
+use crate::locks::Lock;
 use crate::table::TableId;
 
 /// Rows of a table up to which its writers wait for the commit: what that does to the indices takes less than a second.
@@ -51,7 +51,7 @@ pub(crate) async fn compact(
     table: TableId,
     options: &CompactionOptions,
 ) -> Result<Dataset> {
-    let mut writing = Lock::shared_async(home.folder(), Purpose::Writers).await?;
+    let mut writing = Lock::writer(home.folder()).await?;
     let plan = plan_compaction(&dataset, options).await.map_err(Error::table(table))?;
     if plan.tasks.is_empty() {
         return Ok(dataset);
@@ -64,9 +64,9 @@ pub(crate) async fn compact(
     if rows <= BRIEF {
         // Writers that come every few milliseconds would be first again and again, and Lance waits longer each time.
         drop(writing);
-        writing = match Lock::exclusive_soon(home.folder(), Purpose::Writers, PATIENCE).await? {
+        writing = match Lock::before_writers(home.folder(), PATIENCE).await? {
             Some(alone) => alone,
-            None => Lock::shared_async(home.folder(), Purpose::Writers).await?,
+            None => Lock::writer(home.folder()).await?,
         };
     }
     let remap = Arc::new(DatasetIndexRemapperOptions::default());

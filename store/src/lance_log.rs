@@ -125,7 +125,7 @@ impl LanceLog {
         if let Change::Compact { target_rows, every_deletion } = change {
             return self.compact(table, target_rows, every_deletion).await;
         }
-        let _writing = Lock::shared_async(self.home.folder(), Purpose::Writers).await?;
+        let _writing = Lock::writer(self.home.folder()).await?;
         match change {
             Change::Append(batches) => self.append(table, batches).await,
             Change::AppendNew { batches, key, since } => self.append_new(table, batches, key, since).await,

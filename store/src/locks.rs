@@ -111,16 +111,7 @@ impl Lock {
         }
     }
 
-    /// Waits for a shared lock. Blocking: call it off the async threads, or where the wait is known to be short.
-    pub fn shared(corpus: &Path, purpose: Purpose) -> Result<Self> {
-        let lock = Self::open(corpus, purpose)?;
-        let turn = Self::open(corpus, Purpose::Turn)?;
-        turn.operate(FlockOperation::LockShared)?;
-        lock.operate(FlockOperation::LockShared)?;
-        Ok(lock)
-    }
-
-    /// Waits for the exclusive lock. Blocking, as [`Lock::shared`].
+    /// Waits for the exclusive lock. Blocking: call it off the async threads, or where the wait is known to be short.
     pub fn exclusive(corpus: &Path, purpose: Purpose) -> Result<Self> {
         let lock = Self::open(corpus, purpose)?;
         lock.operate(FlockOperation::LockExclusive)?;
@@ -134,22 +125,29 @@ impl Lock {
         Ok(lock)
     }
 
-    /// As [`Lock::shared`], on a thread that may wait.
-    pub async fn shared_async(corpus: &Path, purpose: Purpose) -> Result<Self> {
-        let corpus = corpus.to_owned();
-        waiting(move || Self::shared(&corpus, purpose)).await
-    }
-
     /// As [`Lock::exclusive`], on a thread that may wait.
     pub async fn exclusive_async(corpus: &Path, purpose: Purpose) -> Result<Self> {
         let corpus = corpus.to_owned();
         waiting(move || Self::exclusive(&corpus, purpose)).await
     }
 
-    /// The exclusive lock, before all who ask for a shared one from now on; none where those that hold one keep it for
-    /// longer than `wait`.
-    pub async fn exclusive_soon(corpus: &Path, purpose: Purpose, wait: Duration) -> Result<Option<Self>> {
-        let lock = Self::open(corpus, purpose)?;
+    /// Waits for the lock of a writer, who shares it with the others.
+    pub async fn writer(corpus: &Path) -> Result<Self> {
+        let corpus = corpus.to_owned();
+        waiting(move || {
+            let lock = Self::open(&corpus, Purpose::Writers)?;
+            let turn = Self::open(&corpus, Purpose::Turn)?;
+            turn.operate(FlockOperation::LockShared)?;
+            lock.operate(FlockOperation::LockShared)?;
+            Ok(lock)
+        })
+        .await
+    }
+
+    /// The writers' lock for this one alone, before all writers that come from now on; none where those that hold it keep
+    /// it for longer than `wait`.
+    pub async fn before_writers(corpus: &Path, wait: Duration) -> Result<Option<Self>> {
+        let lock = Self::open(corpus, Purpose::Writers)?;
         let _turn = Self::exclusive_async(corpus, Purpose::Turn).await?;
         let asked = Instant::now();
         loop {

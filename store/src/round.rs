@@ -10,6 +10,7 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Timestamp;
@@ -30,6 +31,9 @@ use crate::tables::queue_entries::QueueEntry;
 use crate::tables::rounds::Round;
 
 const PLAN: &str = "plan.json";
+
+/// What the last round left that was given up and whose checkpoint was kept: on this machine only, no part of a backup.
+pub(crate) const STOPPED: &str = "checkpoints/stopped";
 
 /// What a round is to do, fixed before it starts, so that it can be resumed or run again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,13 +208,28 @@ impl RoundWriter {
 
     /// Gives the round up: its rows, its pins and its folder go, its number is free again.
     pub async fn abort(self) -> Result<()> {
-        self.remove_rows().await?;
-        self.corpus.unpin(&pins::read_tag(self.plan.round)).await?;
-        self.corpus.unpin(&pins::round_tag(self.plan.round)).await?;
-        self.corpus.home().remove_remote(&name(self.plan.round)).await?;
+        self.take_back().await?;
         remove_folder(&self.folder())?;
         self.lock.release().await;
         Ok(())
+    }
+
+    /// The same, but its folder stays under the name that is returned, in place of what was kept before.
+    pub async fn abort_and_keep(self) -> Result<PathBuf> {
+        self.take_back().await?;
+        let kept = self.corpus.path().join(STOPPED);
+        remove_folder(&kept)?;
+        std::fs::rename(self.folder(), &kept).map_err(Error::io(&kept))?;
+        self.lock.release().await;
+        Ok(kept)
+    }
+
+    /// Gives up everything but the folder, which goes last: killed before, the round is known and given up again.
+    async fn take_back(&self) -> Result<()> {
+        self.remove_rows().await?;
+        self.corpus.unpin(&pins::read_tag(self.plan.round)).await?;
+        self.corpus.unpin(&pins::round_tag(self.plan.round)).await?;
+        self.corpus.home().remove_remote(&name(self.plan.round)).await
     }
 
     /// Pins the state of a committed marker, and lets go of the rounds beyond `keep_rounds`.
@@ -318,13 +337,13 @@ impl Corpus {
     /// had trained belongs to a round that was given up.
     async fn read_plan(&self, round: u32) -> Result<Option<RoundPlan>> {
         let folder = self.path().join(name(round));
-        let before = read_plan(&folder)?;
+        let before: Option<RoundPlan> = read_json(&folder.join(PLAN))?;
         if self.home().remote().is_none() {
             return Ok(before);
         }
         let file = format!("{}/{PLAN}", name(round));
         let is_planned = self.home().fetch(&file).await?;
-        let plan = if is_planned { read_plan(&folder)? } else { None };
+        let plan: Option<RoundPlan> = if is_planned { read_json(&folder.join(PLAN))? } else { None };
         if before.is_some() && before != plan {
             remove_folder(&folder)?;
             self.home().fetch(&file).await?;
@@ -355,9 +374,9 @@ fn name(round: u32) -> String {
     format!("checkpoints/round-{round:05}")
 }
 
-fn read_plan(folder: &Path) -> Result<Option<RoundPlan>> {
-    let path = folder.join(PLAN);
-    match std::fs::read(&path) {
+/// What stands in a file of JSON, if it is there.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match std::fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
             .map(Some)
             .map_err(|source| Error::Unreadable { what: path.display().to_string(), source }),

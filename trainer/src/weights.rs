@@ -21,6 +21,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadedWeights {
     pub path: PathBuf,
+    /// BLAKE3 of the file, in hex.
+    pub hash: String,
     /// Tensors of the network that came from the file.
     pub loaded: Vec<String>,
     /// Of those, the ones that were made to fit, each with what was done.
@@ -33,23 +35,25 @@ pub struct LoadedWeights {
 
 /// Reads `path` over `fresh`, the values that tensors start with which the file lacks.
 ///
-/// Names may have the `module.` that `DataParallel` puts in front. A first convolution over three channels is summed into
-/// a network of one, and one over one channel is spread over three: on grey faces both give the same sums as before,
-/// if all channels are normalised alike. The head (`fc.weight`, `fc.bias`) stays fresh where the file has none, has one of
-/// another shape, or says that it was made for other `classes`.
+/// Names may have the `module.` that `DataParallel` puts in front. A first convolution over three channels is summed
+/// into a network of one, and one over one channel is spread over three: on grey faces both give the same sums as
+/// before, if all channels are normalised alike. The head (`fc.weight`, `fc.bias`) stays fresh where the file has none,
+/// has one of another shape, or says that it was made for other `classes`.
 ///
 /// # Errors
-/// A file that cannot be read; a tensor of the body that is missing, has another shape or holds NaN or infinity, by name.
+/// A file that cannot be read; a tensor of the body that is missing, has another shape or is not finite, by name.
 pub fn load(
     path: &Path,
     tensors: &[TensorSpec],
     classes: &[String],
     fresh: StateDict,
 ) -> Result<(StateDict, LoadedWeights)> {
-    let (mut given, made_for) = read(path)?;
+    let bytes = read(path)?;
+    let (mut given, made_for) = parse(path, &bytes)?;
     let refuse = |problem: String| Error::file(path, problem);
     let mut state = fresh;
-    let mut outcome = LoadedWeights { path: path.to_owned(), ..LoadedWeights::default() };
+    let hash = blake3::hash(&bytes).to_hex().to_string();
+    let mut outcome = LoadedWeights { path: path.to_owned(), hash, ..LoadedWeights::default() };
     let head_fits = head_problem(tensors, &given, classes, made_for.as_deref());
     for spec in tensors {
         let found = given.remove(&spec.name).flatten();
@@ -74,7 +78,9 @@ pub fn load(
 impl fmt::Display for LoadedWeights {
     /// One line for people; BatchNorm's counters, which every file of PyTorch has, are not worth a word.
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{} tensors from {}", self.loaded.len(), self.path.display())?;
+        let mut parts: Vec<&str> = self.loaded.iter().filter_map(|name| name.split('.').next()).collect();
+        parts.dedup();
+        write!(f, "{} tensors ({}) from {}", self.loaded.len(), parts.join(", "), self.path.display())?;
         for (name, conversion) in &self.converted {
             write!(f, "; `{name}` {conversion}")?;
         }
@@ -87,20 +93,23 @@ impl fmt::Display for LoadedWeights {
     }
 }
 
-/// The file's tensors by name without `module.`, and the classes it was made for where it says so.
-fn read(path: &Path) -> Result<(pth::Given, Option<Vec<String>>)> {
+fn read(path: &Path) -> Result<Vec<u8>> {
     if !path.is_file() {
         return Err(Error::file(
             path,
             "no such file; `init` takes a .safetensors or .pth file of a torchvision ResNet",
         ));
     }
-    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    std::fs::read(path).map_err(Error::io(path))
+}
+
+/// The file's tensors by name without `module.`, and the classes it was made for where it says so.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(pth::Given, Option<Vec<String>>)> {
     let unreadable = |problem: String| Error::file(path, format!("cannot read weights: {problem}"));
     let (given, classes) = if path.extension().is_some_and(|extension| extension == "safetensors") {
-        read_safetensors(&bytes).map_err(|problem| unreadable(problem.to_string()))?
+        read_safetensors(bytes).map_err(|problem| unreadable(problem.to_string()))?
     } else {
-        (pth::read(&bytes).map_err(unreadable)?, None)
+        (pth::read(bytes).map_err(unreadable)?, None)
     };
     let plain = |name: String| name.strip_prefix("module.").map(str::to_owned).unwrap_or(name);
     Ok((given.into_iter().map(|(name, array)| (plain(name), array)).collect(), classes))

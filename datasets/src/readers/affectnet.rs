@@ -22,14 +22,15 @@ use crate::file::read_file;
 use crate::glimpse::Glimpse;
 use crate::image_files::Meaning;
 use crate::layout::{Layout, class_and_split};
+use crate::lines::visit_lines;
 use crate::listed::ListedFolder;
 use crate::npy::single_value;
 use crate::reader::{Item, ReadRequest, Reader, Sink};
 use crate::reading::{Reading, stem};
-use crate::reject::{Reason, Reject};
+use crate::reject::Reason;
 use crate::source::encode_path;
 use crate::split::Split;
-use crate::table::visit_rows;
+use crate::table::{RowVisit, visit_rows};
 
 pub(super) struct AffectNet;
 
@@ -138,18 +139,14 @@ fn read_lists(
         return Ok(());
     }
     let folder = ListedFolder::open(images)?;
-    let limits = &reading.request.limits;
     let mut last = ControlFlow::Continue(());
     for (list, split) in &found {
         if last.is_break() {
             break;
         }
-        visit_list(list, &mut |line, row| {
-            let item = match row {
-                Err(reason) => Item::Reject(Reject { source: format!("{}#line={line}", encode_path(list)), reason }),
-                Ok(row) => reading.item(&row, || folder.read(&row, limits), folder.source(&row), Some(*split))?,
-            };
-            last = sink(item);
+        let rows = |visit: RowVisit<'_>| visit_list(list, visit);
+        visit_lines(list, &rows, &reading.given, &mut |line| {
+            last = sink(reading.line_item(line, &folder, Some(*split))?);
             Ok(last)
         })?;
     }
@@ -157,7 +154,7 @@ fn read_lists(
 }
 
 /// Rows of a list, which has a header or has none: then its seventh field, the expression, is a number.
-fn visit_list(list: &Path, visit: crate::table::RowVisit<'_>) -> Result<()> {
+fn visit_list(list: &Path, visit: RowVisit<'_>) -> Result<()> {
     let mut stream = BufReader::with_capacity(1 << 16, File::open(list).map_err(Error::io(list))?);
     let head = stream.fill_buf().map_err(Error::io(list))?;
     let mut first = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(head);

@@ -3,8 +3,8 @@
 //! the same inside an archive.
 //!
 //! The class is the folder right above the file. Files at the root or right in a split's folder have no class. Where
-//! there is metadata, it alone gives classes, for its folder and all below. In a folder its rows are read as they come;
-//! in an archive they are gathered by file first, and those that repeat or contradict others are told.
+//! there is metadata, it alone gives classes, for its folder and all below. In a folder its rows are read as they come,
+//! in an archive they are gathered by file first; those that repeat or contradict others are told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -20,6 +20,7 @@ use crate::given_class::GivenClasses;
 use crate::glimpse::Glimpse;
 use crate::image_files::missing;
 use crate::layout::{Layout, class_and_split};
+use crate::lines::{Line, visit_lines};
 use crate::listed::ListedFolder;
 use crate::reader::{Item, ReadRequest, Reader, Sink};
 use crate::reading::{Reading, stem};
@@ -27,7 +28,7 @@ use crate::reject::Reject;
 use crate::said::{SAID_BEFORE, Said};
 use crate::source::encode_path;
 use crate::subject::subject_in;
-use crate::table::{Row, visit_rows};
+use crate::table::{Row, RowVisit, visit_rows};
 
 pub(super) struct ImageFolder;
 
@@ -135,19 +136,14 @@ impl Tree<'_> {
         }
         let full = self.entries.root().join(table);
         let folder = ListedFolder::open(full.parent().unwrap_or(self.entries.root()))?;
-        let file = File::open(&full).map_err(Error::io(&full))?;
+        let rows = |visit: RowVisit<'_>| visit_rows(&full, File::open(&full).map_err(Error::io(&full))?, visit);
         let (_, split) = class_and_split(table);
         let mut flow = ControlFlow::Continue(());
-        visit_rows(&full, file, &mut |line, row| {
-            let item = match row {
-                Err(reason) => Item::Reject(Reject { source: format!("{}#line={line}", encode_path(&full)), reason }),
-                Ok(row) => {
-                    let content = folder.read(&row, &self.reading.request.limits);
-                    *unlisted -= i64::from(content.is_ok());
-                    self.reading.item(&row, || content, folder.source(&row), split)?
-                }
-            };
-            flow = sink(item);
+        visit_lines(&full, &rows, &self.reading.given, &mut |line| {
+            if let Line::Face(row) | Line::Contradicted(row, _) = &line {
+                *unlisted -= i64::from(folder.holds(row));
+            }
+            flow = sink(self.reading.line_item(line, &folder, split)?);
             Ok(flow)
         })?;
         Ok(flow)

@@ -1,5 +1,6 @@
 //! A table that lists images: `path,label` and optionally `split`, `subject`, `annotator` and a face box
 //! `x,y,width,height`, separated by `,`, `;` or tab, or JSON lines. Paths are relative to the table.
+//! Annotators may differ about a face; lines that differ in nothing but the class contradict each other.
 
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -9,12 +10,12 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::given_class::GivenClasses;
 use crate::glimpse::Glimpse;
+use crate::lines::visit_lines;
 use crate::listed::ListedFolder;
-use crate::reader::{Item, ReadRequest, Reader, Sink};
+use crate::reader::{ReadRequest, Reader, Sink};
 use crate::reading::{Reading, stem};
-use crate::reject::Reject;
 use crate::source::encode_path;
-use crate::table::{is_table, lists_images, visit_rows};
+use crate::table::{RowVisit, is_table, lists_images, visit_rows};
 
 pub(super) struct Manifest;
 
@@ -45,16 +46,8 @@ impl Reader for Manifest {
         check_labels(&table, request)?;
         let dataset = table.file_stem().map_or_else(String::new, |stem| encode_path(Path::new(stem)));
         let reading = Reading::of(request, &dataset);
-        visit_rows(&table, open(&table)?, &mut |line, row| {
-            let item = match row {
-                Err(reason) => {
-                    let source = format!("{}#line={line}", encode_path(&table));
-                    Item::Reject(Reject { source, reason })
-                }
-                Ok(row) => reading.item(&row, || folder.read(&row, &request.limits), folder.source(&row), None)?,
-            };
-            Ok(sink(item))
-        })
+        let rows = |visit: RowVisit<'_>| visit_rows(&table, open(&table)?, visit);
+        visit_lines(&table, &rows, &reading.given, &mut |line| Ok(sink(reading.line_item(line, &folder, None)?)))
     }
 }
 

@@ -18,7 +18,7 @@ pub fn full() -> tempfile::TempDir {
     let training: Vec<String> = [
         HEADER.to_owned(),
         row("689/a.jpg", "2,4,20,16", 0),
-        row("689/a.jpg", "2,4,20,16", 9),
+        row("689/a.jpg", "3,4,20,16", 9),
         row("689/b.PNG", "0,0,32,32", 1),
         row("12/c.jpg", "-3,20,40,40", 7),
         row("12/missing.jpg", "0,0,32,32", 2),
@@ -104,6 +104,37 @@ fn rows_that_do_not_work_are_told_by_their_line_in_the_file() {
             "x.jpg: the path leaves the folder of its table",
             "validation.csv#line=2: the row does not work: the box needs numbers for x, y, width and height, not `a, 4, 8, 12`",
         ]
+    );
+}
+
+#[test]
+fn a_face_that_a_list_has_twice_is_read_once_or_not_at_all() {
+    let set = full();
+    let list = "Manually_Annotated_file_lists/training.csv";
+    let rows = [
+        row("689/a.jpg", "2,4,20,16", 0),
+        row("689/b.PNG", "0,0,32,32", 1),
+        row("689/a.jpg", "2,4,20,16", 0),
+        row("689/b.PNG", "0,0,32,32", 4),
+        row("689/b.PNG", "0,0,16,16", 4),
+    ];
+    write(set.path(), list, rows.join("\n").as_bytes());
+    let classes = Classes::standard();
+    let all = read("affectnet", &ReadRequest::new(set.path(), &classes)).unwrap();
+    assert_eq!(faces(&all), ["a.jpg neutral train -", "b.PNG fear train -", "b.PNG anger validation -"]);
+    let line = |number| format!("{}#line={number}", set.path().join(list).display());
+    assert_eq!(
+        rejects(&all),
+        [format!(
+            "b.PNG: the image has no label that can be read: its labels disagree, `1` in {} and `4` in {}; keep the one \
+             that is right",
+            line(2),
+            line(4)
+        )]
+    );
+    assert_eq!(
+        skipped(&all),
+        ["c.jpg: affectnet marks it as `no face`", "training.csv#line=3: the same face stands in the list before"]
     );
 }
 

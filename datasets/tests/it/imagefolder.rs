@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use marginalia_datasets::{ClassMap, Classes, Error, Item, ReadRequest, Split, reader};
 
-use crate::support::{folder, jpeg, png, read, write};
+use crate::support::{folder, jpeg, png, read, rejects, skipped, write};
 
 #[test]
 fn class_and_split_come_from_the_folders() {
@@ -177,6 +177,32 @@ fn metadata_speaks_for_its_folder_and_those_below() {
     assert_eq!(codes, ["invalid_row", "unreadable", "outside_folder"]);
     assert_eq!(all.skipped.len(), 1);
     assert_eq!(all.skipped[0].1, "images beside metadata that does not list them: 1");
+}
+
+#[test]
+fn a_face_that_metadata_has_twice_is_read_once_or_not_at_all() {
+    let csv = "file_name,label\na.jpg,fear\nb.jpg,fear\na.jpg,afraid\nb.jpg,sad\n";
+    let folder = folder(&[
+        ("train/metadata.csv", csv.into()),
+        ("train/a.jpg", jpeg(1)),
+        ("train/b.jpg", jpeg(2)),
+        ("train/c.jpg", jpeg(3)),
+    ]);
+    let classes = Classes::standard();
+    let all = read("imagefolder", &ReadRequest::new(folder.path(), &classes)).unwrap();
+    assert_eq!(all.summary(), ["a.jpg fear train"]);
+    let table = folder.path().join("train/metadata.csv");
+    let line = |number| format!("{}#line={number}", table.display());
+    let (third, fifth) = (line(3), line(5));
+    let disagree = format!("its labels disagree, `fear` in {third} and `sad` in {fifth}; keep the one that is right");
+    assert_eq!(rejects(&all), [format!("b.jpg: the image has no label that can be read: {disagree}")]);
+    let name = folder.path().file_name().unwrap().to_str().unwrap();
+    let mut told = [
+        "metadata.csv#line=4: the same face stands in the list before".to_owned(),
+        format!("{name}: images beside metadata that does not list them: 1"),
+    ];
+    told.sort();
+    assert_eq!(skipped(&all), told);
 }
 
 #[test]

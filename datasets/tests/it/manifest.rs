@@ -5,7 +5,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageFormat};
 use marginalia_datasets::{ClassMap, Classes, Error, ReadRequest, Split, decode, encode_png, face_id};
 
-use crate::support::{Read, encode, folder, jpeg, picture, png, read, write};
+use crate::support::{Read, encode, folder, jpeg, picture, png, read, rejects, skipped, write};
 
 fn read_table(table: &Path) -> marginalia_datasets::Result<Read> {
     read("manifest", &ReadRequest::new(table, &Classes::standard()))
@@ -68,13 +68,49 @@ fn bad_rows_are_rejects_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_face_that_is_listed_twice_is_read_once_or_not_at_all() {
+    let rows = "path,label,annotator,x,y,width,height\n\
+        a.jpg,happy,anna,,,,\n\
+        a.jpg,sad,ben,,,,\n\
+        a.jpg,happy,anna,,,,\n\
+        b.jpg,fear,,,,,\n\
+        a.jpg,anger,,0,0,16,16\n\
+        b.jpg,sad,,,,,\n\
+        c.jpg,fear,,,,,\n\
+        c.jpg,AFRAID,,,,,\n\
+        b.jpg,afraid,,,,,\n";
+    let folder = folder(&[("table.csv", rows.into()), ("a.jpg", jpeg(1)), ("b.jpg", jpeg(2)), ("c.jpg", jpeg(3))]);
+    let (table, classes) = (folder.path().join("table.csv"), Classes::standard());
+    let all = read_table(&table).unwrap();
+    // Two people may differ, and a box is another face.
+    assert_eq!(all.summary(), ["a.jpg happiness -", "a.jpg sadness -", "a.jpg anger -", "c.jpg fear -"]);
+    let annotators: Vec<Option<&str>> = all.faces.iter().map(|face| face.annotator.as_deref()).collect();
+    assert_eq!(annotators, [Some("anna"), Some("ben"), None, None]);
+    let line = |number| format!("{}#line={number}", table.display());
+    assert_eq!(
+        rejects(&all),
+        [format!(
+            "b.jpg: the image has no label that can be read: its labels disagree, `fear` in {} and `sad` in {}; keep the one \
+             that is right",
+            line(5),
+            line(7)
+        )]
+    );
+    let before = |number| format!("table.csv#line={number}: the same face stands in the list before");
+    assert_eq!(skipped(&all), [before(10), before(4), before(9)]);
+    // Where labels are not read nothing disagrees.
+    let all = read("manifest", &ReadRequest { unlabelled: true, ..ReadRequest::new(&table, &classes) }).unwrap();
+    assert_eq!((all.faces.len(), all.rejects.len(), all.skipped.len()), (5, 0, 4));
+}
+
+#[test]
 fn no_row_reaches_outside_its_folder() {
     let outer = folder(&[("secret.jpg", jpeg(1)), ("inner/1.jpg", jpeg(2)), ("inner/sub/2.jpg", jpeg(3))]);
     let inner = outer.path().join("inner");
     let absolute = outer.path().join("secret.jpg");
     let allowed = inner.join("1.jpg");
     let rows = format!(
-        "path\n../secret.jpg\n{}\nsub/../../secret.jpg\n..\\secret.jpg\nsub/../1.jpg\n{}\n",
+        "path\n../secret.jpg\n{}\nsub/../../secret.jpg\n..\\..\\secret.jpg\nsub/../1.jpg\n{}\n",
         absolute.display(),
         allowed.display()
     );
@@ -124,8 +160,8 @@ fn a_box_cuts_the_face_out() {
 fn affectnets_lists_are_read_with_its_class_map() {
     let rows = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal\n\
         689/a.png,4,4,20,20,1.0;2.0;3.0,1,0.1,0.2\n\
-        689/a.png,4,4,20,20,1.0;2.0;3.0,10,-2,-2\n\
-        689/a.png,4,4,20,20,1.0;2.0;3.0,7.0,-2,-2\n";
+        689/a.png,5,4,20,20,1.0;2.0;3.0,10,-2,-2\n\
+        689/a.png,6,4,20,20,1.0;2.0;3.0,7.0,-2,-2\n";
     let folder = folder(&[("training.csv", rows.into()), ("689/a.png", png(1))]);
     let (table, classes) = (folder.path().join("training.csv"), Classes::with_contempt());
     let request = ReadRequest::new(&table, &classes);

@@ -125,7 +125,7 @@ async fn bearer(headers: &HeaderMap, access: &dyn Access) -> Result<Option<Calle
 }
 
 /// The token of the header, or of a browser's cookie where there is no such header.
-fn token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());

@@ -116,8 +116,7 @@ async fn retract(
     if let Some(label) = labels.iter().find(is_others)
         && caller.require(Role::Admin).is_err()
     {
-        let detail =
-            format!("Label {} is by {}; only they or an admin can take it back.", label.label_id, label.annotator);
+        let detail = format!("Label {} is by somebody else; only they or an admin can take it back.", label.label_id);
         return Err(Problem::new(StatusCode::FORBIDDEN, "other_annotator", detail));
     }
     // On this machine nobody has to say who takes back: the labels' own annotator does.

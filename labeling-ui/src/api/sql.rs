@@ -10,6 +10,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -24,6 +25,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::caller::Caller;
 use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, body};
@@ -102,12 +104,13 @@ impl Question {
 /// Answers a question.
 pub(super) async fn answer(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     request: Request,
 ) -> std::result::Result<Response, Problem> {
     let body = body::whole(request, &api).await?;
     let question: Question = body::json(&headers, &body)?;
-    let session = api.reading.at(question.moment()?).await?;
+    let session = api.seen_by(&caller, question.moment()?).await?;
     let form = Form::wanted(&headers);
     let mut answer = session.query(&question.query).await?;
     let mut writer = Writer::new(&answer.schema, form)?;

@@ -95,7 +95,8 @@ impl Access for Tokens {
     }
 }
 
-fn with_token(method: Method, path: &str, token: &str) -> Builder {
+/// A request of the bearer of a token.
+pub fn with_token(method: Method, path: &str, token: &str) -> Builder {
     Request::builder()
         .method(method)
         .uri(path)
@@ -170,7 +171,7 @@ async fn a_browser_keeps_its_token_where_no_script_reads_it() {
         bench.send(json(request, &json!({ "token": token }))).await
     };
     let answer = log_in("a", "https://faces.example").await;
-    assert_eq!(answer.json(), json!({ "name": "ada", "role": "annotator" }));
+    assert_eq!(answer.json(), json!({ "name": "ada", "role": "annotator", "blind": false }));
     let cookie = answer.header(header::SET_COOKIE);
     let kept = "marginalia=a; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000";
     assert_eq!(cookie, format!("{kept}; Secure"));
@@ -199,7 +200,7 @@ async fn a_browser_keeps_its_token_where_no_script_reads_it() {
     assert!(gone.status == 204 && gone.header(header::SET_COOKIE).contains("Max-Age=0"), "{gone:?}");
     // On loopback there is nothing to keep.
     let local = Bench::new().await;
-    assert_eq!(local.get("/api/session").await.json(), json!({ "name": null, "role": "admin" }));
+    assert_eq!(local.get("/api/session").await.json(), json!({ "name": null, "role": "admin", "blind": false }));
     let answer = local.post("/api/session", json!({ "token": "a" })).await;
     assert!(answer.status == 200 && !answer.headers.contains_key(header::SET_COOKIE), "{answer:?}");
 }

@@ -1,18 +1,16 @@
 //! `sql`: questions to the corpus, read-only, now or as of a round or a time.
 
-use std::fs::File;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use marginalia_store::Answer;
+use marginalia_store::Session;
 
-use crate::answers::{Format, write};
+use crate::answers::{AnswerFile, Format, write};
 use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::moment::MomentArgs;
-use crate::part_file::PartFile;
-use crate::prompt;
+use crate::{prompt, shutdown};
 
 /// Arguments of `sql`.
 #[derive(Debug, clap::Args)]
@@ -28,7 +26,7 @@ pub struct Args {
     /// When.
     #[command(flatten)]
     pub at: MomentArgs,
-    /// Write the answer to a file
+    /// Write the answer to a file; until it is whole, it is FILE.part
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Other machines.
@@ -48,22 +46,17 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         (None, None) if std::io::stdin().is_terminal() => return prompt::run(&opened, session, moment, format).await,
         (None, None) => std::io::read_to_string(std::io::stdin()).map_err(Error::io("stdin"))?,
     };
-    let answer = session.query(&text).await?;
-    match args.output {
-        Some(path) => write_file(answer, format, path).await,
-        None => write(answer, format, &mut std::io::stdout()).await,
-    }
+    let file = args.output.map(AnswerFile::new).transpose()?;
+    // Stopped, it is given up: on a cluster, too, where it would go on by itself.
+    let token = shutdown::on_signals()?;
+    let answered = token.run_until_cancelled(answer(&session, &text, format, file)).await;
+    answered.unwrap_or(Err(Error::Interrupted { what: "the query" }))
 }
 
-/// Writes an answer that gets its place when it is whole. What is no file, such as a pipe, has it as it comes.
-async fn write_file(answer: Answer, format: Format, path: PathBuf) -> Result<()> {
-    if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-        let mut out = BufWriter::new(File::options().write(true).open(&path).map_err(Error::io(&path))?);
-        write(answer, format, &mut out).await?;
-        return out.flush().map_err(Error::io(&path));
+async fn answer(session: &Session, text: &str, format: Format, file: Option<AnswerFile>) -> Result<()> {
+    let answer = session.query(text).await?;
+    match file {
+        Some(mut file) => file.add(answer, format).await,
+        None => write(answer, format, &mut std::io::stdout()).await,
     }
-    // A link stays one: what it leads to is replaced.
-    let mut file = PartFile::create(path.canonicalize().unwrap_or(path))?;
-    write(answer, format, &mut file).await?;
-    file.close()
 }

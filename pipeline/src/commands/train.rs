@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "10m")]
     pub every: Option<Every>,
     /// Start from torchvision ResNet weights (.safetensors or .pth) instead of the last round
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "every")]
     pub init: Option<PathBuf>,
     /// Seed of every random stream
     #[arg(long)]

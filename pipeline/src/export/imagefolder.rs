@@ -2,7 +2,7 @@
 //! `load_dataset("imagefolder", …)` reads, and torchvision's `ImageFolder` split by split.
 
 use std::fs::File;
-use std::io::copy;
+use std::io::{ErrorKind, copy};
 use std::path::{Path, PathBuf};
 
 use datafusion::arrow::array::RecordBatch;
@@ -32,23 +32,35 @@ impl Format for ImageFolder {
         Ok(Box::new(FolderPart { folder: folder.to_owned(), metadata: [train?, validation?, test?] }))
     }
 
-    /// One metadata file for each split that has faces.
+    /// One metadata file for each split that has faces. The parts get another name before they are removed: as long as
+    /// they bear their own all of them are there, afterwards they have been put together.
     fn finish(&self, folder: &Path, parts: u32, _classes: &[String]) -> Result<()> {
-        for split in SPLITS.iter().filter(|split| folder.join(split).is_dir()) {
-            let mut whole = PartFile::create(folder.join(split).join("metadata.jsonl"))?;
-            for number in 0..parts {
-                let path = metadata_part(folder, split, number);
-                let mut part = File::open(&path).map_err(Error::io(&path))?;
-                copy(&mut part, &mut whole).map_err(Error::io(&path))?;
+        let (waiting, used) = (folder.join(PARTS), folder.join(USED_PARTS));
+        if waiting.is_dir() {
+            for split in SPLITS.iter().filter(|split| folder.join(split).is_dir()) {
+                put_together(folder, split, parts)?;
             }
-            whole.close()?;
+            std::fs::rename(&waiting, &used).map_err(Error::io(waiting))?;
         }
-        let parts = folder.join(PARTS);
-        std::fs::remove_dir_all(&parts).map_err(Error::io(parts))
+        match std::fs::remove_dir_all(&used) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(used)(error)),
+            _ => Ok(()),
+        }
     }
 }
 
 const PARTS: &str = ".metadata";
+const USED_PARTS: &str = ".metadata-used";
+
+fn put_together(folder: &Path, split: &str, parts: u32) -> Result<()> {
+    let mut whole = PartFile::create(folder.join(split).join("metadata.jsonl"))?;
+    for number in 0..parts {
+        let path = metadata_part(folder, split, number);
+        let mut part = File::open(&path).map_err(Error::io(&path))?;
+        copy(&mut part, &mut whole).map_err(Error::io(&path))?;
+    }
+    whole.close()
+}
 
 fn metadata_part(folder: &Path, split: &str, number: u32) -> PathBuf {
     folder.join(PARTS).join(format!("{split}-{number:05}.jsonl"))

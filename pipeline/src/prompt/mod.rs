@@ -8,8 +8,6 @@ mod commands;
 mod editor;
 mod pager;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -18,7 +16,7 @@ use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
 
-use crate::answers::{Format, write};
+use crate::answers::{AnswerFile, Format, write};
 use crate::console::{Opened, write_out};
 use crate::error::{Error, Result};
 use catalogue::Catalogue;
@@ -32,7 +30,7 @@ const REMEMBERED: usize = 10_000;
 struct Settings {
     format: Format,
     timing: bool,
-    output: Option<PathBuf>,
+    output: Option<AnswerFile>,
 }
 
 /// Runs the prompt until Ctrl-D or `\q`.
@@ -105,13 +103,7 @@ impl Prompt<'_> {
                 write_out(if self.settings.timing { "times are shown" } else { "times are not shown" })?;
             }
             Command::Format(format) => self.settings.format = format,
-            Command::Output(path) => {
-                if let Some(path) = &path {
-                    // Now rather than after a long query: a folder that is not there.
-                    File::create(path).map_err(Error::io(path))?;
-                }
-                self.settings.output = path;
-            }
+            Command::Output(path) => self.settings.output = path.map(AnswerFile::new).transpose()?,
         }
         Ok(true)
     }
@@ -138,10 +130,8 @@ impl Prompt<'_> {
             self.session = self.opened.session().await?;
         }
         let answer = self.session.query(text.trim_end_matches(';')).await?;
-        if let Some(path) = &self.settings.output {
-            let mut file = BufWriter::new(File::options().append(true).open(path).map_err(Error::io(path))?);
-            write(answer, self.settings.format, &mut file).await?;
-            return file.flush().map_err(Error::io(path));
+        if let Some(file) = &mut self.settings.output {
+            return file.add(answer, self.settings.format).await;
         }
         if self.settings.format.is_binary() {
             return Err(Error::BinaryOnTerminal { format: self.settings.format.name() });

@@ -1,30 +1,37 @@
-//! Where log lines go: stderr, with the bars taken away while a line is written.
+//! Where log lines go: stderr, above the bars while those are shown there.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use indicatif::MultiProgress;
-use tracing_subscriber::fmt::MakeWriter;
 
-/// A writer for `tracing_subscriber` that shares stderr with the progress bars.
-#[derive(Clone)]
+use super::ProgressReader;
+
+/// The bars on stderr, if this process shows any: logging is set up before it is known who reads events.
+static STDERR: OnceLock<MultiProgress> = OnceLock::new();
+
+/// A writer of log lines that shares a terminal with progress bars.
+#[derive(Clone, Debug)]
 pub struct LogWriter {
     bars: Option<MultiProgress>,
 }
 
 impl LogWriter {
-    pub(super) fn stderr() -> Self {
-        Self { bars: None }
+    /// To stderr, as it is now: `tracing_subscriber` asks for a writer with every line.
+    pub fn stderr() -> Self {
+        Self { bars: STDERR.get().cloned() }
     }
 
-    pub(super) fn beside(bars: MultiProgress) -> Self {
-        Self { bars: Some(bars) }
+    /// Above the bars of this reader.
+    pub fn above(reader: &ProgressReader) -> Self {
+        Self { bars: Some(reader.bars().clone()) }
     }
 }
 
 impl Write for LogWriter {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        match &self.bars {
-            Some(bars) => bars.suspend(|| io::stderr().write_all(text))?,
+        match self.bars.as_ref().filter(|bars| !bars.is_hidden()) {
+            Some(bars) => bars.println(String::from_utf8_lossy(text).trim_end())?,
             None => io::stderr().write_all(text)?,
         }
         Ok(text.len())
@@ -35,10 +42,7 @@ impl Write for LogWriter {
     }
 }
 
-impl MakeWriter<'_> for LogWriter {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
+/// The bars on stderr, from now on those that log lines stand above.
+pub(super) fn stderr_bars() -> MultiProgress {
+    STDERR.get_or_init(MultiProgress::new).clone()
 }

@@ -78,12 +78,7 @@ impl Reporter {
     /// Starts the readers of a mode beside others, such as those who listen over HTTP.
     pub fn start_beside(mode: Mode, mut readers: Vec<Box<dyn EventReader>>) -> (Self, ReporterHandle) {
         match mode {
-            Mode::Progress => {
-                let reader = ProgressReader::stderr();
-                let logs = LogWriter::beside(reader.bars());
-                readers.push(Box::new(reader));
-                return Self::launch(readers, logs);
-            }
+            Mode::Progress => readers.push(Box::new(ProgressReader::stderr())),
             Mode::Plain => readers.push(Box::new(PlainReader::new(std::io::stderr()))),
             Mode::Json => readers.push(Box::new(JsonReader::new(std::io::stdout()))),
             Mode::Silent => {}
@@ -93,7 +88,10 @@ impl Reporter {
 
     /// Starts readers of one's own.
     pub fn start_with(readers: Vec<Box<dyn EventReader>>) -> (Self, ReporterHandle) {
-        Self::launch(readers, LogWriter::stderr())
+        let (queue, events) = sync_channel(QUEUE);
+        // Without a thread the receiver is dropped and events go nowhere: a command can work without being watched.
+        let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || pump(&events, readers)).ok();
+        (Self { queue: queue.clone() }, ReporterHandle { queue, thread })
     }
 
     /// Tells an event. A tick is left out while the queue is full; any other event waits for room.
@@ -111,28 +109,15 @@ impl Reporter {
     pub fn warn(&self, message: impl Into<String>) {
         self.emit(Event::Warning { message: message.into() });
     }
-
-    fn launch(readers: Vec<Box<dyn EventReader>>, logs: LogWriter) -> (Self, ReporterHandle) {
-        let (queue, events) = sync_channel(QUEUE);
-        // Without a thread the receiver is dropped and events go nowhere: a command can work without being watched.
-        let thread = std::thread::Builder::new().name("report".to_owned()).spawn(move || pump(&events, readers)).ok();
-        (Self { queue: queue.clone() }, ReporterHandle { queue, thread, logs })
-    }
 }
 
 /// The readers' side; finishing, or dropping, it shows what is still queued and ends the readers.
 pub struct ReporterHandle {
     queue: SyncSender<Message>,
     thread: Option<JoinHandle<()>>,
-    logs: LogWriter,
 }
 
 impl ReporterHandle {
-    /// Where log lines go so that they do not tear the bars: a writer for `tracing_subscriber`.
-    pub fn log_writer(&self) -> LogWriter {
-        self.logs.clone()
-    }
-
     /// Shows everything emitted before, then ends the readers.
     pub fn finish(self) {
         drop(self);

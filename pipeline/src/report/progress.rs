@@ -3,7 +3,7 @@
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::events::Event;
-use crate::report::{EventReader, words};
+use crate::report::{EventReader, logs, words};
 
 const COUNTER: &str = "{spinner} {msg}";
 const BAR: &str = "{prefix} {wide_bar} {pos}/{len}  {msg}  {eta} left";
@@ -18,19 +18,23 @@ pub struct ProgressReader {
 }
 
 impl ProgressReader {
-    /// Draws on stderr.
+    /// Draws on stderr, below the log.
     pub fn stderr() -> Self {
-        Self::on(ProgressDrawTarget::stderr())
+        Self::with(logs::stderr_bars())
     }
 
     /// Draws elsewhere.
     pub fn on(target: ProgressDrawTarget) -> Self {
-        Self { bars: MultiProgress::with_draw_target(target), incoming: None, round: None }
+        Self::with(MultiProgress::with_draw_target(target))
+    }
+
+    fn with(bars: MultiProgress) -> Self {
+        Self { bars, incoming: None, round: None }
     }
 
     /// The bars, for a writer that must not tear them.
-    pub(super) fn bars(&self) -> MultiProgress {
-        self.bars.clone()
+    pub(super) fn bars(&self) -> &MultiProgress {
+        &self.bars
     }
 
     fn count(&mut self, message: String) {

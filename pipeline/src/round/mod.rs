@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use marginalia_store::tables::rounds::Round;
 use marginalia_store::{Corpus, RoundPlan, RoundWriter, Session, SqlLimits, SqlRuntime, Timestamp};
 use marginalia_trainer::TrainerConfig;
+use marginalia_trainer::checkpoint::STATE_FILE;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,9 @@ struct PlannedConfig {
     /// Weights it starts from; the last accepted round's checkpoint; or nothing.
     init: Option<PathBuf>,
     continues: Option<PathBuf>,
+    /// BLAKE3 of the file of weights: with another one it would be another round. Plans of older builds lack it.
+    #[serde(default)]
+    init_hash: Option<String>,
     /// Whether the pool is scored in chunks of fragments, on a cluster where there is one.
     #[serde(default)]
     in_chunks: bool,
@@ -103,9 +107,9 @@ pub async fn run_round(context: &RoundContext, request: &RoundRequest) -> Result
             Ok(Some(marker))
         }
         Ok(None) => Ok(None),
-        Err(error) => {
+        Err(mut error) => {
             if would_fail_again(&error) {
-                run.writer.abort().await?;
+                give_up(run.writer, &mut error).await?;
                 context.reporter.emit(Event::RoundAborted { round: plan.round, reason: error.to_string() });
             }
             Err(error)
@@ -126,6 +130,7 @@ fn would_fail_again(error: &Error) -> bool {
                 | Trainer::NoDevice { .. }
                 | Trainer::Incompatible { .. }
                 | Trainer::NoFaces { .. }
+                | Trainer::Undecodable { .. }
                 | Trainer::ClassOutOfRange { .. }
                 | Trainer::BadTarget { .. }
                 | Trainer::BadWeight { .. }
@@ -140,6 +145,28 @@ fn would_fail_again(error: &Error) -> bool {
     )
 }
 
+/// Gives the round up. Where the error names the round's own checkpoint as the last good one, that stays, and the error
+/// says where.
+async fn give_up(writer: RoundWriter, error: &mut Error) -> Result<()> {
+    let folder = writer.folder();
+    let is_own = |named: &&mut PathBuf| **named == folder && folder.join(STATE_FILE).exists();
+    match last_good(error).filter(is_own) {
+        Some(named) => *named = writer.abort_and_keep().await?,
+        None => writer.abort().await?,
+    }
+    Ok(())
+}
+
+/// The checkpoint that an error names as good, though what came after it is not.
+fn last_good(error: &mut Error) -> Option<&mut PathBuf> {
+    use marginalia_trainer::Error as Trainer;
+    match error {
+        Error::Trainer(Trainer::NotFinite { last_good, .. }) => last_good.as_mut(),
+        Error::Trainer(Trainer::NotSaved { path, .. }) => Some(path),
+        _ => None,
+    }
+}
+
 async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWriter> {
     let Config { train, round, curriculum, .. } = &context.config;
     for file in files(curriculum) {
@@ -152,8 +179,9 @@ async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWr
         None => snapshot.current().map(|round| PathBuf::from(&round.checkpoint)),
     };
     let in_chunks = spread::is_worth_it(context, &snapshot).await?;
-    let (train, round, init) = (train.clone(), round.clone(), request.init.clone());
-    let planned = PlannedConfig { train, round, init, continues, in_chunks };
+    let (init, init_hash) = request.init.as_deref().map(first_weights).transpose()?.unzip();
+    let (train, round) = (train.clone(), round.clone());
+    let planned = PlannedConfig { train, round, init, continues, init_hash, in_chunks };
     let json = |value: std::result::Result<String, serde_json::Error>| {
         value.map_err(|source| Error::Plan { round: 0, source })
     };
@@ -173,6 +201,13 @@ async fn begin(context: &RoundContext, request: &RoundRequest) -> Result<RoundWr
     prepare::require_labels(&session, &texts, parameters(&planned, planned.train.seed), context.corpus.classes())
         .await?;
     Ok(RoundWriter::begin(&context.corpus, plan).await?)
+}
+
+/// Where a file of weights lies, for a round that goes on from another folder, and its BLAKE3.
+fn first_weights(file: &Path) -> Result<(PathBuf, String)> {
+    let file = std::path::absolute(file).map_err(Error::io(file))?;
+    let bytes = std::fs::read(&file).map_err(Error::io(&file))?;
+    Ok((file, blake3::hash(&bytes).to_hex().to_string()))
 }
 
 fn parameters(planned: &PlannedConfig, seed: u64) -> Parameters {

@@ -10,7 +10,7 @@ use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
 use marginalia_trainer::tensorboard::EventFile;
-use marginalia_trainer::{Control, EpochReport, RoundData, Start, StepReport, Training};
+use marginalia_trainer::{Control, EpochReport, LoadedWeights, Metrics, RoundData, Start, StepReport, Training};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -116,9 +116,22 @@ impl Job {
         };
         let training = Training::new(self.planned.train.clone(), self.classes.clone(), self.round, start)?;
         if let Some(loaded) = training.loaded_weights() {
-            tracing::info!("{loaded}");
+            self.check_init(loaded)?;
         }
         Ok(training)
+    }
+
+    /// Refuses a file of weights that is not the one of the plan.
+    fn check_init(&self, loaded: &LoadedWeights) -> Result<()> {
+        let LoadedWeights { path, hash, .. } = loaded;
+        match &self.planned.init_hash {
+            Some(planned) if planned != hash => {
+                let round = self.round;
+                let problem = format!("not the file that round {round} starts from: BLAKE3 is {hash}, not {planned}");
+                Err(marginalia_trainer::Error::File { path: path.clone(), problem }.into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn report_step(&self, step: &StepReport) {
@@ -229,6 +242,7 @@ impl Trained {
 
     fn epoch_row(&self, round: u32, report: &EpochReport, ended: Timestamp) -> Epoch {
         let loss = |name| named(&report.losses, name).unwrap_or(0.0) as f32;
+        let held_out = |value: fn(&Metrics) -> f64| report.validation.as_ref().map(|metrics| value(metrics) as f32);
         Epoch {
             round,
             epoch: report.epoch,
@@ -242,8 +256,13 @@ impl Trained {
             subset_one: report.subset_one,
             subset_two: report.subset_two,
             labelled_accuracy: report.labelled_accuracy as f32,
-            validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy as f32),
-            validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1 as f32),
+            validation_accuracy: held_out(|metrics| metrics.accuracy),
+            validation_macro_f1: held_out(|metrics| metrics.macro_f1),
+            validation_nll: held_out(|metrics| metrics.nll),
+            validation_brier: held_out(|metrics| metrics.brier),
+            validation_ece: held_out(|metrics| metrics.ece),
+            validation_ece_equal_mass: held_out(|metrics| metrics.ece_equal_mass),
+            temperature: report.calibration.as_ref().map(|calibration| calibration.temperature as f32),
             seconds: report.seconds,
             finished_at: ended,
         }

@@ -26,6 +26,17 @@ impl Bench {
         bench
     }
 
+    /// The same with 42 labelled faces, and 30 without a label in `inbox`.
+    pub fn with_faces() -> Self {
+        let bench = Self::new();
+        let (labelled, inbox) = (bench.path("labelled"), bench.path("inbox"));
+        write_labelled(&labelled, 1, 42);
+        write_faces(&inbox, 2, 0..30);
+        bench.ok(&["import", "imagefolder", labelled.to_str().expect("UTF-8")]);
+        bench.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
+        bench
+    }
+
     pub fn corpus(&self) -> PathBuf {
         self.folder.path().join("corpus")
     }

@@ -196,6 +196,44 @@ fn an_export_takes_what_is_wished_for_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn an_image_folder_that_was_cut_off_at_its_end_goes_on() {
+    let bench = corpus();
+    let finish = || export(&bench, "images", &["--format", "imagefolder"]);
+    let (_, folder) = finish();
+    let metadata = |split: &str| folder.join(split).join("metadata.jsonl");
+    let read = || ["train", "validation"].map(|split| std::fs::read_to_string(metadata(split)).unwrap());
+    let whole = read();
+    // Before its parts are put together, while they are removed, and before its record says that it is whole.
+    let left: [&[(&str, &str)]; 3] = [
+        &[
+            (".metadata/train-00000.jsonl", whole[0].as_str()),
+            (".metadata/validation-00000.jsonl", whole[1].as_str()),
+            (".metadata/test-00000.jsonl", ""),
+        ],
+        &[(".metadata-used/validation-00000.jsonl", whole[1].as_str())],
+        &[],
+    ];
+    for files in left {
+        for (name, text) in files {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        if folder.join(".metadata").exists() {
+            std::fs::remove_file(metadata("train")).unwrap();
+        }
+        let record = folder.join("export.json");
+        let mut broken: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+        broken["finished"] = false.into();
+        std::fs::write(&record, broken.to_string()).unwrap();
+        assert_eq!(finish().0["finished"], true, "{files:?}");
+        assert!(read() == whole, "{files:?}");
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(names.filter(|name| name.to_string_lossy().starts_with('.')).count(), 0, "{files:?}");
+    }
+}
+
+#[test]
 fn answers_become_parquet_files_but_for_types_that_parquet_has_not() {
     let bench = Bench::new();
     let path = bench.path("answer.parquet");
@@ -224,9 +262,11 @@ fn a_query_that_fails_leaves_no_file_and_the_one_that_was_there() {
         let failed = write(fails, format);
         assert_eq!(failed.status.code(), Some(1), "{format}: {}", String::from_utf8_lossy(&failed.stderr));
         assert_eq!(names().count(), 0, "{format}: {:?}", names().collect::<Vec<_>>());
+        // As one that was killed leaves it.
+        std::fs::write(bench.path("answers/answer.part"), [b'x'; 1 << 16]).unwrap();
         assert!(write("select 1 as y", format).status.success(), "{format}");
         let answer = std::fs::read(&path).unwrap();
-        assert!(!answer.is_empty(), "{format}");
+        assert!((1..1 << 16).contains(&answer.len()), "{format}");
         assert!(!write(fails, format).status.success(), "{format}");
         assert_eq!((std::fs::read(&path).unwrap(), names().count()), (answer, 1), "{format}");
         std::fs::remove_file(&path).unwrap();

@@ -35,6 +35,7 @@ fn statements_commands_history_and_ctrl_c() {
     write_faces(&bench.path("inbox"), 1, 0..3);
     bench.ok(&["ingest", bench.path("inbox").to_str().unwrap()]);
     let file = bench.path("answers.csv");
+    std::fs::write(&file, "what stood there").unwrap();
     let to_file = format!("\\\\o {}\\r", file.display());
     let answers = typed(
         &bench,
@@ -54,6 +55,9 @@ fn statements_commands_history_and_ctrl_c() {
             "\\\\format csv\\r",
             &to_file,
             "select format, width from faces limit 1;\\r",
+            // Only the rows show that it cannot be answered.
+            "select 1 / (2 - x) as y from (values (1), (2)) as t(x);\\r=>Divide by zero",
+            "select 3 as last;\\r",
             "\\\\o\\r",
             // A query without end, and the next one.
             "^C select count(*) from generate_series(1, 1000000) a, generate_series(1, 1000000) b;\\r=>stopped",
@@ -61,7 +65,8 @@ fn statements_commands_history_and_ctrl_c() {
         ],
     );
     assert!(answers.last().unwrap().contains("42"));
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "format,width\npng,24\n");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "format,width\npng,24\nlast\n3\n");
+    assert!(!bench.path("answers.csv.part").exists());
     let history = std::fs::read_to_string(bench.path("state/marginalia/sql_history")).unwrap();
     assert!(history.contains("select 40 + 2 as next"), "{history}");
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use indicatif::{ProgressDrawTarget, TermLike};
 use insta::assert_snapshot;
 use marginalia::events::{ClassMargin, Event, IngestCounts, LossTerm};
-use marginalia::report::{EventReader, JsonReader, Mode, PlainReader, ProgressReader, Reporter};
+use marginalia::report::{EventReader, JsonReader, LogWriter, Mode, PlainReader, ProgressReader, Reporter};
 
 #[test]
 fn plain_lines() {
@@ -53,6 +53,19 @@ fn a_terminal_shows_bars_and_keeps_the_lines() {
     }
     assert!(written.contains("round 3 epoch 1/2") && written.contains("loss 1.500"), "no bar in {written}");
     assert!(written.contains("10 seen, 9 new"), "no counter in {written}");
+}
+
+#[test]
+fn a_log_line_stands_above_the_bars() {
+    let screen = Screen::default();
+    let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
+    let mut reader = ProgressReader::on(target);
+    reader.read(&step(3));
+    let before = screen.out.text().len();
+    LogWriter::above(&reader).write_all(b"what the log says\n").unwrap();
+    let drawn = screen.out.text().split_off(before);
+    let (line, bar) = (drawn.find("what the log says"), drawn.find("round 3 epoch 1/2"));
+    assert!(line.is_some() && line < bar, "{drawn}");
 }
 
 #[test]

@@ -113,6 +113,32 @@ fn a_round_that_was_asked_for_runs_beside_the_watcher_and_the_server() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn arrivals_are_scored_by_as_many_threads_as_are_set() {
+    let bench = with_labels("steps_per_epoch = 3\nthreads = 3");
+    bench.ok(&["train"]);
+    let mut running = Running::start(&bench);
+    write_faces(&bench.path("inbox"), 9, 0..3);
+    running.wait_for("face_scored");
+    let tasks = format!("/proc/{}/task", running.child.id());
+    let scoring = || {
+        // One that has just ended has no name any more.
+        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+        let names = std::fs::read_dir(&tasks).unwrap().filter_map(|task| name(task.unwrap()));
+        names.filter(|name| name.starts_with("scorer-")).count()
+    };
+    // A thread names itself when it first runs.
+    for _ in 0..600 {
+        if scoring() >= 3 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(scoring(), 3);
+    running.end();
+}
+
+#[test]
 fn a_round_that_is_stopped_leaves_nothing_and_is_not_begun_again() {
     let bench = with_labels("steps_per_epoch = 100000");
     let mut running = Running::start(&bench);

@@ -76,14 +76,14 @@ async fn append(writer: Writer<Label>, first: u32, last: u64, ended: Arc<AtomicB
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_goes_soon_goes_before_the_writers_that_come_next() {
+async fn who_goes_before_writers_goes_before_those_that_come_next() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
-    let writing = Lock::shared_async(root, Purpose::Writers).await.unwrap();
+    let writing = Lock::writer(root).await.unwrap();
     // It gives up where a writer takes its time.
-    assert!(Lock::exclusive_soon(root, Purpose::Writers, Duration::ZERO).await.unwrap().is_none());
+    assert!(Lock::before_writers(root, Duration::ZERO).await.unwrap().is_none());
     let here = root.to_owned();
-    let soon = tokio::spawn(async move { Lock::exclusive_soon(&here, Purpose::Writers, HANG).await });
+    let soon = tokio::spawn(async move { Lock::before_writers(&here, HANG).await });
     let asked = Instant::now();
     while Lock::try_exclusive(root, Purpose::Turn).is_ok() {
         assert!(asked.elapsed() < HANG, "it lets all others go first");
@@ -92,7 +92,7 @@ async fn who_goes_soon_goes_before_the_writers_that_come_next() {
     let next: Vec<_> = (0..4)
         .map(|_| {
             let here = root.to_owned();
-            tokio::spawn(async move { Lock::shared_async(&here, Purpose::Writers).await })
+            tokio::spawn(async move { Lock::writer(&here).await })
         })
         .collect();
     drop(writing);
@@ -118,7 +118,7 @@ async fn clean_up_waits_for_writers_only_where_young_versions_go() {
     let versions = async || corpus.log().latest(TableId::Labels).await.unwrap().count_versions().await.unwrap();
     let stood = versions().await;
     // As every commit does while it is under way.
-    let writing = Lock::shared_async(corpus.path(), Purpose::Writers).await.unwrap();
+    let writing = Lock::writer(corpus.path()).await.unwrap();
     let young = [0, 599].map(|seconds| tokio::spawn(clean_up(seconds)));
     for seconds in [600, 86_400] {
         let settled = tokio::time::timeout(HANG, clean_up(seconds)).await;

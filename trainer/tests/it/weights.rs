@@ -70,7 +70,7 @@ fn every_layout_that_pytorch_writes_gives_the_same_numbers() {
         assert_eq!(outcome.loaded, NAMES, "{file}");
         assert_eq!(outcome.left, ["bn1.num_batches_tracked"], "{file}");
         assert_eq!((outcome.converted.len(), outcome.fresh.len()), (0, 0), "{file}");
-        let expected = format!("7 tensors from {}", fixture(file).display());
+        let expected = format!("7 tensors (conv1, bn1, fc) from {}", fixture(file).display());
         assert_eq!(outcome.to_string(), expected);
     }
 }

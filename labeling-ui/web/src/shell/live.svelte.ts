@@ -28,12 +28,19 @@ class Live {
   /** Epochs of the round under way, as they ended. */
   epochs = $state.raw<Record<string, unknown>[]>([]);
   changes = $state<Record<Topic, number>>({ labels: 0, rounds: 0, faces: 0, flags: 0 });
+  private listeners = new Set<(faceIds: readonly string[]) => void>();
 
   open(): () => void {
     return listen(
       (name, data) => this.hear(name, data),
       (isOpen) => (isOpen ? outbox.heard() : undefined),
     );
+  }
+
+  /** Tells which faces are being labelled, here or elsewhere, until what it gives is called. */
+  whenLabelled(tell: (faceIds: readonly string[]) => void): () => void {
+    this.listeners.add(tell);
+    return () => this.listeners.delete(tell);
   }
 
   /** A round that began before this page was there to hear of it. */
@@ -47,6 +54,9 @@ class Live {
         for (const topic of ["labels", "rounds", "faces", "flags"] as const) this.changes[topic] += 1;
         break;
       case "labelled":
+        this.changes.labels += 1;
+        this.tell((data["labels"] as { face_id: string }[]).map(({ face_id }) => face_id));
+        break;
       case "label_taken_back":
         this.changes.labels += 1;
         break;
@@ -66,6 +76,10 @@ class Live {
         toasts.say(String(data["message"]));
         break;
     }
+  }
+
+  private tell(faceIds: readonly string[]): void {
+    for (const listener of this.listeners) listener(faceIds);
   }
 
   private changed(tables: string[]): void {

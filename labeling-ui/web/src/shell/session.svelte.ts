@@ -12,6 +12,8 @@ class Session {
   isNamedByToken = $state(false);
   role = $state<Caller["role"]>("admin");
   mayJudge = $derived(this.role !== "reader");
+  /** Whether a pseudonym stands for every name but one's own. */
+  isBlind = $state(false);
   classes = $state.raw<string[]>(kept("classes", []));
   needsLogin = $state(false);
 
@@ -28,6 +30,7 @@ class Session {
       const classes = await sql<{ expression: string }>(CLASSES);
       this.needsLogin = false;
       this.role = caller.role;
+      this.isBlind = caller.blind;
       this.isNamedByToken = caller.name !== null;
       if (caller.name !== null) this.annotator = caller.name;
       this.classes = classes.rows.map((row) => row.expression);

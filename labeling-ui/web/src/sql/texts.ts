@@ -213,17 +213,22 @@ from hardest_classes
 where checked > 0
 order by rank`;
 
-/** Faces about which people do not agree, undecided ones first. */
+/** Faces about which people do not agree, undecided ones first; without those that the queue asks others about. */
 export const DISPUTES = `select c.face_id, c.classes, c.judgements, c.tied, p.expression as predicted, p.confidence, p.margin
 from label_conflicts c
+left anti join unfinished u on c.face_id = u.face_id
+left anti join second_opinions s on c.face_id = s.face_id
 left join current_predictions p on c.face_id = p.face_id
 order by c.tied desc, c.judgements desc, c.face_id
 limit 500`;
 
-/** Labels that are more likely wrong than right, the least likely first. */
-export const DOUBTS = `select face_id, expression, origin, quality, votes, annotators, predicted, confidence
-from relabel_candidates
-order by rank
+/** Labels that are more likely wrong than right, the least likely first; without those that the queue asks about. */
+export const DOUBTS = `select r.face_id, r.expression, r.origin, r.quality, r.votes, r.annotators, r.predicted,
+  r.confidence
+from relabel_candidates r
+left anti join second_opinions s on r.face_id = s.face_id
+left anti join unfinished u on r.face_id = u.face_id
+order by r.rank
 limit 500`;
 
 /** What stands about a face, the oldest first. */
@@ -266,10 +271,13 @@ where r.accepted
 group by r.round
 order by r.round desc`;
 
-/** Faces that people judge in this round without anybody's word. */
+/** Faces that people judge without anybody's word: in this round's blind lanes, and where more judgements are due. */
 export const JUDGED_BLIND = `select face_id
 from queue_entries
-where lane <> 'queue' and round = (select max(round) from round_summary where accepted)`;
+where lane <> 'queue' and round = (select max(round) from round_summary where accepted)
+union all
+select face_id
+from unfinished`;
 
 /** Some faces, with what the model and people say of them now; without those that are judged blindly. */
 export function facesOf(faceIds: readonly string[]): string {

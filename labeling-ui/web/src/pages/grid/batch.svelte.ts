@@ -1,11 +1,12 @@
 // Faces of one class that are confirmed together: those that have been in view, each kept, left out, or given another
 // class.
 
-import { sql } from "../../api/calls.ts";
+import { releaseLeases, sql, takeLeases } from "../../api/calls.ts";
 import { reasonOf } from "../../api/http.ts";
 import type { Judgement } from "../../api/types.ts";
 import { counts } from "../../outbox/act.ts";
 import { outbox } from "../../outbox/outbox.svelte.ts";
+import { Hold } from "../../queue/hold.ts";
 import { session } from "../../shell/session.svelte.ts";
 import {
   facesLike,
@@ -32,6 +33,15 @@ export interface Face {
 
 export type Cell = Folded<Face>;
 type Counts = Record<string, { over: number; under: number }>;
+
+/** A cell's face and those that it stands for. */
+function facesOf({ face, others }: Cell): Face[] {
+  return [face, ...others];
+}
+
+function mayJudge(): boolean {
+  return session.annotator !== "" && session.mayJudge;
+}
 
 /** Faces read at once; far more than anybody looks through in one go. */
 const READ = 20_000;
@@ -68,8 +78,15 @@ export class Batch {
     ),
   );
   private readAt = $state(0);
+  /** Faces that others have or have judged, with when that was heard: what is read later knows of the judgements. */
+  private elsewhere = $state.raw<ReadonlyMap<string, number>>(new Map());
+  private undone = $derived(
+    this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)),
+  );
   /** All that are left to confirm, in their order. */
-  all = $derived(this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)));
+  all = $derived(this.undone.filter((cell) => !this.isElsewhere(cell)));
+  /** Cells that are not here because others have them. */
+  withOthers = $derived(this.undone.length - this.all.length);
   /** Whether there are more of them than were read. */
   isCut = $state(false);
   /** Faces that have been in view. `looks` changes with it: it is too large to be copied at each step of scrolling. */
@@ -85,6 +102,11 @@ export class Batch {
   });
   /** Changes with each list and each Enter, after which one begins at the top again. */
   turn = $state(0);
+  private hold = new Hold({
+    take: async (ids) => (mayJudge() ? (await takeLeases(session.annotator, ids)).lost : []),
+    putBack: (ids) => (mayJudge() ? releaseLeases(session.annotator, ids) : Promise.resolve()),
+    lost: (ids) => this.goneTo(ids),
+  });
   private asked = 0;
   private group: ((id: string) => string) | null = null;
 
@@ -96,6 +118,32 @@ export class Batch {
       .reduce((sum, cell) => sum + 1 + cell.others.length, 0),
   );
   leftOut = $derived(this.cells.length - this.kept.length);
+
+  /** Takes what is in view into this person's hands; called whenever that has changed. */
+  take(): void {
+    const ids = this.cells.flatMap(facesOf).map(({ face_id }) => face_id);
+    this.hold.keep(ids, (id) => this.judged.has(id));
+  }
+
+  /** Nobody looks any more. */
+  leave(): void {
+    this.hold.end();
+  }
+
+  /** Nobody is asked for what somebody else has just said; what was said here can be taken back. */
+  hear(faceIds: readonly string[]): void {
+    this.goneTo(faceIds.filter((id) => !this.judged.has(id)));
+  }
+
+  private goneTo(ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    const now = Date.now();
+    this.elsewhere = new Map([...this.elsewhere, ...ids.map((id) => [id, now] as const)]);
+  }
+
+  private isElsewhere(cell: Cell): boolean {
+    return facesOf(cell).some(({ face_id }) => (this.elsewhere.get(face_id) ?? -1) >= this.readAt);
+  }
 
   async count(): Promise<void> {
     const { rows } = await sql<{ expression: string; over: number; under: number }>(UNLABELLED_BY_CLASS);
@@ -213,9 +261,9 @@ export class Batch {
     return judgements.length;
   }
 
-  private judgementsOf({ face, others }: Cell): Judgement[] {
-    const expression = this.moved.get(face.face_id) ?? this.expression;
-    return [face, ...others].map(({ face_id, round, expression: suggestion }) => ({
+  private judgementsOf(cell: Cell): Judgement[] {
+    const expression = this.moved.get(cell.face.face_id) ?? this.expression;
+    return facesOf(cell).map(({ face_id, round, expression: suggestion }) => ({
       face_id,
       annotator: session.annotator,
       expression,
