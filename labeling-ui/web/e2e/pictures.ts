@@ -1,5 +1,5 @@
-// Pictures of every page for the documents, in both themes and three widths, and of what is not seen every day: drawn faces
-// only.
+// Pictures of every page for the documents, in both themes and three widths, and of what is not seen every day: drawn
+// faces only.
 
 import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import type { BrowserContextOptions, Page } from "playwright-core";
@@ -114,7 +114,8 @@ async function judge(page: Page): Promise<void> {
   }
 }
 
-/** Whether the face in view is neither dark nor blurred: by its mean, and by how much pixels differ from those beside them. */
+/** Whether the face in view is neither dark nor blurred: by its mean, and by how much pixels differ from those beside
+ * them. */
 const isClear = (page: Page) =>
   page.evaluate(() => {
     const side = 48;

@@ -45,7 +45,8 @@ it("loads in eight requests, and moves nothing and blocks nothing while Label is
   );
   expect(assets.size).toBeLessThanOrEqual(8);
   expect(seen.shift).toBeLessThan(0.001);
-  // Tasks of more than 50 ms are told, and there is to be none; how long one takes says something only where nothing else runs.
+  // Tasks of more than 50 ms are told, and there is to be none; how long one takes says something only where nothing
+  // else runs.
   if (process.env["MARGINALIA_E2E_SPEED"]) expect(seen.long).toBe(0);
   expect(bad).toEqual([]);
   await page.context().close();

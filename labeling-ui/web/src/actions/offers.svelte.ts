@@ -40,8 +40,8 @@ class Offers {
     };
   }
 
-  /** What was offered last goes first: a page's act before one of the frame around it. Nobody is offered what the server
-   * would refuse them. */
+  /** What was offered last goes first: a page's act before one of the frame around it. Nobody is offered what the
+   * server would refuse them. */
   private deed(id: string): Deed | undefined {
     void this.version;
     if (!may(session.role, id)) return undefined;

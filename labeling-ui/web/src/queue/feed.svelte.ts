@@ -1,5 +1,5 @@
-// The faces ahead of one annotator: taken from the queue before they are needed, kept in this person's hands by a heartbeat,
-// and kept in this browser for the time that the server is away.
+// The faces ahead of one annotator: taken from the queue before they are needed, kept in this person's hands by a
+// heartbeat, and kept in this browser for the time that the server is away.
 
 import { extendLeases, takeFromQueue } from "../api/calls.ts";
 import { Problem, Unreachable } from "../api/http.ts";

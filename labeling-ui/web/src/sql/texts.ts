@@ -143,8 +143,8 @@ from rounds
 where round = ${round}`;
 }
 
-/** Faces that a round reads as each class, by whether the accepted round before it had them over the margin; no row where
- * there is none before it. */
+/** Faces that a round reads as each class, by whether the accepted round before it had them over the margin; no row
+ * where there is none before it. */
 export function subsetFlow(round: number): string {
   return `with before as (select max(round) as round from rounds where accepted and round < ${round})
 select l.expression,
@@ -161,8 +161,8 @@ group by l.expression
 order by l.expression`;
 }
 
-/** What the next round waits for, counted as its trigger does: every row of labels since the last round began or was given
- * up, skips and what takes labels back among them. */
+/** What the next round waits for, counted as its trigger does: every row of labels since the last round began or was
+ * given up, skips and what takes labels back among them. */
 export const LABELS_SINCE_ROUND = `select count(*) as n
 from labels
 where created_at > greatest(
@@ -196,7 +196,8 @@ join margin_vs_confidence m on h.expression = m.expression
 order by h.expression, h.low`;
 
 /** How often the model was right where it was so sure, on faces that were labelled after it had spoken. */
-export const CALIBRATION = `select floor(p.confidence * 10) / 10 as low, count(*) as faces, avg(p.confidence) as confidence,
+export const CALIBRATION = `select floor(p.confidence * 10) / 10 as low, count(*) as faces,
+  avg(p.confidence) as confidence,
   avg(case when p.expression = c.expression then 1.0 else 0.0 end) as accuracy
 from out_of_sample_predictions p
 join corpus c on p.face_id = c.face_id
@@ -214,7 +215,8 @@ where checked > 0
 order by rank`;
 
 /** Faces about which people do not agree, undecided ones first; without those that the queue asks others about. */
-export const DISPUTES = `select c.face_id, c.classes, c.judgements, c.tied, p.expression as predicted, p.confidence, p.margin
+export const DISPUTES = `select c.face_id, c.classes, c.judgements, c.tied, p.expression as predicted,
+  p.confidence, p.margin
 from label_conflicts c
 left anti join unfinished u on c.face_id = u.face_id
 left anti join second_opinions s on c.face_id = s.face_id

@@ -69,7 +69,7 @@ export class Batch {
   left = $state.raw<ReadonlySet<string>>(new Set());
   /** Faces that were given another class. */
   moved = $state.raw<ReadonlyMap<string, string>>(new Map());
-  /** Judged here. A list that was chosen has labelled faces too: of that only what was said since it was read is done. */
+  /** Judged here. A list that was chosen has labelled faces too: of that, what was said since it was read is done. */
   private judged = $derived(
     new Set(
       outbox.acts

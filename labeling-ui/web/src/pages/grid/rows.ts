@@ -1,5 +1,5 @@
-// Which rows of a long grid are drawn: those in view and a few beside them; the others are only height. In: how wide and
-// high the window on them is, and how far it is scrolled. Out: columns, sizes, and rows by number.
+// Which rows of a long grid are drawn: those in view and a few beside them; the others are only height. In: how wide
+// and high the window on them is, and how far it is scrolled. Out: columns, sizes, and rows by number.
 
 /** Pixels between cells, and of a cell's line of text. */
 const GAP = 10;

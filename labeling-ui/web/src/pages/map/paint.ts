@@ -1,5 +1,5 @@
-// Draws points into the pixels of an image: discs with a soft rim, written by hand because a canvas that is told of each point
-// by itself is ten times slower. Discs are made once for each size.
+// Draws points into the pixels of an image: discs with a soft rim, written by hand because a canvas that is told of
+// each point by itself is ten times slower. Discs are made once for each size.
 
 import type { Size, View } from "./view.ts";
 
