@@ -88,8 +88,8 @@ impl Caller {
         }
     }
 
-    /// The annotator a request speaks for: who is given, or the bearer of the token, who must be the same unless they may
-    /// speak for others.
+    /// The annotator a request speaks for: who is given, or the bearer of the token, who must be the same unless they
+    /// may speak for others.
     pub fn annotator(&self, given: Option<&str>) -> Result<String, Problem> {
         self.require(Role::Annotator)?;
         let given = given.filter(|name| !name.trim().is_empty());

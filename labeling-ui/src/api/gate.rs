@@ -1,8 +1,8 @@
 //! The gate in front of every route but the health checks.
 //!
-//! On loopback two kinds of foreigner are kept out: names of other machines that lead here (DNS rebinding), seen in `Host`,
-//! and pages of other sites in the user's own browser, seen in `Origin` and `Sec-Fetch-Site`. Beyond loopback a token says
-//! who asks; pages of other sites are kept out there too.
+//! On loopback two kinds of foreigner are kept out: names of other machines that lead here (DNS rebinding), seen in
+//! `Host`, and pages of other sites in the user's own browser, seen in `Origin` and `Sec-Fetch-Site`. Beyond loopback a
+//! token says who asks; pages of other sites are kept out there too.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

@@ -102,8 +102,8 @@ struct Labels {
 /// `POST /api/labels`.
 pub(super) fn describe_submit() -> Operation {
     let summary = "Judgements, one or a list of them, all in one commit or none; acknowledged after it.";
-    let key = "The same key with the same body is answered as the first time, after a restart too; with another body it \
-               is refused (`reused_key`).";
+    let key = "The same key with the same body is answered as the first time, after a restart too; with another body \
+               it is refused (`reused_key`).";
     let form = json!({ "type": "string", "maxLength": KEY_CHARS, "pattern": KEY_PATTERN });
     Operation::new("label", summary)
         .role(Role::Annotator)

@@ -1,10 +1,10 @@
 //! The HTTP API: one file per resource.
 //!
 //! In: requests. Out: answers, JSON but for images, Arrow and events; everything that goes wrong is
-//! `application/problem+json`. [`router`] is a function of its state, so that it answers without a port too. On the way in
-//! a request passes, from the outside: its id ([`problem`]), the headers of every answer, the wall against panics, the gate
-//! (`Host`, `Origin`, token), the time limit, and the route's own limit on its body. What is none of its paths is the
-//! [`page`]'s.
+//! `application/problem+json`. [`router`] is a function of its state, so that it answers without a port too. On the way
+//! in a request passes, from the outside: its id ([`problem`]), the headers of every answer, the wall against panics,
+//! the gate (`Host`, `Origin`, token), the time limit, and the route's own limit on its body. What is none of its paths
+//! is the [`page`]'s.
 
 mod archive;
 mod arriving;
@@ -278,8 +278,8 @@ pub fn router(parts: Parts) -> Router {
         .with_state(api)
 }
 
-/// Runs work to its end, though its client may leave or lose patience: what has begun to be written is not given up in the
-/// middle, where nobody could say what became of it.
+/// Runs work to its end, though its client may leave or lose patience: what has begun to be written is not given up in
+/// the middle, where nobody could say what became of it.
 async fn to_the_end<T, W>(work: W) -> Result<T, Problem>
 where
     T: Send + 'static,
@@ -299,8 +299,8 @@ fn compressible() -> impl Predicate {
         .and(NotForContentType::const_new(sql::ARROW_STREAM))
 }
 
-/// Headers of every answer, where it does not say otherwise itself: nothing of the API is a page, may be embedded elsewhere,
-/// guessed at, or kept.
+/// Headers of every answer, where it does not say otherwise itself: nothing of the API is a page, may be embedded
+/// elsewhere, guessed at, or kept.
 async fn with_headers(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 6] = [
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -1,5 +1,5 @@
-//! Labels taken back: `DELETE /api/labels/{id}` for one, `POST /api/retractions` for many at once, which are one commit, so that
-//! what was said in one step is undone in one.
+//! Labels taken back: `DELETE /api/labels/{id}` for one, `POST /api/retractions` for many at once, which are one
+//! commit, so that what was said in one step is undone in one.
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};

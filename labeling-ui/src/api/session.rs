@@ -1,7 +1,7 @@
 //! `/api/session`: a token for a browser, which cannot send one with images and event streams.
 //!
-//! `POST` takes a token once and keeps it in a cookie that no script can read and no other site sends; `GET` says who one
-//! is; `DELETE` forgets it. A token stands in no URL and in no log.
+//! `POST` takes a token once and keeps it in a cookie that no script can read and no other site sends; `GET` says who
+//! one is; `DELETE` forgets it. A token stands in no URL and in no log.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -48,8 +48,8 @@ pub(super) fn describe_show() -> Operation {
 
 /// `POST /api/session`.
 pub(super) fn describe_begin() -> Operation {
-    let summary = "Keeps a token in a cookie (HttpOnly, SameSite=Strict), for browsers: they cannot send it with images \
-                   and events.";
+    let summary = "Keeps a token in a cookie (HttpOnly, SameSite=Strict), for browsers: they cannot send it with \
+                   images and events.";
     Operation::new("logIn", summary)
         .without_token()
         .body::<Login>()

@@ -22,7 +22,8 @@ pub(super) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Where an image of theirs was seen, for `sightings` and `rejects`: `upload@ada:a.png`, without a token `upload:a.png`.
+    /// Where an image of theirs was seen, for `sightings` and `rejects`: `upload@ada:a.png`, without a token
+    /// `upload:a.png`.
     pub fn source(&self, image: &str) -> String {
         match self.name {
             Some(name) => format!("upload@{name}:{}", tidy(image)),

@@ -306,7 +306,8 @@ pub fn marker() -> Round {
     }
 }
 
-/// Stands where the pipeline decodes: takes what begins like a PNG, waits where a test wants it to, and panics on demand.
+/// Stands where the pipeline decodes: takes what begins like a PNG, waits where a test wants it to, and panics on
+/// demand.
 pub struct Door {
     corpus: Corpus,
     /// Each admission takes one.

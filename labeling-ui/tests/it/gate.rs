@@ -123,7 +123,10 @@ async fn beyond_loopback_a_token_says_who_asks_and_what_they_may() {
         .problem(403, "foreign_origin");
     assert_eq!(ask(&bench, "faces.example", &[("authorization", "bearer r")]).await.status, 200);
 
-    let label = |n: usize, annotator: Option<&str>| json!({ "face_id": faces[n], "expression": "fear", "annotator": annotator });
+    let label = |n: usize, annotator: Option<&str>| {
+        let face_id = &faces[n];
+        json!({ "face_id": face_id, "expression": "fear", "annotator": annotator })
+    };
     let submit =
         async |token: &str, label| bench.send(json(with_token(Method::POST, "/api/labels", token), &label)).await;
     submit("r", label(0, None)).await.problem(403, "role");

@@ -1,4 +1,5 @@
-//! The document says what the router does: the same paths, methods and roles, and everything that it refers to is there.
+//! The document says what the router does: the same paths, methods and roles, and everything that it refers to is
+//! there.
 
 use std::collections::BTreeSet;
 

@@ -10,9 +10,18 @@ beforeAll(async () => {
 });
 afterAll(() => world.end());
 
+/** Faces in view; those drawn above and below are nobody's yet. */
 async function faces(page: Page): Promise<string[]> {
-  const images = page.locator(".cell img");
-  return (await images.evaluateAll((all) => all.map((image) => image.getAttribute("src") ?? ""))).map(idOf);
+  const sources = await page.locator(".room").evaluate((room) => {
+    const { top, bottom } = room.getBoundingClientRect();
+    const isInView = (image: Element) => {
+      const box = image.getBoundingClientRect();
+      return box.top >= top && box.bottom <= bottom;
+    };
+    const images = [...room.querySelectorAll(".cell img")].filter(isInView);
+    return images.map((image) => image.getAttribute("src") ?? "");
+  });
+  return sources.map(idOf);
 }
 
 it("Grid: nobody is shown what others look at, until they leave", async () => {

@@ -36,6 +36,8 @@ export interface Setting {
   command?: "serve" | "run";
   /** Whether it listens beyond loopback, where everybody needs a token. */
   isOpenToOthers?: boolean;
+  /** Whether the corpus has nothing in it, rather than a copy of everybody's. */
+  isEmpty?: boolean;
   /** Settings of the corpus that are other than in the one that is copied, as TOML has them. */
   config?: Record<string, string>;
 }
@@ -66,7 +68,8 @@ export class World {
 
   static async make(setting: Setting = {}): Promise<World> {
     const corpus = mkdtempSync(join(tmpdir(), "marginalia-e2e-"));
-    cpSync(process.env["MARGINALIA_E2E_CORPUS"] ?? "", corpus, { recursive: true });
+    if (setting.isEmpty) execFileSync(program, ["init", corpus], { stdio: "ignore" });
+    else cpSync(process.env["MARGINALIA_E2E_CORPUS"] ?? "", corpus, { recursive: true });
     configure(corpus, setting.config ?? {});
     const port = await freePort();
     const executablePath =

@@ -137,12 +137,13 @@ impl Job {
     fn report_step(&self, step: &StepReport) {
         let (round, epochs) = (self.round, self.planned.train.epochs_per_round);
         let loss = named(&step.losses, "total").unwrap_or(f64::NAN);
-        let &StepReport { epoch, step, steps, accepted, split, .. } = step;
+        let &StepReport { epoch, step, steps, ref losses, accepted, split, .. } = step;
         self.reporter.emit(match epoch {
             0 => Event::WarmStartStep { round, step, steps, loss },
             _ => {
                 let subset_one_share = (split > 0).then(|| accepted as f64 / split as f64);
-                Event::EpochStep { round, epoch, epochs, step, steps, loss, subset_one_share }
+                let losses = terms(losses);
+                Event::EpochStep { round, epoch, epochs, step, steps, loss, losses, subset_one_share }
             }
         });
     }
@@ -161,7 +162,6 @@ impl Job {
                 waiting * 100.0
             );
         }
-        let losses = report.losses.iter().map(|(name, value)| LossTerm { name: name.clone(), value: *value });
         let margins = report.classes.iter().map(|class| ClassMargin {
             expression: class.class.clone(),
             margin: class.margin,
@@ -173,7 +173,7 @@ impl Job {
             epoch: report.epoch,
             epochs,
             t: report.t,
-            losses: losses.collect(),
+            losses: terms(&report.losses),
             subset_one_share: report.acceptance_rate,
             validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy),
             validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1),
@@ -280,6 +280,10 @@ fn ends(reports: &[EpochReport], seen: &HashMap<u32, Timestamp>) -> Vec<Timestam
     let mut ends: Vec<Timestamp> = backwards.collect();
     ends.reverse();
     ends
+}
+
+fn terms(losses: &[(String, f64)]) -> Vec<LossTerm> {
+    losses.iter().map(|(name, value)| LossTerm { name: name.clone(), value: *value }).collect()
 }
 
 fn named(losses: &[(String, f64)], name: &str) -> Option<f64> {

@@ -258,6 +258,7 @@ async fn rounds_of_this_process_are_told_to_those_who_listen() {
         step: 40,
         steps: 100,
         loss: 1.5,
+        losses: vec![LossTerm { name: "supervised".to_owned(), value: 0.75 }],
         subset_one_share: Some(0.25),
     };
     forwarder.read(&step);
@@ -289,6 +290,7 @@ async fn rounds_of_this_process_are_told_to_those_who_listen() {
     assert_eq!(names, expected, "{heard}");
     let (step, epoch) = (&told[0].1, &told[1].1);
     assert_eq!((&step["step"], &step["loss"], &step["subset_one_share"]), (&json!(40), &json!(1.5), &json!(0.25)));
+    assert_eq!(step["losses"], json!([{ "name": "supervised", "value": 0.75 }]));
     assert_eq!((&epoch["losses"][0]["value"], &epoch["margins"][0]["expression"]), (&json!(1.25), &json!("fear")));
     assert_eq!((&epoch["margins"][0]["margin"], &epoch["margins"][0]["right"]), (&json!(0.5), &json!(7)));
     assert!(!heard.contains("scan_finished"), "{heard}");

@@ -105,7 +105,7 @@ fn a_round_that_was_asked_for_runs_beside_the_watcher_and_the_server() {
     assert_eq!(running.ask("POST", "/api/rounds"), (202, json!({ "asked": true })));
     assert_eq!(running.wait_for("round_committed")["round"], 2);
     let (status, rounds) = running.ask("GET", "/api/rounds");
-    assert_eq!((status, &rounds["current"]), (200, &json!(2)));
+    assert_eq!((status, &rounds["current"], &rounds["trains"]), (200, &json!(2), &json!(true)));
     assert_eq!(running.ask("DELETE", "/api/rounds/current").1["code"], "no_round");
     running.end();
     let triggers = bench.sql("select trigger from rounds order by round");

@@ -141,9 +141,18 @@ export function stopRound(): Promise<unknown> {
   return ask("DELETE", "/api/rounds/current");
 }
 
-export async function sql<R>(query: string, when: When = {}, signal?: AbortSignal): Promise<Table<R>> {
+/** Asks in SQL; `sent` is told when its turn has come. */
+export async function sql<R>(
+  query: string,
+  when: When = {},
+  signal?: AbortSignal,
+  sent: () => void = () => undefined,
+): Promise<Table<R>> {
   const asking = { body: { query, ...when }, most: LARGEST, ...(signal ? { signal } : {}) };
-  return turns.take(() => ask<Table<R>>("POST", "/api/sql", asking), signal);
+  return turns.take(() => {
+    sent();
+    return ask<Table<R>>("POST", "/api/sql", asking);
+  }, signal);
 }
 
 export function sqlFile(format: FileFormat, query: string, when: When = {}): Promise<Blob> {

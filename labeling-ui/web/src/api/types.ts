@@ -121,6 +121,8 @@ export interface Rounds {
   unfinished: number | null;
   /** Whether the server trains it now. */
   running: boolean;
+  /** Whether it trains at all: `run` does, `serve` does not. */
+  trains: boolean;
   rounds: RoundRow[];
   /** Where the next part of the list begins. */
   next: string | null;

@@ -16,12 +16,15 @@ export interface Running {
   scored: { scored: number; faces: number } | null;
 }
 
+/** Losses that are kept, so that a long round does not fill the memory. */
+const KEPT = 12_000;
+
 type Topic = "labels" | "rounds" | "faces" | "flags";
 
 class Live {
   running = $state.raw<Running | null>(null);
-  /** Loss of each step that this page saw, of the round under way. */
-  losses = $state.raw<{ round: number; at: number; loss: number }[]>([]);
+  /** Losses of each step that this page saw, of the round under way, by term, `at` so many epochs. */
+  losses = $state.raw<{ at: number; term: string; value: number }[]>([]);
   /** Epochs of the round under way, as they ended. */
   epochs = $state.raw<Record<string, unknown>[]>([]);
   changes = $state<Record<Topic, number>>({ labels: 0, rounds: 0, faces: 0, flags: 0 });
@@ -133,7 +136,10 @@ class Live {
     const done = (epoch - 1) * steps + step;
     const heard = running.epochs === 0 ? { at: Date.now(), done } : running.heard;
     this.running = { ...running, epoch, epochs, step, steps, heard };
-    this.losses = [...this.losses, { round, at: epoch - 1 + step / steps, loss: Number(data["loss"]) }].slice(-4000);
+    const losses = data["losses"] as { name: string; value: number }[];
+    const at = epoch - 1 + step / steps;
+    const told = losses.map(({ name, value }) => ({ at, term: name, value }));
+    this.losses = [...this.losses, ...told].slice(-KEPT);
   }
 }
 

@@ -1,4 +1,5 @@
-// Faces of one class that are confirmed together: those in view, each kept, left out, or given another class.
+// Faces of one class that are confirmed together: those that have been in view, each kept, left out, or given another
+// class.
 
 import { releaseLeases, sql, takeLeases } from "../../api/calls.ts";
 import { reasonOf } from "../../api/http.ts";
@@ -39,12 +40,14 @@ function facesOf({ face, others }: Cell): Face[] {
 }
 
 function mayJudge(): boolean {
-  return session.annotator !== "" && session.role !== "reader";
+  return session.annotator !== "" && session.mayJudge;
 }
 
-/** Faces read at once; far more than anybody confirms in one go. */
-const READ = 3000;
+/** Faces read at once; far more than anybody looks through in one go. */
+const READ = 20_000;
 const LIKE = 200;
+/** Faces that one request stores, so that one undo takes them back. */
+const TOGETHER = 1000;
 
 export class Batch {
   expression = $state("");
@@ -56,8 +59,7 @@ export class Batch {
   counts = $state.raw<Counts>({});
   isRead = $state(false);
   trouble = $state<string | null>(null);
-  /** Cells that fit the view. */
-  fits = $state(24);
+  /** Place of the cell in focus, among all. */
   focus = $state(0);
   /** Where a range begins. */
   anchor = $state<number | null>(null);
@@ -67,7 +69,7 @@ export class Batch {
   left = $state.raw<ReadonlySet<string>>(new Set());
   /** Faces that were given another class. */
   moved = $state.raw<ReadonlyMap<string, string>>(new Map());
-  /** Judged here. A list that was chosen has labelled faces too: of that only what was said since it was read is done. */
+  /** Judged here. A list that was chosen has labelled faces too: of that, what was said since it was read is done. */
   private judged = $derived(
     new Set(
       outbox.acts
@@ -81,11 +83,25 @@ export class Batch {
   private undone = $derived(
     this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)),
   );
-  private open = $derived(this.undone.filter((cell) => !this.isElsewhere(cell)));
+  /** All that are left to confirm, in their order. */
+  all = $derived(this.undone.filter((cell) => !this.isElsewhere(cell)));
   /** Cells that are not here because others have them. */
-  withOthers = $derived(this.undone.length - this.open.length);
-  cells = $derived(this.open.slice(0, this.fits));
-  total = $derived(this.open.length);
+  withOthers = $derived(this.undone.length - this.all.length);
+  /** Whether there are more of them than were read. */
+  isCut = $state(false);
+  /** Faces that have been in view. `looks` changes with it: it is too large to be copied at each step of scrolling. */
+  private seen = new Set<string>();
+  private looks = $state(0);
+  /** Cells that Enter takes: nothing is confirmed unseen. */
+  cells = $derived.by(() => {
+    void this.looks;
+    let faces = 0;
+    return this.all.filter(
+      ({ face, others }) => this.seen.has(face.face_id) && (faces += 1 + others.length) <= TOGETHER,
+    );
+  });
+  /** Changes with each list and each Enter, after which one begins at the top again. */
+  turn = $state(0);
   private hold = new Hold({
     take: async (ids) => (mayJudge() ? (await takeLeases(session.annotator, ids)).lost : []),
     putBack: (ids) => (mayJudge() ? releaseLeases(session.annotator, ids) : Promise.resolve()),
@@ -143,6 +159,7 @@ export class Batch {
       if (asked !== this.asked) return;
       this.read = fold(rows, group);
       this.readAt = readAt;
+      this.isCut = rows.length === READ;
     } catch (error) {
       if (asked !== this.asked) return;
       this.read = [];
@@ -150,9 +167,22 @@ export class Batch {
     }
     this.left = new Set();
     this.moved = new Map();
+    this.seen.clear();
+    this.begin();
+    this.isRead = true;
+  }
+
+  private begin(): void {
     this.focus = 0;
     this.anchor = null;
-    this.isRead = true;
+    this.turn += 1;
+  }
+
+  /** These places are in view. */
+  look(from: number, to: number): void {
+    const before = this.seen.size;
+    for (const { face } of this.all.slice(from, to)) this.seen.add(face.face_id);
+    if (this.seen.size > before) this.looks += 1;
   }
 
   private async faces(): Promise<Face[]> {
@@ -183,14 +213,14 @@ export class Batch {
   move(step: number, isRange: boolean): void {
     if (isRange) this.anchor ??= this.focus;
     else this.anchor = null;
-    this.focus = Math.max(0, Math.min(this.cells.length - 1, this.focus + step));
+    this.focus = Math.max(0, Math.min(this.all.length - 1, this.focus + step));
   }
 
   /** Leaves out or keeps what is in focus or ranged, all as the one in focus. */
   toggle(): void {
     const ids = this.rangedIds();
     const left = new Set(this.left);
-    const isLeft = left.has(this.cells[this.focus]?.face.face_id ?? "");
+    const isLeft = left.has(this.all[this.focus]?.face.face_id ?? "");
     for (const id of ids)
       if (isLeft) left.delete(id);
       else left.add(id);
@@ -220,13 +250,14 @@ export class Batch {
 
   /** Confirms what is kept; says how many faces. */
   confirm(): number {
+    const taken = new Set(this.kept.map(({ face }) => face.face_id));
     const judgements = this.kept.flatMap((cell) => this.judgementsOf(cell));
     this.passed = new Set([...this.passed, ...this.left]);
     this.left = new Set();
-    this.moved = new Map();
-    this.focus = 0;
-    this.anchor = null;
+    this.moved = new Map([...this.moved].filter(([id]) => !taken.has(id)));
     if (judgements.length > 0) outbox.add(judgements, []);
+    this.begin();
+    if (this.isCut && this.all.length === 0) void this.load();
     return judgements.length;
   }
 
@@ -242,9 +273,11 @@ export class Batch {
     }));
   }
 
+  /** What is ranged was looked at, however one came to its end. */
   private rangedIds(): string[] {
     const [from, to] = this.ranged;
-    return this.cells.slice(from, to + 1).map(({ face }) => face.face_id);
+    this.look(from, to + 1);
+    return this.all.slice(from, to + 1).map(({ face }) => face.face_id);
   }
 
   /** Near-duplicates, read once: comparing all hashes is work. */
