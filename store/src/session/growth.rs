@@ -132,17 +132,19 @@ fn with_replaced_items(args: &[ArrayRef]) -> Result<u64> {
 
 /// Bytes that a copy of the array would take.
 fn size(array: &ArrayRef) -> Result<u64> {
-    if is_text(array.data_type()) {
+    if is_bytes(array.data_type()) {
         return Ok(lengths(array)?.iter().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes)));
     }
     Ok(array.to_data().get_slice_memory_size()? as u64)
 }
 
-fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+/// Texts, and what some functions take them for.
+fn is_bytes(data_type: &DataType) -> bool {
+    use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
+    matches!(data_type, Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView)
 }
 
-/// Bytes of each text, or items of each list.
+/// Bytes of each text or binary, or items of each list.
 fn lengths(array: &ArrayRef) -> Result<Vec<u64>> {
     numbers(&length(array.as_ref())?)
 }
@@ -165,7 +167,7 @@ fn by_row(args: &[ArrayRef], estimate: impl Fn(&[u64; 4], &[u64; 4], &[u64; 4]) 
             data_type,
             DataType::List(_) | DataType::LargeList(_) | DataType::ListView(_) | DataType::FixedSizeList(..)
         );
-        kinds[0].push(if is_text(data_type) { lengths(array)? } else { zeros() });
+        kinds[0].push(if is_bytes(data_type) { lengths(array)? } else { zeros() });
         kinds[1].push(if data_type.is_numeric() { numbers(array)? } else { zeros() });
         kinds[2].push(if is_list { lengths(array)? } else { zeros() });
     }
