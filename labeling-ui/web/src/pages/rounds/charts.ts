@@ -76,7 +76,14 @@ function lossesOfOne(plot: Plot, width: number, height: number, epoch: Epoch, ot
       plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks: 4 }),
       plot.barX(bars, { y: "name", x1: 0, x2: "x", fill: "colour" }),
       plot.dot(rings, { y: "name", x: "x", r: 4, fill: "var(--paper)", stroke: "var(--ink)", strokeWidth: 1.5 }),
-      plot.text(bars, { y: "name", x: "x", text: "words", dx: 6, textAnchor: "start", fill: "var(--ink)" }),
+      plot.text(bars, {
+        y: "name",
+        frameAnchor: "right",
+        dx: 10,
+        textAnchor: "start",
+        text: "words",
+        fill: "var(--ink)",
+      }),
     ],
   });
 }
