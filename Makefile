@@ -4,8 +4,9 @@
 # make fmt     put the formatting right
 # make page    build the labelling page, which then becomes part of the binary
 # make page-test  every page in Chromium, on the real server
-# make test-cluster  a scheduler and two executors on machines of their own (network namespaces: needs root), and four hosts that
-#              ingest into one store; builds anew. BARS=1: larger, for minutes, and fails where it is slower than it should be
+# make test-cluster  a scheduler and two executors on machines of their own (network namespaces: needs root), four hosts that
+#              ingest into one store, and what measures time against size, small; builds anew. BARS=1: larger, for minutes, and
+#              fails where it is slower than it should be
 # make torture  kills and power cuts by the hundred, SEED=… to repeat a run
 # make fuzz    every reader of foreign bytes, SECONDS_EACH seconds each; what it finds lies in fuzz/artifacts
 # make bench   our speed beside that of the usual Python tools, on the images in FACES
@@ -22,6 +23,8 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/marginalia/target
 
 MARGINALIA := $(CARGO_TARGET_DIR)/debug/marginalia
 BENCH := $(CARGO_TARGET_DIR)/bench
+# A test loads a checkpoint into torchvision where there is one: from `make bench` on.
+export MARGINALIA_TORCH_PYTHON ?= $(wildcard $(BENCH)/venv/bin/python)
 CORPUS ?=
 SECONDS_EACH ?= 180
 S3 := $(CARGO_TARGET_DIR)/s3
@@ -51,11 +54,15 @@ test: tools page
 # A build of its own: the feature changes what crates under Lance are built with, and the others' must not be built again.
 test-cluster: export CARGO_TARGET_DIR := $(CARGO_TARGET_DIR)/cluster
 test-cluster: tools page
+	cargo clippy -p marginalia --features cluster --all-targets -- -D warnings
 	cargo test -p marginalia --features cluster -- cluster::
 	$(S3)/venv/bin/python pipeline/tests/cluster/run.py $(CARGO_TARGET_DIR)/debug/marginalia $(if $(BARS),--bars)
 	$(CARGO_TARGET_DIR)/debug/marginalia bench faces $(CARGO_TARGET_DIR)/faces --faces 1000
 	$(S3)/venv/bin/python bench/many_ingesters.py $(CARGO_TARGET_DIR)/debug/marginalia $(CARGO_TARGET_DIR)/faces \
 		$(if $(BARS),--seconds 60 --within 3,--seconds 10)
+	rm -rf $(CARGO_TARGET_DIR)/growth
+	python3 bench/growth.py $(CARGO_TARGET_DIR)/debug/marginalia $(CARGO_TARGET_DIR)/growth --rows 2000,8000 --rounds 2 --runs 1
+	python3 bench/scan.py $(CARGO_TARGET_DIR)/debug/marginalia $(CARGO_TARGET_DIR)/growth/8000 --runs 1
 
 check: fmt-check clippy test
 

@@ -1,4 +1,5 @@
-//! The page is built by npm, before cargo, into `web/dist`. Without it there is an empty folder, and a server without a page.
+//! The page is built by npm, before cargo, into `web/dist`. Without it there is an empty folder, and a server without a
+//! page.
 
 fn main() -> std::io::Result<()> {
     std::fs::create_dir_all("web/dist")?;

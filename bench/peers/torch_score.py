@@ -1,11 +1,13 @@
 """Faces scored per second in PyTorch: files decoded, two weak views each, mean probabilities, features, entropy.
 
     python torch_score.py [FOLDER] [--backbone resnet18] [--side 48] [--threads 2] [--faces 4096] [--batch 128]
+                          [--layout contiguous|channels_last]
 
-FOLDER holds image files (in folders or not); without it, faces are drawn and written as PNG and as JPEG to a temporary
-folder. Decoding runs on a pool of threads (Pillow lets go of the lock), a batch ahead of the network, which runs in eval
-mode under inference_mode with BatchNorm folded into the convolutions; both memory layouts are tried. Prints one JSON
-document: images per second of the better layout and of both, for every file type where it drew them itself.
+FOLDER holds image files (in folders or not); without it, faces are drawn and written as PNG and as JPEG to a
+temporary folder. Decoding runs on a pool of threads (Pillow lets go of the lock), a batch ahead of the network, which
+runs in eval mode under inference_mode with BatchNorm folded into the convolutions; both memory layouts are tried
+unless one is named. Prints one JSON document: images per second of the better layout and of each, for every file type
+where it drew them itself.
 """
 
 import argparse
@@ -90,6 +92,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--faces", type=int, default=4096)
     parser.add_argument("--batch", type=int, default=128, help="views in one forward pass")
+    parser.add_argument("--layout", choices=LAYOUTS, help="only this one")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
@@ -105,6 +108,8 @@ def main():
             paths = sorted(path for path in folder.rglob("*") if path.is_file())[: arguments.faces]
             measured[kind] = {}
             for name, layout in LAYOUTS.items():
+                if arguments.layout not in (None, name):
+                    continue
                 model = folded(recipe.ResNet(arguments.backbone).eval()).to(memory_format=layout)
                 score(model, paths[: 2 * arguments.batch], arguments, layout)
                 start = time.perf_counter()

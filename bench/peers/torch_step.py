@@ -1,9 +1,11 @@
 """One Ada-CM training step in PyTorch: four views, backward, Adam, EMA (the program is in recipe.py).
 
     python torch_step.py [--backbone resnet18|resnet-tiny] [--side 48] [--steps 20] [--threads 2]
+                         [--layout contiguous|channels_last]
 
-Adam is fused, the EMA runs over lists of tensors (foreach), and both memory layouts are tried. Prints one JSON document:
-seconds per step (median and fastest) for each layout and for the better one, peak memory in MiB and the versions used.
+Adam is fused, the EMA runs over lists of tensors (foreach), and both memory layouts are tried unless one is named.
+Prints one JSON document: seconds per step (median and fastest) for each layout and for the better one, peak memory in
+MiB (of all that were tried) and the versions used.
 """
 
 import argparse

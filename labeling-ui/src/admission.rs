@@ -1,4 +1,5 @@
-//! What the API needs of the rest of the program to take faces in and to show them small: only the pipeline decodes images.
+//! What the API needs of the rest of the program to take faces in and to show them small: only the pipeline decodes
+//! images.
 
 use async_trait::async_trait;
 
@@ -37,8 +38,8 @@ pub enum Admitted {
 /// The door for images, the same that the watched folders go through.
 #[async_trait]
 pub trait Admission: Send + Sync + 'static {
-    /// Takes images in, all in one commit, and says what became of each, in their order. Returns after all of it lies on
-    /// the disk: faces, sightings and reasons of refusal.
+    /// Takes images in, all in one commit, and says what became of each, in their order. Returns after all of it lies
+    /// on the disk: faces, sightings and reasons of refusal.
     async fn admit(&self, uploads: Vec<Upload>) -> Result<Vec<Admitted>>;
 
     /// An image as a PNG at most `side` pixels wide and high; none where it is no larger anyway, or does not decode.

@@ -1,10 +1,10 @@
 //! The desk: hands the queue out to people, each face to one of them at a time.
 //!
-//! In: who asks, and for how many. Out: the top of the view `queue`, in its order, without what others have in their hands and
-//! without what the one who asks has judged before; or why there is nothing. To read the top anew takes longer than anybody
-//! should wait between two faces, and every label and every face that comes in changes the tables: so faces are handed out
-//! from the top as it was read in the last seconds, while it is read anew behind the back of whoever asks. There is one desk
-//! for a corpus, in the process that holds its queue lock.
+//! In: who asks, and for how many. Out: the top of the view `queue`, in its order, without what others have in their
+//! hands and without what the one who asks has judged before; or why there is nothing. To read the top anew takes
+//! longer than anybody should wait between two faces, and every label and every face that comes in changes the tables:
+//! so faces are handed out from the top as it was read in the last seconds, while it is read anew behind the back of
+//! whoever asks. There is one desk for a corpus, in the process that holds its queue lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,8 +28,8 @@ const DEPTH: usize = 256;
 const DEEP: usize = 1024;
 /// From when on a reading is a long one.
 const LONG: Duration = Duration::from_millis(200);
-/// How long a count of the whole queue is told again before it is counted anew: that reads every face, and nobody needs it to
-/// the last one.
+/// How long a count of the whole queue is told again before it is counted anew: that reads every face, and nobody needs
+/// it to the last one.
 const RECOUNT_AFTER: Duration = Duration::from_secs(10);
 
 /// How old the top may be that faces are handed out from. What was judged here since is left out whatever its age.
@@ -119,7 +119,8 @@ impl NothingToDo {
             Self::NoFaces => "No faces yet. Upload some, or run `marginalia ingest FOLDER`.".to_owned(),
             Self::AllLabelled => "Every face is labelled. New ones stand here as soon as they come.".to_owned(),
             Self::AllSure { faces } => format!(
-                "All {faces} faces without a label reached their class's margin. The next round draws some of them to be checked."
+                "All {faces} faces without a label reached their class's margin. The next round draws some of them to be \
+                 checked."
             ),
             Self::WithOthers { faces, retry_after_seconds } => format!(
                 "{faces} faces are with other people right now. The first comes free in {} seconds.",
@@ -180,6 +181,11 @@ impl Desk {
         self.leases().extend(annotator, face_ids, Instant::now(), self.term)
     }
 
+    /// A heartbeat that also takes what nobody has: for each face whether `annotator` has it.
+    pub fn hold(&self, annotator: &str, face_ids: &[String]) -> Vec<bool> {
+        self.leases().hold(annotator, face_ids, Instant::now(), self.term)
+    }
+
     /// Lets go of these faces, or of all that `annotator` has; says how many.
     pub fn release(&self, annotator: &str, face_ids: Option<&[String]>) -> usize {
         self.leases().release(annotator, face_ids)
@@ -190,9 +196,9 @@ impl Desk {
         self.leases().judged(labels, version, Instant::now());
     }
 
-    /// The face as it was handed to `annotator`.
+    /// The face as it was handed to `annotator`, if it was.
     pub fn handed(&self, annotator: &str, face_id: &str) -> Option<Task> {
-        self.leases().of(annotator, face_id).map(|lease| lease.task.clone())
+        self.leases().of(annotator, face_id).and_then(|lease| lease.task.clone())
     }
 
     /// How long a face is handed out for.
@@ -212,8 +218,8 @@ impl Desk {
         (self.leases().take(annotator, &top.places, labels, limit, now, self.term), now)
     }
 
-    /// Reads the top for whoever asks next, unless that was done just now or is under way; sooner where half of it is used up,
-    /// so that nobody has to wait for the next.
+    /// Reads the top for whoever asks next, unless that was done just now or is under way; sooner where half of it is
+    /// used up, so that nobody has to wait for the next.
     fn read_anew(&self, top: &Top, taken: &Taken) {
         let is_used_up = 2 * taken.judged_since > top.places.len();
         let pause = if is_used_up { READ_EVERY } else { (PAUSE * top.took).clamp(READ_EVERY, GOOD_FOR / 2) };
@@ -240,8 +246,9 @@ impl Desk {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The first places, at least `depth` of them where there are so many, as they were at `since` or later. However many ask,
-    /// and however often the tables change meanwhile, whoever waited for one reading is content with the next.
+    /// The first places, at least `depth` of them where there are so many, as they were at `since` or later. However
+    /// many ask, and however often the tables change meanwhile, whoever waited for one reading is content with the
+    /// next.
     async fn top(&self, depth: usize, since: Instant) -> Result<Top> {
         let _reading = self.reading_top.lock().await;
         let is_deep = |top: &Top| top.places.len() >= depth || top.is_whole;

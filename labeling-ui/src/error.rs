@@ -66,8 +66,8 @@ pub enum Error {
     },
     /// An address that others can reach, while nobody needs a token.
     #[error(
-        "{address} can be reached from other machines, and no token exists that would tell who asks; make one, or serve on \
-         127.0.0.1"
+        "{address} can be reached from other machines, and no token exists that would tell who asks; make one, or serve \
+         on 127.0.0.1"
     )]
     NeedsTokens {
         /// As given.

@@ -1,12 +1,14 @@
 //! Who has which face just now.
 //!
-//! In: places of the queue in order, and who asks. Out: the first of them that nobody else has. A lease ends when its
-//! time is over, which is looked at when somebody asks; nothing runs in the background. Leases live in the one process
-//! that serves a corpus's queue and are free after its death.
+//! In: places of the queue in order, or faces that somebody chose, and who asks. Out: the first of the places, or those
+//! of the faces, that nobody else has: the queue and the grid keep out of each other's way. A lease ends when its time
+//! is over, which is looked at when somebody asks; nothing runs in the background. Leases live in the one process that
+//! serves a corpus's queue and are free after its death.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use marginalia_store::is_face_id;
 use marginalia_store::tables::labels::Label;
 
 use crate::queue::{Place, Task};
@@ -16,11 +18,14 @@ const REMEMBERED: Duration = Duration::from_secs(120);
 /// Remembered judgements from which the old ones are looked for.
 const FORGET_FROM: usize = 1024;
 
+/// Leases from which on no more faces can be chosen; the queue still gives its own out.
+const MOST_CHOSEN: usize = 100_000;
+
 /// A face in somebody's hands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
-    /// The face, with its place at the time.
-    pub task: Task,
+    /// The face, with its place at the time; none where it was chosen and not handed out.
+    pub task: Option<Task>,
     /// Who has it.
     pub annotator: String,
     /// Until when.
@@ -71,8 +76,7 @@ impl Leases {
         now: Instant,
         term: Duration,
     ) -> Taken {
-        // Somebody who comes back a little late, with nobody in between, still has what they had.
-        self.held.retain(|_, lease| lease.until + term > now);
+        self.forget_ended(now, term);
         let mut taken = Taken::default();
         for place in places {
             let face_id = &place.task.face_id;
@@ -93,7 +97,7 @@ impl Leases {
             if taken.tasks.len() == limit {
                 continue;
             }
-            let lease = Lease { task: place.task.clone(), annotator: annotator.to_owned(), until: now + term };
+            let lease = Lease { task: Some(place.task.clone()), annotator: annotator.to_owned(), until: now + term };
             self.held.insert(face_id.clone(), lease);
             taken.tasks.push(place.task.clone());
         }
@@ -110,6 +114,23 @@ impl Leases {
             _ => false,
         };
         face_ids.iter().map(extend).collect()
+    }
+
+    /// As [`Leases::extend`], and what nobody has is `annotator`'s from now on.
+    pub fn hold(&mut self, annotator: &str, face_ids: &[String], now: Instant, term: Duration) -> Vec<bool> {
+        self.forget_ended(now, term);
+        let hold = |face_id: &String| {
+            let task = match self.held.get(face_id) {
+                Some(lease) if lease.annotator == annotator => lease.task.clone(),
+                Some(lease) if lease.until > now => return false,
+                None if self.held.len() >= MOST_CHOSEN || !is_face_id(face_id) => return false,
+                _ => None,
+            };
+            let lease = Lease { task, annotator: annotator.to_owned(), until: now + term };
+            self.held.insert(face_id.clone(), lease);
+            true
+        };
+        face_ids.iter().map(hold).collect()
     }
 
     /// Lets go of these faces, or of all, as far as `annotator` has them; says how many.
@@ -145,6 +166,11 @@ impl Leases {
     /// Faces that somebody has now.
     pub fn count(&self, now: Instant) -> usize {
         self.held.values().filter(|lease| lease.until > now).count()
+    }
+
+    /// Somebody who comes back a little late, with nobody in between, still has what they had.
+    fn forget_ended(&mut self, now: Instant, term: Duration) {
+        self.held.retain(|_, lease| lease.until + term > now);
     }
 }
 
@@ -212,6 +238,29 @@ mod tests {
         assert_eq!(leases.extend("ada", &second, later, TERM), [false]);
         assert_eq!(leases.release("ada", None), 1);
         assert_eq!(ranks(&leases.take("eve", &places, 1, 4, later, TERM)), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_somebody_chose_is_theirs_as_if_the_queue_had_given_it_out() {
+        let places: Vec<Place> = (0..4).map(|n| place(n, &[])).collect();
+        let ids: Vec<String> = places.iter().map(|place| place.task.face_id.clone()).collect();
+        let (mut leases, start) = (Leases::default(), Instant::now());
+        leases.take("ada", &places, 1, 1, start, TERM);
+        assert_eq!(leases.hold("bob", &ids[..3], start, TERM), [false, true, true]);
+        assert_eq!(leases.hold("eve", &ids, start, TERM), [false, false, false, true]);
+        let ada = leases.take("ada", &places, 1, 4, start, TERM);
+        assert_eq!((ranks(&ada), ada.with_others), (vec![1], 3));
+        // What she was handed out stays that, though she keeps it by choice.
+        assert_eq!(leases.hold("ada", &ids[..1], start, TERM), [true]);
+        let of = |leases: &Leases, who: &str, n: usize| leases.of(who, &ids[n]).map(|lease| lease.task.is_some());
+        assert_eq!((of(&leases, "ada", 0), of(&leases, "bob", 1)), (Some(true), Some(false)));
+        // Whoever says nothing for a term loses it to whoever asks next; a judgement ends it, too.
+        leases.judged(&[label(1, "bob", None)], 2, start);
+        assert_eq!(leases.hold("ada", &ids[1..2], start, TERM), [true]);
+        let later = start + TERM + Duration::from_secs(1);
+        assert_eq!(leases.hold("eve", &ids[2..3], later, TERM), [true]);
+        assert_eq!(leases.extend("bob", &ids[2..3], later, TERM), [false]);
+        assert_eq!(leases.hold("eve", &["no id".to_owned()], later, TERM), [false]);
     }
 
     #[test]

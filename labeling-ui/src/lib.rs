@@ -1,9 +1,9 @@
 //! Where people judge.
 //!
 //! In: the corpus's queue, and what people say about the faces in it. Out: tasks in the order people should see them,
-//! and rows of `labels`, each acknowledged after it lies on the disk. [`api`] is both over HTTP; what it needs of the rest
-//! of the program stands here as traits: [`Admission`] lets faces in, [`Rounds`] starts rounds, [`Access`] knows who presents a token. This crate
-//! knows the store's API and never Lance.
+//! and rows of `labels`, each acknowledged after it lies on the disk. [`api`] is both over HTTP; what it needs of the
+//! rest of the program stands here as traits: [`Admission`] lets faces in, [`Rounds`] starts rounds, [`Access`] knows
+//! who presents a token. This crate knows the store's API and never Lance.
 
 mod error;
 mod face_id;

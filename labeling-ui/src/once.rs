@@ -69,8 +69,8 @@ impl Default for Requests {
 }
 
 impl Judge {
-    /// As [`Judge::submit`], once however often the request comes. To be awaited to its end: the same key is looked up after
-    /// it, and would not find what is still being written.
+    /// As [`Judge::submit`], once however often the request comes. To be awaited to its end: the same key is looked up
+    /// after it, and would not find what is still being written.
     ///
     /// # Errors
     /// Also [`Error::ReusedKey`], where the key came before with something else.

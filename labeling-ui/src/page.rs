@@ -1,7 +1,7 @@
 //! The labelling page: what a browser runs, built from `web/` and part of the binary.
 //!
-//! In: a path. Out: the file of that name, and for every other path the page itself, which reads from its address what to
-//! show. The files hold no data, so whoever has no token yet is given them too, and gets as far as the login.
+//! In: a path. Out: the file of that name, and for every other path the page itself, which reads from its address what
+//! to show. The files hold no data, so whoever has no token yet is given them too, and gets as far as the login.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -18,11 +18,11 @@ const PAGE: &str = "index.html";
 /// Files whose names change with what is in them.
 const HASHED: &str = "assets/";
 
-/// What a page may do: its own scripts, styles and requests, nothing inline, nothing from elsewhere. Images are made in the
-/// page too (blob).
+/// What a page may do: its own scripts, styles and requests, nothing inline, nothing from elsewhere. Images are made in
+/// the page too (blob).
 const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; connect-src 'self'; \
-     worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; \
+     connect-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types svelte-trusted-html marginalia",
 );
 

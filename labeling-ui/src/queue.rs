@@ -61,7 +61,8 @@ pub struct Place {
 /// The first `limit` faces of the queue.
 pub async fn queue(session: &Session, limit: usize) -> Result<Vec<Task>> {
     let sql = format!(
-        "select rank, face_id, lane, reason, expression, confidence, margin, round from queue order by rank limit {limit}"
+        "select rank, face_id, lane, reason, expression, confidence, margin, round from queue \
+         order by rank limit {limit}"
     );
     rows(session, &sql).await
 }
@@ -82,8 +83,8 @@ pub(crate) async fn places(session: &Session, limit: usize) -> Result<Vec<Place>
 pub(crate) async fn waiting(session: &Session) -> Result<u64> {
     let round = session.snapshot().current_round().unwrap_or(0);
     let sql = format!(
-        "select count(*) + (select count(*) from second_opinions) + (select count(*) from unfinished) as n from unlabelled u \
-         left anti join unfinished w on u.face_id = w.face_id \
+        "select count(*) + (select count(*) from second_opinions) + (select count(*) from unfinished) as n \
+         from unlabelled u left anti join unfinished w on u.face_id = w.face_id \
          left join (select distinct face_id from queue_entries where round = {round}) e on u.face_id = e.face_id \
          where e.face_id is not null or u.subset = 'II' or u.round is null"
     );

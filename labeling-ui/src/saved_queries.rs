@@ -1,7 +1,7 @@
 //! Queries that people keep under a name, for all who work on the corpus.
 //!
-//! In: a name and a text. Out: rows of `saved_queries`; the latest of a name counts. A text is kept as it is: what it may do is
-//! decided when it runs.
+//! In: a name and a text. Out: rows of `saved_queries`; the latest of a name counts. A text is kept as it is: what it
+//! may do is decided when it runs.
 
 use std::collections::BTreeMap;
 

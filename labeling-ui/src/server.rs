@@ -1,8 +1,8 @@
 //! The port: connections in, answers out, and an orderly end.
 //!
-//! So many connections are open at a time; others wait until one is free. One that sends no request for half a minute, or
-//! takes longer for the head of one, is closed, and a tenth of that is all a connection gets while half of them are taken: so
-//! nobody holds the door shut with open hands.
+//! So many connections are open at a time; others wait until one is free. One that sends no request for half a minute,
+//! or takes longer for the head of one, is closed, and a tenth of that is all a connection gets while half of them are
+//! taken: so nobody holds the door shut with open hands.
 
 use std::io;
 use std::net::SocketAddr;
@@ -37,8 +37,8 @@ const WAITING: u32 = 4096;
 pub struct Bounds {
     /// Connections open at a time.
     pub connections: usize,
-    /// How long the head of a request may take, and how long a connection may be idle; a tenth for those that come while
-    /// half of the connections are taken.
+    /// How long the head of a request may take, and how long a connection may be idle; a tenth for those that come
+    /// while half of the connections are taken.
     pub head: Duration,
     /// How long requests under way may take once the end was asked for.
     pub grace: Duration,

@@ -116,8 +116,8 @@ async fn withheld(session: &Session) -> Result<Vec<String>> {
     let target = session.snapshot().audit().target;
     let message = |row: Withheld| {
         format!(
-            "class {} has no pseudo-labels: of those that people checked in round {}, {} of {} are right, which is less \
-             than round.audit_target = {target}",
+            "class {} has no pseudo-labels: of those that people checked in round {}, {} of {} are right, which is \
+             less than round.audit_target = {target}",
             row.expression, row.round, row.correct, row.audited
         )
     };

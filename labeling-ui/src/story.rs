@@ -1,6 +1,6 @@
-//! A face's whole story, from its file to its place in the corpus or the queue.
+//! A face's whole story, from its file to its place in the corpus or the queue. While it waits for somebody's own
+//! judgement they are told it without what others said.
 
-use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::predictions::Prediction as PredictionRow;
 use marginalia_store::tables::sightings::Sighting;
 use marginalia_store::{Session, Snapshot};
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::face_id::FaceId;
-use crate::reading::first;
+use crate::judgement::Lane;
+use crate::reading::{first, rows};
 
 /// All that the corpus knows about one face.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -35,6 +36,8 @@ pub struct Story {
     pub predictions: Vec<Prediction>,
     /// Every judgement, the oldest first.
     pub labels: Vec<GivenLabel>,
+    /// Whether others said something of it that is kept back here until the one who asks has judged it.
+    pub kept_back: bool,
     /// Its row in the corpus.
     pub corpus: Option<CorpusEntry>,
     /// Its place in the queue.
@@ -110,7 +113,8 @@ pub struct CorpusEntry {
 pub struct QueuePlace {
     /// From 1.
     pub rank: u64,
-    /// `queue` or `audit`.
+    /// `queue`, `audit` or `review`.
+    #[schemars(extend("enum" = [Lane::Queue.as_str(), Lane::Audit.as_str(), Lane::Review.as_str()]))]
     pub lane: String,
     /// Why it stands there.
     pub reason: String,
@@ -126,12 +130,26 @@ struct Face {
     ingested_at: String,
 }
 
+/// A row of `labels`.
+#[derive(Deserialize)]
+struct Label {
+    label_id: String,
+    /// None where the row takes another one back.
+    says: Option<String>,
+    annotator: String,
+    origin: String,
+    lane: String,
+    note: Option<String>,
+    retracts: Option<String>,
+}
+
 impl Story {
-    /// Tells it; the id is a whole one.
+    /// Tells it; the id is a whole one. An annotator who asks is told nothing of what others said as long as the face
+    /// stands in the queue and they have not judged it.
     ///
     /// # Errors
     /// The store's [`NoSuchFace`](marginalia_store::Error::NoSuchFace).
-    pub async fn tell(session: &Session, face_id: &str) -> Result<Self> {
+    pub async fn tell(session: &Session, face_id: &str, asker: Option<&str>) -> Result<Self> {
         let missing = || marginalia_store::Error::NoSuchFace { face_id: face_id.to_owned() };
         if !marginalia_store::is_face_id(face_id) {
             return Err(missing().into());
@@ -151,7 +169,7 @@ impl Story {
             first(session, &format!("select rank, lane, reason from queue where {filter}")).await?;
         let predictions = predictions(snapshot, &filter).await?;
         let verdict = verdict(corpus.as_ref(), queue.as_ref(), &predictions);
-        Ok(Self {
+        let story = Self {
             face_id: face_id.to_owned(),
             format: face.format,
             width: face.width,
@@ -161,11 +179,30 @@ impl Story {
             ingested_at: face.ingested_at,
             sightings: sightings(snapshot, &filter).await?,
             predictions,
-            labels: labels(snapshot, &filter).await?,
+            labels: labels(session, &filter).await?,
+            kept_back: false,
             corpus,
             queue,
             verdict,
+        };
+        Ok(match asker {
+            Some(asker) => story.told_to(asker),
+            None => story,
         })
+    }
+
+    /// The part of it that leads nobody by another's word.
+    fn told_to(mut self, asker: &str) -> Self {
+        let is_own = |label: &GivenLabel| label.annotator == asker;
+        let has_judged = self.labels.iter().any(|label| is_own(label) && !label.taken_back);
+        self.kept_back = self.queue.is_some() && !has_judged && !self.labels.iter().all(is_own);
+        if self.kept_back {
+            self.labels.retain(is_own);
+            self.corpus = self.corpus.filter(|entry| entry.origin == "pseudo");
+            self.sightings.iter_mut().for_each(|seen| seen.given_class = None);
+            self.verdict = verdict(self.corpus.as_ref(), self.queue.as_ref(), &self.predictions);
+        }
+        self
     }
 }
 
@@ -198,14 +235,18 @@ async fn predictions(snapshot: &Snapshot, filter: &str) -> Result<Vec<Prediction
     Ok(predictions.collect())
 }
 
-async fn labels(snapshot: &Snapshot, filter: &str) -> Result<Vec<GivenLabel>> {
-    let mut rows = snapshot.rows::<Label>(Some(filter)).await?;
-    rows.sort_by(|a, b| (a.created_at, &a.label_id).cmp(&(b.created_at, &b.label_id)));
+/// From the session, which knows what names are told as.
+async fn labels(session: &Session, filter: &str) -> Result<Vec<GivenLabel>> {
+    let sql = format!(
+        "select label_id, coalesce(expression, verdict) as says, annotator, origin, lane, note, retracts from labels \
+         where {filter} order by created_at, label_id"
+    );
+    let rows: Vec<Label> = rows(session, &sql).await?;
     let taken_back: Vec<String> = rows.iter().filter_map(|row| row.retracts.clone()).collect();
     let labels = rows.into_iter().filter(|row| row.retracts.is_none()).map(|row| GivenLabel {
         taken_back: taken_back.contains(&row.label_id),
         label_id: row.label_id,
-        says: row.expression.or(row.verdict).unwrap_or_default(),
+        says: row.says.unwrap_or_default(),
         annotator: row.annotator,
         origin: row.origin,
         lane: row.lane,

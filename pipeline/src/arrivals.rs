@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::computing::on_computing_thread;
+use crate::console::Opened;
 use crate::error::Result;
 use crate::events::Event;
 use crate::report::Reporter;
@@ -78,6 +79,8 @@ pub struct ArrivalScorer {
     corpus: Corpus,
     sql: SqlRuntime,
     reporter: Reporter,
+    /// Threads that score; 0: all cores.
+    threads: usize,
     faces: mpsc::Receiver<Arrival>,
     state: Arc<State>,
     teacher: Option<Teacher>,
@@ -94,18 +97,14 @@ struct FaceId {
 
 impl ArrivalScorer {
     /// A scorer and the way in to it.
-    pub fn new(
-        corpus: &Corpus,
-        sql: &SqlRuntime,
-        reporter: &Reporter,
-        training: watch::Receiver<bool>,
-    ) -> (Arrivals, Self) {
+    pub fn new(opened: &Opened, reporter: &Reporter, training: watch::Receiver<bool>) -> (Arrivals, Self) {
         let (send, faces) = mpsc::channel(WAITING);
         let state = Arc::new(State::default());
         let scorer = Self {
-            corpus: corpus.clone(),
-            sql: sql.clone(),
+            corpus: opened.corpus.clone(),
+            sql: opened.sql.clone(),
             reporter: reporter.clone(),
+            threads: opened.config.train.threads,
             faces,
             state: state.clone(),
             teacher: None,
@@ -162,7 +161,8 @@ impl ArrivalScorer {
         }
         let folder = self.corpus.checkpoint(round).await?;
         let (number, classes, temperature) = (round.round, self.corpus.classes().to_vec(), round.temperature);
-        let load = move || Teacher::load(&folder, number, &classes, temperature);
+        let threads = self.threads;
+        let load = move || Teacher::load(&folder, number, &classes, temperature, threads);
         // The threads it scores on are started by this one.
         self.teacher = Some(on_computing_thread(load).await??);
         self.state.has_teacher.store(true, Ordering::Relaxed);

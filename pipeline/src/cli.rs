@@ -85,7 +85,7 @@ commands! {
     Forget => forget;
     /// Compact, index and clean up now
     Compact => compact;
-    /// Make, list and revoke the tokens that let others in
+    /// Make, rotate, list and revoke the tokens that let others in
     Token => token;
     /// Start the roles of a cluster, or show what it does
     Cluster => cluster;

@@ -126,6 +126,8 @@ pub struct RoundConfig {
     pub audit_min_faces: u32,
     /// People who judge a face before it leaves the queue.
     pub judgements_per_face: u32,
+    /// Whether only admins are told whose word is whose.
+    pub blind: bool,
     /// Labelled faces that are shown once more for every face of the queue; 0 = none.
     pub relabel_share: f64,
     /// Faces of the queue that are written down with a round.
@@ -300,6 +302,7 @@ impl Default for RoundConfig {
             audit_target: 0.5,
             audit_min_faces: 10,
             judgements_per_face: 1,
+            blind: false,
             relabel_share: 0.1,
             map_faces: 10_000,
             queue_top: 1000,

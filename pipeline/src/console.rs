@@ -114,7 +114,7 @@ impl Opened {
         let home = Home::attach(root).await?;
         let config = console.config(&home)?;
         let homes = cluster::corpora(&home, &config.cluster).await?;
-        let functions = predict::functions(homes.clone(), 0);
+        let functions = predict::functions(homes.clone(), config.train.threads);
         let cluster = cluster::connect(&config.cluster, homes, functions.clone())?;
         let sql = SqlRuntime::with(hold, Extras { functions, thread_start: Some(priority::let_pass), cluster })?;
         let corpus = Corpus::open_in(home, change(store_options(&config))).await?;
@@ -165,6 +165,7 @@ pub fn store_options(config: &Config) -> Options {
         reserve_bytes: config.store.reserve_mb << 20,
         keep_rounds: config.round.keep_rounds as usize,
         judgements_per_face: config.round.judgements_per_face,
+        blind: config.round.blind,
         audit: Audit { target: config.round.audit_target, min_faces: config.round.audit_min_faces },
         ..Options::default()
     }

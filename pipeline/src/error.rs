@@ -5,12 +5,14 @@
 
 mod cluster;
 mod exit_code;
+mod experiment;
 mod place;
 
 use std::path::PathBuf;
 
 pub use cluster::ClusterError;
 pub use exit_code::exit_code;
+pub use experiment::ExperimentError;
 pub use place::Place;
 
 /// Result of the pipeline.
@@ -209,49 +211,6 @@ pub enum Error {
     /// A split by person of faces that nobody has a name for.
     #[error("the data set does not say who is on its faces, so they cannot be split by person: leave --split-by out")]
     NoSubjects,
-    /// An arm that its study does not have.
-    #[error("{study} has no arm {name}; it has {known}")]
-    UnknownArm {
-        /// Which study.
-        study: &'static str,
-        /// As written.
-        name: String,
-        /// Those there are.
-        known: String,
-    },
-    /// A data set of an experiment that does not read.
-    #[error("`{text}` names no data set; {form}")]
-    UnreadableDataSet {
-        /// As written.
-        text: String,
-        /// How to write one.
-        form: &'static str,
-    },
-    /// A data set whose labels cannot be hidden.
-    #[error(
-        "{dataset} is a corpus, whose labels cannot be hidden for a simulation; name its files (--dataset FORMAT:PATH)"
-    )]
-    NothingToHide {
-        /// Which.
-        dataset: String,
-    },
-    /// Nothing to measure on.
-    #[error("{study} measures on other data sets than it trains on; name at least two with --dataset")]
-    TooFewDataSets {
-        /// Which study.
-        study: &'static str,
-    },
-    /// A data set that lacks what it is trained or measured on.
-    #[error(
-        "{dataset} has no labelled face of split {split}; name its parts (--dataset FORMAT:TRAIN,test=TEST), or make a corpus of \
-         it (`marginalia import … --hold-out test:20%`) and name that (--dataset corpus:DIR)"
-    )]
-    NoFacesOfSplit {
-        /// Which data set.
-        dataset: String,
-        /// Which split.
-        split: &'static str,
-    },
     /// Nothing to read faces from.
     #[error("no file or folder was given to read faces from; name at least one")]
     NoInput,
@@ -357,7 +316,10 @@ pub enum Error {
         what: String,
     },
 
-    // Those of the crates below, and of machines beside this one.
+    // Those of what an experiment is asked, of machines beside this one, and of the crates below.
+    /// Of an experiment.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
     /// Of the cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

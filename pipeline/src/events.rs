@@ -40,7 +40,7 @@ pub struct ClassMargin {
 pub struct LossTerm {
     /// Its name, as the method calls it.
     pub name: String,
-    /// Mean over the epoch.
+    /// Of a step, or the mean over an epoch.
     pub value: f64,
 }
 
@@ -173,6 +173,8 @@ pub enum Event {
         steps: u32,
         /// Total loss.
         loss: f64,
+        /// Losses by term, the total among them.
+        losses: Vec<LossTerm>,
         /// Share of the unlabelled batch in subset I; none for methods without one.
         subset_one_share: Option<f64>,
     },

@@ -93,8 +93,7 @@ impl HttpServer {
 pub fn parts(context: &HttpContext, gate: Gate, cancel: &CancellationToken) -> Parts {
     let config = &context.opened.config;
     let image_bytes = (config.ingest.max_file_mb as usize) << 20;
-    let defaults = api::Limits::default();
-    let limits = api::Limits { image_bytes, upload_bytes: defaults.upload_bytes.max(image_bytes), ..defaults };
+    let limits = api::Limits { image_bytes, ..api::Limits::default() };
     Parts {
         corpus: context.opened.corpus.clone(),
         sql: context.opened.sql.clone(),

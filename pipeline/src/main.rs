@@ -6,8 +6,8 @@ use clap::Parser;
 use marginalia::cli::Cli;
 use marginalia::console::Console;
 use marginalia::error::exit_code;
-use marginalia::memory;
 use marginalia::report::LogWriter;
+use marginalia::{cluster, memory};
 use tracing_subscriber::EnvFilter;
 
 /// Training allocates and frees megabytes at every operator; glibc would trim and fault them each time.
@@ -36,7 +36,12 @@ fn main() -> ExitCode {
         }
     };
     let console = Console { corpus: cli.corpus, json: cli.json, ..Console::default() };
-    match runtime.block_on(cli.command.run(&console)) {
+    let ended = runtime.block_on(async {
+        let ended = cli.command.run(&console).await;
+        cluster::settle().await;
+        ended
+    });
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

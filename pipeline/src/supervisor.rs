@@ -95,7 +95,7 @@ pub struct Work {
 /// `run`: ingest and watch, score arrivals, train when due, serve, keep the tables in order.
 pub async fn run_all(opened: &Opened, work: Work, reporter: &Reporter, token: &CancellationToken) -> Result<()> {
     let requests = RoundRequests::default();
-    let (arrivals, scorer) = ArrivalScorer::new(&opened.corpus, &opened.sql, reporter, requests.training());
+    let (arrivals, scorer) = ArrivalScorer::new(opened, reporter, requests.training());
     let care = tokio::spawn(maintenance::run(
         opened.corpus.clone(),
         opened.config.store.clone(),

@@ -36,20 +36,28 @@ pub struct Scored {
 }
 
 impl Teacher {
-    /// Loads a round's checkpoint, to score on the CPU: arrivals are too few to be worth the way to a device.
-    pub fn load(folder: &Path, round: u32, classes: &[String], temperature: Option<f32>) -> Result<Self> {
-        Self::load_on(Backend::Engine, folder, round, classes, temperature)
+    /// Loads a round's checkpoint, to score on `threads` threads of the CPU (0: all cores): arrivals are too few to be
+    /// worth the way to a device.
+    pub fn load(
+        folder: &Path,
+        round: u32,
+        classes: &[String],
+        temperature: Option<f32>,
+        threads: usize,
+    ) -> Result<Self> {
+        Self::load_on(Backend::Engine, folder, round, classes, temperature, threads)
     }
 
-    /// Loads a round's checkpoint, to score on `backend`.
+    /// Loads a round's checkpoint, to score on `backend`; `threads` then decode and make views.
     pub fn load_on(
         backend: Backend,
         folder: &Path,
         round: u32,
         classes: &[String],
         temperature: Option<f32>,
+        threads: usize,
     ) -> Result<Self> {
-        let scorer = Scorer::load_on(backend, folder, 0)?;
+        let scorer = Scorer::load_on(backend, folder, threads)?;
         if scorer.classes() != classes {
             return Err(Error::ForeignCheckpoint {
                 path: folder.to_owned(),

@@ -75,6 +75,8 @@ pub struct Options {
     pub audit: Audit,
     /// People who judge a face before it leaves the queue.
     pub judgements_per_face: u32,
+    /// Whether only admins are told whose word is whose.
+    pub blind: bool,
     /// Places where tests make a round die.
     pub fail_points: FailPoints,
 }
@@ -91,6 +93,7 @@ impl Default for Options {
             keep_rounds: 20,
             audit: Audit::default(),
             judgements_per_face: 1,
+            blind: false,
             fail_points: FailPoints::default(),
         }
     }

@@ -121,7 +121,8 @@ pub enum Error {
     },
     /// A name that is in use.
     #[error(
-        "there is a token named {name} already; choose another name, or revoke it first (`marginalia token revoke {name}`)"
+        "there is a token named {name} already; choose another name, make it anew (`marginalia token rotate {name}`), or \
+         revoke it first (`marginalia token revoke {name}`)"
     )]
     TokenExists {
         /// As given.

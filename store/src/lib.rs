@@ -67,8 +67,9 @@ pub use repair::SetAside;
 pub use round::{RoundPlan, RoundWriter, write_whole};
 pub use seen::{FileKey, SeenFiles};
 pub use session::{
-    Answer, Cluster, Extras, FUNCTIONS, FragmentGroup, Function, FunctionKind, Held, LanceScan, Pace, Prepared, Scan,
-    Session, SqlLimits, SqlRuntime, TableRead, engine_runtime, engine_state,
+    Answer, Cluster, Extras, FUNCTIONS, FragmentGroup, Function, FunctionKind, Held, LanceScan, Pace, Prepared,
+    Pseudonyms, Scan, Session, SqlLimits, SqlRuntime, TableCaches, TableRead, cooperative_joins, engine_runtime,
+    engine_state,
 };
 pub use snapshot::{Snapshot, Versions};
 pub use table::{ColumnInfo, Table, TableId};
@@ -82,5 +83,6 @@ pub use writers::{Announced, WritingProcess};
 /// columns that it lacks, all null, before its first row is written.
 ///
 /// 2: `queue_entries.expression`, tables `erasures` and `tombstones`. 3: table `tokens`. 4: tables `projections`,
-/// `flags`, `saved_queries` and `audit_log`. 5: table `experiments`, `predictions.mutual_information`.
-pub const SCHEMA_VERSION: u32 = 5;
+/// `flags`, `saved_queries` and `audit_log`. 5: table `experiments`, `predictions.mutual_information`. 6: `validation_nll`,
+/// `validation_brier`, `validation_ece`, `validation_ece_equal_mass` and `temperature` of `epochs`.
+pub const SCHEMA_VERSION: u32 = 6;

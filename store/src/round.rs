@@ -10,6 +10,7 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::Timestamp;
@@ -336,13 +337,13 @@ impl Corpus {
     /// had trained belongs to a round that was given up.
     async fn read_plan(&self, round: u32) -> Result<Option<RoundPlan>> {
         let folder = self.path().join(name(round));
-        let before = read_plan(&folder)?;
+        let before: Option<RoundPlan> = read_json(&folder.join(PLAN))?;
         if self.home().remote().is_none() {
             return Ok(before);
         }
         let file = format!("{}/{PLAN}", name(round));
         let is_planned = self.home().fetch(&file).await?;
-        let plan = if is_planned { read_plan(&folder)? } else { None };
+        let plan: Option<RoundPlan> = if is_planned { read_json(&folder.join(PLAN))? } else { None };
         if before.is_some() && before != plan {
             remove_folder(&folder)?;
             self.home().fetch(&file).await?;
@@ -373,9 +374,9 @@ fn name(round: u32) -> String {
     format!("checkpoints/round-{round:05}")
 }
 
-fn read_plan(folder: &Path) -> Result<Option<RoundPlan>> {
-    let path = folder.join(PLAN);
-    match std::fs::read(&path) {
+/// What stands in a file of JSON, if it is there.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match std::fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
             .map(Some)
             .map_err(|source| Error::Unreadable { what: path.display().to_string(), source }),

@@ -1,11 +1,11 @@
 //! Tokens: who may come in from outside, and as what.
 //!
-//! In: a name and a role. Out: a token, said once and never stored, and later the answer whether one that is shown is good.
-//! A token is its id and 192 random bits, of which the table holds an argon2id hash (RFC 9106). That takes tens of
-//! milliseconds, which no request should pay: a token that was good once is known again by a fast hash in memory.
-//! PostgreSQL's clients prove that they know it without sending it (SCRAM-SHA-256, RFC 5802); what the server needs for that
-//! is stored as well, and is worth as much as the token to whoever reads it, but only to log in that way: to read what a
-//! reader of the table's files can read already. Revoking is a row, too.
+//! In: a name and a role. Out: a token, said once and never stored, and later the answer whether one that is shown is
+//! good. A token is its id and 192 random bits, of which the table holds an argon2id hash (RFC 9106). That takes tens
+//! of milliseconds, which no request should pay: a token that was good once is known again by a fast hash in memory.
+//! PostgreSQL's clients prove that they know it without sending it (SCRAM-SHA-256, RFC 5802); what the server needs for
+//! that is stored as well, and is worth as much as the token to whoever reads it, but only to log in that way: to read
+//! what a reader of the table's files can read already. Revoking is a row, too.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -110,7 +110,7 @@ pub struct Grant {
     pub scram: Option<Scram>,
     /// argon2id, in the form of the PHC.
     #[serde(skip)]
-    hash: Option<String>,
+    pub(crate) hash: Option<String>,
 }
 
 /// The grants as of the newest version of their table.
@@ -160,22 +160,27 @@ impl Corpus {
         if self.grant_named(name).await?.is_some() {
             return Err(Error::TokenExists { name: name.to_owned() });
         }
-        let token_id = new_id();
-        let token = format!("{PREFIX}{token_id}{}", hex(&rand::random::<[u8; SECRET_BYTES]>()));
-        let salt = rand::random::<[u8; SALT_BYTES]>();
-        let row = Token {
-            token_id,
-            name: name.to_owned(),
-            role: Some(role.name().to_owned()),
-            hash: Some(hash_of(&token)?),
-            scram_salt: Some(hex(&salt)),
-            scram_iterations: Some(SCRAM_ITERATIONS),
-            scram_salted_password: Some(hex(&salted_password(&token, &salt, SCRAM_ITERATIONS))),
-            created_at: self.log().now(),
-            revokes: None,
-        };
+        let (row, token) = made(name, role, self.log().now(), salted_password)?;
         let grant = grant(&row)?;
         self.writer::<Token>().append(vec![row]).await?;
+        Ok((grant, token))
+    }
+
+    /// Makes a new token in place of the good one of this name, with its role: in one commit the new one is good and
+    /// the old one is not. Returns as [`Corpus::create_token`] does.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchToken`] where none is good.
+    pub async fn rotate_token(
+        &self,
+        name: &str,
+        salted_password: impl FnOnce(&str, &[u8], u32) -> Vec<u8>,
+    ) -> Result<(Grant, String)> {
+        let old = self.grant_named(name).await?.ok_or_else(|| Error::NoSuchToken { token: name.to_owned() })?;
+        let now = self.log().now();
+        let (row, token) = made(name, old.role, now, salted_password)?;
+        let grant = grant(&row)?;
+        self.writer::<Token>().append(vec![row, revocation(&old, now)]).await?;
         Ok((grant, token))
     }
 
@@ -224,20 +229,48 @@ impl Corpus {
             return Err(Error::NoSuchToken { token: name_or_id.to_owned() });
         }
         let now = self.log().now();
-        let row = |grant: &Grant| Token {
-            token_id: new_id(),
-            name: grant.name.clone(),
-            role: None,
-            hash: None,
-            scram_salt: None,
-            scram_iterations: None,
-            scram_salted_password: None,
-            created_at: now,
-            revokes: Some(grant.token_id.clone()),
-        };
-        self.writer::<Token>().append(revoked.iter().map(row).collect()).await?;
+        self.writer::<Token>().append(revoked.iter().map(|grant| revocation(grant, now)).collect()).await?;
         revoked.iter_mut().for_each(|grant| grant.revoked_at = Some(now));
         Ok(revoked)
+    }
+}
+
+/// A new token, and the row that makes it.
+fn made(
+    name: &str,
+    role: Role,
+    now: Timestamp,
+    salted_password: impl FnOnce(&str, &[u8], u32) -> Vec<u8>,
+) -> Result<(Token, String)> {
+    let token_id = new_id();
+    let token = format!("{PREFIX}{token_id}{}", hex(&rand::random::<[u8; SECRET_BYTES]>()));
+    let salt = rand::random::<[u8; SALT_BYTES]>();
+    let row = Token {
+        token_id,
+        name: name.to_owned(),
+        role: Some(role.name().to_owned()),
+        hash: Some(hash_of(&token)?),
+        scram_salt: Some(hex(&salt)),
+        scram_iterations: Some(SCRAM_ITERATIONS),
+        scram_salted_password: Some(hex(&salted_password(&token, &salt, SCRAM_ITERATIONS))),
+        created_at: now,
+        revokes: None,
+    };
+    Ok((row, token))
+}
+
+/// The row that takes a token back.
+fn revocation(grant: &Grant, now: Timestamp) -> Token {
+    Token {
+        token_id: new_id(),
+        name: grant.name.clone(),
+        role: None,
+        hash: None,
+        scram_salt: None,
+        scram_iterations: None,
+        scram_salted_password: None,
+        created_at: now,
+        revokes: Some(grant.token_id.clone()),
     }
 }
 

@@ -260,7 +260,7 @@ fn classes(names: &[String]) -> Result<Arc<dyn TableProvider>> {
 }
 
 /// These columns of a table.
-fn view(
+pub(crate) fn view(
     name: &str,
     table: Arc<dyn TableProvider>,
     columns: Vec<Expr>,

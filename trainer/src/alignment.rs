@@ -1,9 +1,9 @@
 //! Distribution alignment (ReMixMatch, Berthelot et al., ICLR 2020, section 3.1): predictions on unlabelled faces are
 //! corrected until their average has the class shares they should have.
 //!
-//! p̃ = norm(p · target / p̄), p̄ a moving average of the mean prediction, both with 10⁻⁶ added. The target is a setting,
-//! because each usual choice is wrong somewhere: uniform shares where the stream prefers some classes, those of the
-//! labelled faces where these were chosen to be balanced.
+//! p̃ = norm(p · target / p̄), p̄ a moving average of the mean prediction, both with 10⁻⁶ added. The target is a
+//! setting, because each usual choice is wrong somewhere: uniform shares where the stream prefers some classes, those
+//! of the labelled faces where these were chosen to be balanced.
 
 use serde_json::Value;
 

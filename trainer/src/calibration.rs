@@ -24,7 +24,7 @@ pub struct Calibration {
     pub temperature: f64,
     /// 95 % interval of T.
     pub interval: (f64, f64),
-    /// Folds of cross-fitting behind `metrics`; 0 where faces are many, and T was measured on the faces it was fitted on.
+    /// Folds of cross-fitting behind `metrics`; 0 where faces are many, and T was measured on what it was fitted on.
     pub folds: usize,
     /// Metrics of the calibrated probabilities.
     pub metrics: Metrics,

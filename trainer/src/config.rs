@@ -112,8 +112,8 @@ pub struct TrainerConfig {
     pub ada_cm: AdaCmConfig,
     /// Confidence from which `pseudo-label`, `fixmatch` and `flexmatch` take a pseudo-label, in 0..=1.
     pub threshold: f64,
-    /// Share of the round over which the unlabelled term of `pseudo-label`, `mixmatch` and `margin-mix` grows from 0, in
-    /// 0..=1; 0 = at once.
+    /// Share of the round over which the unlabelled term of `pseudo-label`, `mixmatch` and `margin-mix` grows from 0,
+    /// in 0..=1; 0 = at once.
     pub ramp: f64,
     /// Moving averages that methods keep.
     pub moving_average: MovingAverageConfig,

@@ -1,7 +1,7 @@
 //! What computes: the engine on the processor, or candle's operators on a GPU. A configuration names it.
 //!
-//! A device is opened once per training or scorer; weights, images and results go to it and come back at the borders of a
-//! pass. Whoever reads them (methods, reports, checkpoints) always finds them on the processor.
+//! A device is opened once per training or scorer; weights, images and results go to it and come back at the borders of
+//! a pass. Whoever reads them (methods, reports, checkpoints) always finds them on the processor.
 
 use candle_core::Device;
 

@@ -1,8 +1,8 @@
 //! How much the head disagrees with itself under dropout: the mutual information between a face's class and the model.
 //!
-//! BALD (Houlsby et al. 2011), with dropout as the draws of the model (Gal, Islam and Ghahramani 2017): H(mean p) − mean H(p)
-//! over passes of the head, each with half of the feature dropped. The feature is normalised after dropout, so that dropping
-//! from the unit-norm feature gives what dropping from the pooled one would: the body is passed once.
+//! BALD (Houlsby et al. 2011), with dropout as the draws of the model (Gal, Islam and Ghahramani 2017): H(mean p) −
+//! mean H(p) over passes of the head, each with half of the feature dropped. The feature is normalised after dropout,
+//! so that dropping from the unit-norm feature gives what dropping from the pooled one would: the body is passed once.
 
 use crate::margin::softmax;
 use crate::streams::Stream;

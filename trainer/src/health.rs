@@ -2,8 +2,8 @@
 //!
 //! A finite loss does not say so: a gradient may overflow where the loss did not, and a ReLU turns NaN into 0. So after
 //! every step the parameters themselves are looked at, which costs about a hundredth of it; an Adam step over a
-//! gradient that is not finite leaves a parameter that is not. On a device one sum says whether all are well; only where
-//! it says no do they come to the processor to be named.
+//! gradient that is not finite leaves a parameter that is not. On a device one sum says whether all are well; only
+//! where it says no do they come to the processor to be named.
 
 use candle_core::{Storage, Var, bail};
 use rayon::prelude::*;

@@ -13,7 +13,6 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use crate::config::{BatchNormOver, TrainerConfig};
 use crate::device::Backend;
 use crate::engine::scratch::Lease;
-use crate::engine::timing::{Operator, timed};
 use crate::engine::{adam, device, ema, tape};
 use crate::methods::{Loss, Method, StepBatch, value};
 use crate::network::{Architecture, Gradients, Student, StudentPass};
@@ -321,10 +320,10 @@ impl InplaceOp1 for Step<'_> {
         if [first.len(), second.len(), teacher.len(), gradient_length] != [parameter.len(); 4] {
             bail!("optimiser state and parameter differ in length");
         }
-        timed(Operator::Optimiser, || match self.gradient {
+        match self.gradient {
             Some(gradient) => adam::update(parameter, gradient, first, second, teacher, self.update),
             None => ema::update(parameter, teacher, self.update.ema_decay, self.update.student_factor),
-        });
+        }
         Ok(())
     }
 }

@@ -103,7 +103,7 @@ impl RoundData {
     }
 }
 
-/// Faces fetched from the source in one call.
+/// Faces fetched from the source in one call: so many images, as they came, lie in memory beside the batches.
 const FETCH: usize = 256;
 /// Replacements tried for one undecodable face before giving up.
 const ATTEMPTS: u64 = 32;

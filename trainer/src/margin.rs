@@ -104,8 +104,8 @@ impl AdaptiveMargin {
         self.margins = mean_confidence.iter().map(|mean| self.margin(*mean, self.t)).collect();
     }
 
-    /// Takes what one step of epoch t + 1 says of each class into the moving averages; margins follow at once. A class of
-    /// which the step says nothing keeps its average.
+    /// Takes what one step of epoch t + 1 says of each class into the moving averages; margins follow at once. A class
+    /// of which the step says nothing keeps its average.
     pub fn observe(&mut self, mean_confidence: &[Option<f64>], momentum: f64) {
         self.running.resize(mean_confidence.len(), None);
         for (running, observed) in self.running.iter_mut().zip(mean_confidence) {

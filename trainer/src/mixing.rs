@@ -1,7 +1,7 @@
 //! Mixup (Zhang et al., ICLR 2018) in MixMatch's form: faces and their targets are blended in pairs.
 //!
-//! In: views and a target row per face. Out: as many views and targets, each row l · itself + (1 − l) · another one, with
-//! l = max(λ, 1 − λ), λ ~ Beta(α, α), so that a mixed row stays nearer to the one in its place.
+//! In: views and a target row per face. Out: as many views and targets, each row l · itself + (1 − l) · another one,
+//! with l = max(λ, 1 − λ), λ ~ Beta(α, α), so that a mixed row stays nearer to the one in its place.
 
 use candle_core::Tensor;
 
@@ -60,8 +60,8 @@ impl Mixing {
     }
 }
 
-/// Rows p^(1/T), each divided by its sum (MixMatch, Eq. 7): nearer to one class where T < 1. Computed from logarithms, so
-/// that no power of a small probability vanishes.
+/// Rows p^(1/T), each divided by its sum (MixMatch, Eq. 7): nearer to one class where T < 1. Computed from logarithms,
+/// so that no power of a small probability vanishes.
 pub fn sharpen(probabilities: &[Vec<f64>], temperature: f64) -> Vec<Vec<f64>> {
     let sharpen = |row: &Vec<f64>| crate::calibration::scaled_softmax(&crate::calibration::logits_of(row), temperature);
     probabilities.iter().map(sharpen).collect()

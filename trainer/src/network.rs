@@ -1,7 +1,7 @@
 //! The student: a backbone and a linear head whose parameters take gradients, in train mode.
 //!
-//! In: views of one step, (N, channels, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All views go
-//! through in one batch, and BatchNorm treats each as a batch of its own ([`crate::engine::batch_norm`]).
+//! In: views of one step, (N, channels, S, S) each. Out: unit-norm features (N, D) and logits (N, C) per view. All
+//! views go through in one batch, and BatchNorm treats each as a batch of its own ([`crate::engine::batch_norm`]).
 
 mod body;
 mod pass;
@@ -278,8 +278,8 @@ impl Student {
         self.passes.clear();
     }
 
-    /// Gradients of `loss` with respect to every parameter it reaches: candle's down to the features of the passes since
-    /// the last call, then each pass's own.
+    /// Gradients of `loss` with respect to every parameter it reaches: candle's down to the features of the passes
+    /// since the last call, then each pass's own.
     pub(crate) fn gradients(&mut self, loss: &Tensor) -> Result<Gradients> {
         let store = loss.backward()?;
         let mut gradients = Gradients::none(&self.backend);

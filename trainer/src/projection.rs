@@ -1,9 +1,9 @@
 //! The map: features in two dimensions, so that people see at one glance what the teacher finds alike.
 //!
-//! In: a feature for each face, and where some of them stood on the map before. Out: a place for each. The method is t-SNE (van
-//! der Maaten and Hinton 2008) with interpolated repulsion (Linderman et al. 2019), whose cost grows with the faces and not
-//! with their square; neighbours are exact. A map that continues an earlier one keeps its shape: people find again what they
-//! saw there.
+//! In: a feature for each face, and where some of them stood on the map before. Out: a place for each. The method is
+//! t-SNE (van der Maaten and Hinton 2008) with interpolated repulsion (Linderman et al. 2019), whose cost grows with
+//! the faces and not with their square; neighbours are exact. A map that continues an earlier one keeps its shape:
+//! people find again what they saw there.
 
 use std::num::NonZeroUsize;
 
@@ -28,9 +28,9 @@ const BLOCK: usize = 512;
 /// Fewer faces than this have no neighbourhoods worth a map; they stand in a row.
 const FEW: usize = 10;
 
-/// Places of the faces whose features stand one after the other in `features`, `length` numbers each, every one of norm 1
-/// (or all zero); `before` has their places on an earlier map, as far as they had one. The map is centred; its unit means
-/// nothing. On `threads` threads, 0 = all cores. The same input gives nearly the same map: sums are not ordered.
+/// Places of the faces whose features stand one after the other in `features`, `length` numbers each, every one of norm
+/// 1 (or all zero); `before` has their places on an earlier map, as far as they had one. The map is centred; its unit
+/// means nothing. On `threads` threads, 0 = all cores. The same input gives nearly the same map: sums are not ordered.
 ///
 /// # Errors
 /// Threads that cannot be started, memory that is not there.
@@ -85,8 +85,8 @@ fn nearest(features: Vec<f32>, length: usize, faces: usize, count: usize) -> Res
     Ok(neighbours)
 }
 
-/// Where faces begin on a map that continues another: where they were, new ones amid their neighbours; none where too few were
-/// there.
+/// Where faces begin on a map that continues another: where they were, new ones amid their neighbours; none where too
+/// few were there.
 fn continued(neighbours: &[Vec<Neighbor<f32>>], before: &[Option<Place>]) -> Option<Vec<Place>> {
     let known = before.iter().flatten().count();
     if 2 * known < neighbours.len() {

@@ -63,8 +63,8 @@ pub struct EpochReport {
     pub seconds: f64,
     /// Duration of the steps alone.
     pub training_seconds: f64,
-    /// Of that, how long steps waited for their batches, the first batch of the epoch included. More than a twentieth says
-    /// that the loader is too slow: more `loader_threads`, smaller files, a faster disk.
+    /// Of that, how long steps waited for their batches, the first batch of the epoch included. More than a twentieth
+    /// says that the loader is too slow: more `loader_threads`, smaller files, a faster disk.
     #[serde(default)]
     pub waiting_seconds: f64,
     /// Steps per second over the training part.

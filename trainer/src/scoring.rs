@@ -146,10 +146,15 @@ impl Scorer {
         self.in_batches(images, 1, |image| self.plain(image.as_ref()), |outputs| scores(outputs, 1))
     }
 
-    /// Logits of images on one plain view, in class order; `None` for one that cannot be decoded. A temperature is fitted
-    /// on these, and they are what torchvision gives for the same weights.
-    pub fn logits<B: AsRef<[u8]> + Sync>(&self, images: &[B]) -> Result<Vec<Option<Vec<f32>>>> {
-        self.in_batches(images, 1, |image| self.plain(image.as_ref()), |outputs| Ok(outputs.logits.to_vec2()?))
+    /// As [`predict`](Self::predict), each with its logits in class order: a temperature is fitted on these, and they
+    /// are what torchvision gives for the same weights.
+    pub fn predict_with_logits<B: AsRef<[u8]> + Sync>(&self, images: &[B]) -> Result<Vec<Option<(Score, Vec<f32>)>>> {
+        self.in_batches(
+            images,
+            1,
+            |image| self.plain(image.as_ref()),
+            |outputs| Ok(scores(outputs, 1)?.into_iter().zip(outputs.logits.to_vec2::<f32>()?).collect()),
+        )
     }
 
     fn plain(&self, image: &[u8]) -> Option<Vec<f32>> {

@@ -55,7 +55,8 @@ impl fmt::Display for Shortage {
             ),
             Self::NoValidation => write!(
                 f,
-                "no faces are held out for validation: accuracy and calibration stay unknown; import some with `--hold-out`"
+                "no faces are held out for validation: accuracy and calibration stay unknown; import some with \
+                 `--hold-out`"
             ),
             Self::NotValidated { class } => {
                 write!(f, "no face of class `{class}` is held out for validation: its recall stays unknown")

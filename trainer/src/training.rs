@@ -120,8 +120,8 @@ impl Training {
             }
         };
         method.begin_round();
-        let training = Self::assemble(config, classes, round, 0, t, mean_confidence, learner, method)?;
-        Ok(Self { is_cold, last_good, loaded_weights, ..training })
+        let training = Self::assemble(config, classes, round, learner, method)?;
+        Ok(Self { t, mean_confidence, is_cold, last_good, loaded_weights, ..training })
     }
 
     /// Goes on with a round from its last saved epoch.
@@ -132,18 +132,15 @@ impl Training {
         let mut method = methods::build(&state.config, classes.len())?;
         restore_method(method.as_mut(), &state, directory)?;
         let TrainingState { config, round, epoch, t, mean_confidence, is_cold, learner, .. } = state;
-        let training = Self::assemble(config, classes, round, epoch, t, mean_confidence, learner, method)?;
-        Ok(Self { is_cold, last_good: Some(directory.to_owned()), ..training })
+        let training = Self::assemble(config, classes, round, learner, method)?;
+        Ok(Self { epoch, t, mean_confidence, is_cold, last_good: Some(directory.to_owned()), ..training })
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// A round before its first epoch that nothing came before.
     fn assemble(
         config: TrainerConfig,
         classes: Classes,
         round: u32,
-        epoch: u32,
-        t: u32,
-        mean_confidence: Vec<Option<f64>>,
         learner: LearnerState,
         method: Box<dyn Method>,
     ) -> Result<Self> {
@@ -151,12 +148,12 @@ impl Training {
         let learner = Learner::new(&config, architecture, learner)?;
         let pool = thread_pool(config.threads, "trainer")?;
         Ok(Self {
+            mean_confidence: vec![None; classes.len()],
             config,
             classes,
             round,
-            epoch,
-            t,
-            mean_confidence,
+            epoch: 0,
+            t: 0,
             is_cold: false,
             learner,
             method,

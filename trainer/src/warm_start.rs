@@ -1,9 +1,9 @@
 //! The warm start: before the first epoch of a round from scratch, the backbone learns from faces without their labels
 //! (SimCLR, Chen et al., ICML 2020).
 //!
-//! In: a fresh learner and a round's faces, labelled ones too, each as often as any other. Out: a learner whose backbone
-//! puts two strong views of a face near each other and away from other faces (InfoNCE over the batch). All else is fresh:
-//! the heads are as initialised, and Adam, teacher and counters begin as they would with weights from a file.
+//! In: a fresh learner and a round's faces, labelled ones too, each as often as any other. Out: a learner whose
+//! backbone puts two strong views of a face near each other and away from other faces (InfoNCE over the batch). All
+//! else is fresh: the heads are as initialised, and Adam, teacher and counters begin as with weights from a file.
 //!
 //! The paper's projection head is left out: the loss takes the unit-norm feature that the head of the classes reads.
 

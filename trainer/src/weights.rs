@@ -35,13 +35,13 @@ pub struct LoadedWeights {
 
 /// Reads `path` over `fresh`, the values that tensors start with which the file lacks.
 ///
-/// Names may have the `module.` that `DataParallel` puts in front. A first convolution over three channels is summed into
-/// a network of one, and one over one channel is spread over three: on grey faces both give the same sums as before,
-/// if all channels are normalised alike. The head (`fc.weight`, `fc.bias`) stays fresh where the file has none, has one of
-/// another shape, or says that it was made for other `classes`.
+/// Names may have the `module.` that `DataParallel` puts in front. A first convolution over three channels is summed
+/// into a network of one, and one over one channel is spread over three: on grey faces both give the same sums as
+/// before, if all channels are normalised alike. The head (`fc.weight`, `fc.bias`) stays fresh where the file has none,
+/// has one of another shape, or says that it was made for other `classes`.
 ///
 /// # Errors
-/// A file that cannot be read; a tensor of the body that is missing, has another shape or holds NaN or infinity, by name.
+/// A file that cannot be read; a tensor of the body that is missing, has another shape or is not finite, by name.
 pub fn load(
     path: &Path,
     tensors: &[TensorSpec],

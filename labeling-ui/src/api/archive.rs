@@ -1,37 +1,25 @@
-//! A tar as the body of a request: its files as they arrive, some at a time, so that an archive of any length passes through
-//! little memory.
+//! A tar as the body of a request: its files as they arrive.
 //!
-//! In: the body. Out: batches of files, in the archive's order, each of at most [`BATCH`] files and [`BATCH_BYTES`] bytes.
-//! Reading goes on only while somebody takes the batches.
+//! In: the body. Out: batches of its files. Reading goes on only while somebody takes the batches.
 
 use std::io::{self, Read};
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use futures::StreamExt;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Files in a batch.
-const BATCH: usize = 256;
-/// Bytes of a batch; one file may be larger.
-const BATCH_BYTES: usize = 16 << 20;
+use super::arriving::{Batch, Batches, File, ToBatches, pieces};
+
 /// Pieces of the body that wait to be read.
 const AHEAD: usize = 16;
 
-/// One file of the archive.
-pub(super) struct File {
-    /// Its path in the archive.
-    pub name: String,
-    /// What it holds; none where that is more than is taken.
-    pub image: Option<Vec<u8>>,
-}
-
-/// Reads an archive on a thread of its own. The last item is an error where the archive broke off; what came before it is
-/// whole.
-pub(super) fn files(body: Body, most_bytes: usize, patience: Duration) -> Receiver<io::Result<Vec<File>>> {
-    let (pieces, waiting) = channel(AHEAD);
+/// Reads an archive on a thread of its own.
+pub(super) fn files(body: Body, most_bytes: usize, patience: Duration) -> Batches {
+    let (to_archive, waiting) = channel(AHEAD);
     let (batches, taken) = channel(1);
-    tokio::spawn(feed(body, pieces, patience));
+    tokio::spawn(feed(body, to_archive, patience));
     tokio::task::spawn_blocking(move || {
         let pieces = Pieces { waiting, piece: Bytes::new() };
         if let Err(error) = read(pieces, most_bytes, &batches) {
@@ -42,25 +30,19 @@ pub(super) fn files(body: Body, most_bytes: usize, patience: Duration) -> Receiv
     taken
 }
 
-/// Passes the body on; a client that sends nothing for too long is not waited for.
-async fn feed(body: Body, pieces: Sender<io::Result<Bytes>>, patience: Duration) {
-    let mut stream = body.into_data_stream();
-    loop {
-        let piece = match tokio::time::timeout(patience, stream.next()).await {
-            Ok(None) => return,
-            Ok(Some(piece)) => piece.map_err(io::Error::other),
-            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long")),
-        };
-        let is_last = piece.is_err();
-        if pieces.send(piece).await.is_err() || is_last {
+/// Passes the body on to where it may be waited for.
+async fn feed(body: Body, to_archive: Sender<io::Result<Bytes>>, patience: Duration) {
+    let mut pieces = pin!(pieces(body, patience));
+    while let Some(piece) = pieces.next().await {
+        if to_archive.send(piece).await.is_err() {
             return;
         }
     }
 }
 
-fn read(pieces: Pieces, most_bytes: usize, batches: &Sender<io::Result<Vec<File>>>) -> io::Result<()> {
+fn read(pieces: Pieces, most_bytes: usize, batches: &ToBatches) -> io::Result<()> {
     let mut archive = tar::Archive::new(pieces);
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut batch = Batch::default();
     let mut broke_off = None;
     for entry in archive.entries()? {
         let file = match entry.and_then(|entry| file(entry, most_bytes)) {
@@ -71,16 +53,14 @@ fn read(pieces: Pieces, most_bytes: usize, batches: &Sender<io::Result<Vec<File>
                 break;
             }
         };
-        bytes += file.image.as_ref().map_or(0, Vec::len);
-        batch.push(file);
-        if batch.len() == BATCH || bytes >= BATCH_BYTES {
-            bytes = 0;
-            if batches.blocking_send(Ok(std::mem::take(&mut batch))).is_err() {
-                return Ok(());
-            }
+        if let Some(files) = batch.add(file)
+            && batches.blocking_send(Ok(files)).is_err()
+        {
+            return Ok(());
         }
     }
-    if !batch.is_empty() && batches.blocking_send(Ok(batch)).is_err() {
+    let rest = batch.rest();
+    if !rest.is_empty() && batches.blocking_send(Ok(rest)).is_err() {
         return Ok(());
     }
     broke_off.map_or(Ok(()), Err)

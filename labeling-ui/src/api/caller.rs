@@ -56,6 +56,11 @@ impl Caller {
         Self { identity: Some(identity) }
     }
 
+    /// The bearer of the token, if there is one.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
     /// The name of the token, if there is one.
     pub fn name(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| identity.name.as_str())
@@ -83,8 +88,8 @@ impl Caller {
         }
     }
 
-    /// The annotator a request speaks for: who is given, or the bearer of the token, who must be the same unless they may
-    /// speak for others.
+    /// The annotator a request speaks for: who is given, or the bearer of the token, who must be the same unless they
+    /// may speak for others.
     pub fn annotator(&self, given: Option<&str>) -> Result<String, Problem> {
         self.require(Role::Annotator)?;
         let given = given.filter(|name| !name.trim().is_empty());
@@ -100,6 +105,17 @@ impl Caller {
                     format!("Your token is for {}; leave the annotator out, or give that name.", identity.name);
                 Err(Problem::new(StatusCode::FORBIDDEN, "other_annotator", detail))
             }
+        }
+    }
+
+    /// The annotator in whose eyes a face is looked at: what others said of it may be kept back from them. None for
+    /// readers, who judge nothing, and for those who may do everything and name nobody.
+    pub fn looker(&self, given: Option<&str>) -> Result<Option<String>, Problem> {
+        let given = given.filter(|name| !name.trim().is_empty());
+        match self.role() {
+            Role::Reader => Ok(None),
+            Role::Admin if given.is_none() => Ok(None),
+            _ => self.annotator(given).map(Some),
         }
     }
 }

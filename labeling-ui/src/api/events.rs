@@ -1,8 +1,9 @@
 //! `GET /api/events`: what happens, as server-sent events.
 //!
-//! The first event is `ready`, or `resync` for whoever names an event that is not known any more; `resync` also comes to
-//! readers that are too slow. After it one looks at everything anew. The number of the last event that was read comes in
-//! `Last-Event-ID`, or as a parameter where the client cannot set headers. The stream ends when the server does.
+//! The first event is `ready`, or `resync` for whoever names an event that is not known any more; `resync` also comes
+//! to readers that are too slow. After it one looks at everything anew. The number of the last event that was read
+//! comes in `Last-Event-ID`, or as a parameter where the client cannot set headers. The stream ends when the server
+//! does, and soon after the token is revoked that it was opened with.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,9 +21,10 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Api;
 use super::operation::Operation;
 use super::problem::Problem;
+use super::{Api, gate};
+use crate::access::Gate;
 use crate::events::{Reception, Told};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -43,7 +45,7 @@ pub(super) fn describe_listen() -> Operation {
     Operation::new("events", summary)
         .header("Last-Event-ID", "The last event that was read.", json!({ "type": "string" }))
         .query::<Since>()
-        .answers_in(200, "The stream; it ends when the server does.", &["text/event-stream"])
+        .answers_in(200, "The stream; it ends when the server or the token does.", &["text/event-stream"])
         .problem(429, "As many streams are open as are kept; Retry-After says when to come again.")
 }
 
@@ -61,10 +63,23 @@ pub(super) async fn listen(
     let last_read = header.or(since.last_event_id).filter(|id| !id.is_empty());
     let reception = api.parts.events.listen(last_read.as_deref());
     let end = api.parts.cancel.clone().cancelled_owned();
-    let events = flow(reception, permit).take_until(end).map(Ok::<_, Infallible>);
-    let mut response = Sse::new(events).keep_alive(KeepAlive::default()).into_response();
+    let revoked = revoked(api.clone(), gate::token(&headers).unwrap_or_default().to_owned());
+    let events = flow(reception, permit).take_until(end).take_until(revoked).map(Ok::<_, Infallible>);
+    let alive = KeepAlive::default().interval(api.parts.limits.keep_alive);
+    let mut response = Sse::new(events).keep_alive(alive).into_response();
     response.headers_mut().insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// Returns once this token is good no more. Where that cannot be looked up whoever bears it has to come again, too.
+async fn revoked(api: Api, token: String) {
+    let Gate::Tokens(access) = &api.parts.gate else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(api.parts.limits.keep_alive).await;
+        if !matches!(access.bearer(&token).await, Ok(Some(_))) {
+            return;
+        }
+    }
 }
 
 /// A reader's way through the stream.

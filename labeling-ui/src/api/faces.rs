@@ -1,28 +1,29 @@
 //! `/api/faces`: images come in, through the same admission as the watched folders; a face tells its story.
 //!
-//! One image is the body itself; several are the parts of `multipart/form-data`, and any number are the files of a tar, which
-//! is taken in as it arrives. Acknowledged after the commit. What admission refuses is a row in `rejects` and a reason in
+//! One image is the body itself; any number are the parts of `multipart/form-data` or the files of a tar, which are
+//! taken in as they arrive. Acknowledged after the commit. What admission refuses is a row in `rejects` and a reason in
 //! the answer.
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Path, Query, Request, State};
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use marginalia_store::Moment;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::archive::{self, File};
+use super::arriving::{Batches, File};
 use super::body::essence;
-use super::caller::Caller;
+use super::caller::{Asker, Caller};
 use super::operation::Operation;
 use super::problem::{Problem, RequestId};
 use super::uploaded::{Image, MOST_NAMED, Sender, Uploaded, tidy};
-use super::{Api, to_the_end};
+use super::{Api, archive, form, to_the_end};
 use crate::access::Role;
 use crate::admission::{Admitted, Upload};
 use crate::error::Error;
@@ -38,9 +39,6 @@ const ARCHIVE_TYPES: [&str; 2] = ["application/x-tar", "application/tar"];
 
 /// The type of a body that holds several images as its parts.
 const FORM_TYPE: &str = "multipart/form-data";
-
-/// Images in one form.
-const MOST: usize = 256;
 
 /// The face that a path names.
 #[derive(Deserialize, JsonSchema)]
@@ -65,36 +63,39 @@ fn upload_stream() -> String {
 
 /// `POST /api/faces`.
 pub(super) fn describe_upload() -> Operation {
-    let summary = "Take in one image (the body), several (multipart/form-data), or any number (a tar, taken in as it \
-                   arrives). Acknowledged after the commit.";
+    let summary = "Take in one image (the body), or any number, as they arrive (the parts of multipart/form-data, the \
+                   files of a tar). Acknowledged after the commit.";
     Operation::new("uploadFaces", summary)
         .role(Role::Admin)
         .query::<About>()
         .takes(&IMAGE_TYPES)
         .takes(&ARCHIVE_TYPES)
-        .takes_shaped(FORM_TYPE, form)
+        .takes_shaped(FORM_TYPE, files_by_name)
         .answers::<Uploaded>(200, "Known.")
         .bearing("Location", "Of one image: where its face is.")
         .answers::<Uploaded>(201, "New, or some of several are.")
         .bearing("Location", "Of one image: where its face is.")
-        .problem(400, "The body breaks off, or is no form.")
-        .problem(413, "Larger than is taken.")
+        .problem(400, "Several images break off, or too little of them comes for too long. What came before is in.")
+        .problem(413, "An image that is larger than is taken.")
         .problem(415, "Not an image by its type.")
         .problem(422, "Refused by admission, with the reason; a row in `rejects` too.")
         .problem(429, "Too many uploads are under way; Retry-After says when.")
-        .problem(503, "The body took too long to arrive.")
+        .problem(503, "The image took too long to arrive.")
         .problem(507, "No room for new faces; labels still fit.")
 }
 
-fn form(_: &mut SchemaGenerator) -> Schema {
+fn files_by_name(_: &mut SchemaGenerator) -> Schema {
     let file = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
     json_schema!({ "type": "object", "additionalProperties": file })
 }
 
 /// `GET /api/faces/{id}`.
 pub(super) fn describe_story() -> Operation {
-    Operation::new("face", "A face's whole story: where it was seen, what rounds and people said, where it stands.")
+    let summary = "A face's whole story: where it was seen, what rounds and people said, where it stands. What others \
+                   said of a face in the queue is kept back until the annotator who asks has judged it.";
+    Operation::new("face", summary)
         .path::<OfFace>()
+        .query::<Asker>()
         .answers::<Story>(200, "The story.")
         .problem(404, "No such face.")
 }
@@ -114,44 +115,52 @@ pub(super) async fn upload(
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads", detail).retry_after(1)
     })?;
     let sender = Sender { name: caller.name(), stream: tidy(&about.stream) };
+    let limits = &api.parts.limits;
     let essence = essence(request.headers()).unwrap_or_default();
     if ARCHIVE_TYPES.contains(&essence.as_str()) {
-        return archived(&api, request.into_body(), &sender, permit).await;
+        let files = archive::files(request.into_body(), limits.image_bytes, limits.answer);
+        return several(&api, files, "bad_archive", &sender, permit).await;
+    }
+    if essence == FORM_TYPE {
+        let files = form::files(request, &request_id.0, limits).await?;
+        return several(&api, files, "bad_multipart", &sender, permit).await;
+    }
+    if !IMAGE_TYPES.contains(&essence.as_str()) {
+        let images = IMAGE_TYPES.join(", ");
+        let detail = format!("Send an image ({images}), or several as multipart/form-data or application/x-tar.");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }
     let taken = async {
-        if essence == FORM_TYPE {
-            let uploads = parts(&api, request, &sender, &request_id).await?;
-            let names: Vec<String> = uploads.iter().map(|upload| upload.source.clone()).collect();
-            return Ok(many(names, admit(&api, uploads, permit).await?));
-        }
-        if !IMAGE_TYPES.contains(&essence.as_str()) {
-            let images = IMAGE_TYPES.join(", ");
-            let detail = format!("Send an image ({images}), or several as multipart/form-data or application/x-tar.");
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
-        }
         let image = one_image(&api, request).await?;
         let name = about.name.as_deref().unwrap_or(&request_id.0);
         one(admit(&api, vec![sender.upload(sender.source(name), image)], permit).await?)
     };
-    let in_time = tokio::time::timeout(api.parts.limits.answer, taken).await;
+    let in_time = tokio::time::timeout(limits.answer, taken).await;
     in_time.unwrap_or_else(|_| Err(Problem::from_status(StatusCode::SERVICE_UNAVAILABLE)))
 }
 
 /// All that is known about a face.
-pub(super) async fn story(State(api): State<Api>, Path(OfFace { id }): Path<OfFace>) -> Result<Json<Story>, Problem> {
-    Ok(Json(Story::tell(&api.reading.newest().await?, &id).await?))
+pub(super) async fn story(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(OfFace { id }): Path<OfFace>,
+    Query(asker): Query<Asker>,
+) -> Result<Json<Story>, Problem> {
+    let asker = caller.looker(asker.annotator.as_deref())?;
+    let session = api.seen_by(&caller, Moment::Now).await?;
+    Ok(Json(Story::tell(&session, &id, asker.as_deref()).await?))
 }
 
-/// What an archive came to.
+/// What several images came to.
 #[derive(Default)]
-struct Archived {
+struct Tally {
     new: usize,
     known: usize,
     refused: usize,
     images: Vec<Image>,
 }
 
-impl Archived {
+impl Tally {
     /// Takes one batch in, in one commit.
     async fn take(
         &mut self,
@@ -166,7 +175,8 @@ impl Archived {
             sources.push((source.clone(), image.is_some()));
             uploads.extend(image.map(|image| sender.upload(source, image)));
         }
-        let mut admitted = admit(api, uploads, permit.clone()).await?.into_iter();
+        let admitted = if uploads.is_empty() { Vec::new() } else { admit(api, uploads, permit.clone()).await? };
+        let mut admitted = admitted.into_iter();
         for (source, is_whole) in sources {
             let outcome = if is_whole { admitted.next() } else { None };
             self.add(source, outcome.unwrap_or_else(|| refused_for_its_size(api)));
@@ -198,40 +208,40 @@ fn refused_for_its_size(api: &Api) -> Admitted {
     Admitted::Refused { code: "too_large".to_owned(), reason }
 }
 
-/// Takes the files of an archive in as they arrive, some at a time, each time in one commit.
-async fn archived(
+/// Takes files in as they arrive, a batch at a time, each in one commit: 201 where one is new, 200 where all are known
+/// or some refused, and a problem where all are refused.
+async fn several(
     api: &Api,
-    body: Body,
+    mut batches: Batches,
+    broken: &'static str,
     sender: &Sender<'_>,
     permit: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
-    let limits = &api.parts.limits;
-    let mut batches = archive::files(body, limits.image_bytes, limits.answer);
     let permit = Arc::new(permit);
-    let mut archived = Archived::default();
+    let mut tally = Tally::default();
     while let Some(batch) = batches.recv().await {
         let files = match batch {
             Ok(files) => files,
             Err(error) => {
                 let detail = format!(
-                    "The archive breaks off ({error}). What came before is in; send it again, and what is in is known."
+                    "The body breaks off ({error}). What came before is in; send it again, and what is in is known."
                 );
-                return Err(archived.told_in(Problem::new(StatusCode::BAD_REQUEST, "bad_archive", detail)));
+                return Err(tally.told_in(Problem::new(StatusCode::BAD_REQUEST, broken, detail)));
             }
         };
-        archived.take(api, files, sender, &permit).await?;
+        tally.take(api, files, sender, &permit).await?;
     }
-    let status = match (archived.new, archived.known) {
-        (0, 0) => {
-            let detail = "None of the archive's files was let in.";
-            return Err(archived.told_in(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", detail)));
+    let status = match (tally.new, tally.known, tally.refused) {
+        (0, 0, 0) => return Err(Problem::new(StatusCode::BAD_REQUEST, "no_images", "There is no image in the body.")),
+        (0, 0, _) => {
+            let detail = "None of the images was let in.";
+            return Err(tally.told_in(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", detail)));
         }
-        (0, _) => StatusCode::OK,
+        (0, ..) => StatusCode::OK,
         _ => StatusCode::CREATED,
     };
-    let Archived { new, known, refused, images } = archived;
-    let uploaded = Uploaded::Several { new: Some(new), known: Some(known), refused: Some(refused), images };
-    Ok((status, Json(uploaded)).into_response())
+    let Tally { new, known, refused, images } = tally;
+    Ok((status, Json(Uploaded::Several { new, known, refused, images })).into_response())
 }
 
 /// The body as one image.
@@ -244,52 +254,9 @@ async fn one_image(api: &Api, mut request: Request) -> Result<Vec<u8>, Problem> 
     }
 }
 
-/// The parts of the body that are files.
-async fn parts(
-    api: &Api,
-    request: Request,
-    sender: &Sender<'_>,
-    request_id: &RequestId,
-) -> Result<Vec<Upload>, Problem> {
-    let wrong = |status: StatusCode, words: String| match status {
-        StatusCode::PAYLOAD_TOO_LARGE => too_large(api),
-        status => Problem::new(status, "bad_multipart", words),
-    };
-    let form = Multipart::from_request(request, api).await;
-    let mut form = form.map_err(|rejection| wrong(rejection.status(), rejection.body_text()))?;
-    let mut uploads = Vec::new();
-    loop {
-        let next = form.next_field().await.map_err(|error| wrong(error.status(), error.body_text()))?;
-        let Some(mut field) = next else { break };
-        if uploads.len() == MOST {
-            let detail = format!("At most {MOST} images are taken in one request.");
-            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many", detail));
-        }
-        let name = field.file_name().map_or_else(|| format!("{}/{}", request_id.0, uploads.len()), str::to_owned);
-        let mut image = Vec::new();
-        while let Some(chunk) = field.chunk().await.map_err(|error| wrong(error.status(), error.body_text()))? {
-            image.extend_from_slice(&chunk);
-        }
-        uploads.push(sender.upload(sender.source(&name), image));
-    }
-    if uploads.is_empty() {
-        return Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "no_images",
-            "The form has no part: send each image as one.",
-        ));
-    }
-    Ok(uploads)
-}
-
 fn too_large(api: &Api) -> Problem {
-    let megabytes = |bytes: usize| bytes >> 20;
-    let limits = &api.parts.limits;
-    let detail = format!(
-        "An image may have {} MB (ingest.max_file_mb), a form of several {} MB.",
-        megabytes(limits.image_bytes),
-        megabytes(limits.upload_bytes)
-    );
+    let megabytes = api.parts.limits.image_bytes >> 20;
+    let detail = format!("An image may have {megabytes} MB (ingest.max_file_mb).");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
 }
 
@@ -341,20 +308,4 @@ fn one(admitted: Vec<Admitted>) -> Result<Response, Problem> {
         }
         None => Err(Error::Internal { what: "an image came to nothing".to_owned() }.into()),
     }
-}
-
-/// 201 where one is new, 200 where all are known or some refused, and a problem where all are refused.
-fn many(names: Vec<String>, admitted: Vec<Admitted>) -> Response {
-    let is_face = |admitted: &Admitted| matches!(admitted, Admitted::Face { .. });
-    let is_new = |admitted: &Admitted| matches!(admitted, Admitted::Face { is_new: true, .. });
-    let (any_face, any_new) = (admitted.iter().any(is_face), admitted.iter().any(is_new));
-    let images: Vec<Image> =
-        names.into_iter().zip(admitted).map(|(source, admitted)| Image::of(source, admitted)).collect();
-    if !any_face {
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "None of the images was let in.");
-        return problem.with("images", json!(images)).into_response();
-    }
-    let status = if any_new { StatusCode::CREATED } else { StatusCode::OK };
-    let uploaded = Uploaded::Several { new: None, known: None, refused: None, images };
-    (status, Json(uploaded)).into_response()
 }

@@ -4,20 +4,20 @@ use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
+use marginalia_store::Moment;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::caller::{Asker, Caller};
 use super::operation::Operation;
+use super::paging::{Part, no_place};
 use super::problem::Problem;
 use super::{Api, body, time, to_the_end};
 use crate::access::Role;
 use crate::face_id::FaceId;
 use crate::flags::{self, NOTE_CHARS};
 use crate::reading::rows;
-
-/// Flags in one answer.
-const MOST: u32 = 500;
 
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct OfFlag {
@@ -62,11 +62,14 @@ pub(super) struct Flag {
 #[schemars(inline)]
 pub(super) struct Flags {
     flags: Vec<Flag>,
+    /// For `after`, where there are more.
+    next: Option<String>,
 }
 
 /// `GET /api/flags`.
 pub(super) fn describe_list() -> Operation {
     Operation::new("flags", "Faces that somebody wants looked at, the newest flag first: rows of the view `flagged`.")
+        .query::<Part>()
         .answers::<Flags>(200, "The flags.")
 }
 
@@ -89,14 +92,25 @@ pub(super) fn describe_take_off() -> Operation {
         .problem(404, "Unknown, or taken off before.")
 }
 
-/// Flags that stand, the newest first.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Flags>, Problem> {
-    let session = api.reading.newest().await?;
+/// Flags that stand, the newest first: ids begin with the time at which they were made.
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Query(part): Query<Part>,
+) -> Result<Json<Flags>, Problem> {
+    let session = api.seen_by(&caller, Moment::Now).await?;
+    let limit = part.read()?;
+    let after = match &part.after {
+        Some(after) => format!("where flag_id < '{}'", Uuid::parse_str(after).map_err(|_| no_place(after))?),
+        None => String::new(),
+    };
     let sql = format!(
         "select flag_id, face_id, annotator, note, cast(created_at as varchar) as created_at, expression, origin from flagged \
-         order by created_at desc limit {MOST}"
+         {after} order by flag_id desc limit {limit}"
     );
-    Ok(Json(Flags { flags: rows(&session, &sql).await? }))
+    let mut flags: Vec<Flag> = rows(&session, &sql).await?;
+    let next = part.cut(&mut flags, |flag| flag.flag_id.clone());
+    Ok(Json(Flags { flags, next }))
 }
 
 /// Sets one.

@@ -1,8 +1,8 @@
 //! The gate in front of every route but the health checks.
 //!
-//! On loopback two kinds of foreigner are kept out: names of other machines that lead here (DNS rebinding), seen in `Host`,
-//! and pages of other sites in the user's own browser, seen in `Origin` and `Sec-Fetch-Site`. Beyond loopback a token says
-//! who asks; pages of other sites are kept out there too.
+//! On loopback two kinds of foreigner are kept out: names of other machines that lead here (DNS rebinding), seen in
+//! `Host`, and pages of other sites in the user's own browser, seen in `Origin` and `Sec-Fetch-Site`. Beyond loopback a
+//! token says who asks; pages of other sites are kept out there too.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -125,7 +125,7 @@ async fn bearer(headers: &HeaderMap, access: &dyn Access) -> Result<Option<Calle
 }
 
 /// The token of the header, or of a browser's cookie where there is no such header.
-fn token(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn token(headers: &HeaderMap) -> Option<&str> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());

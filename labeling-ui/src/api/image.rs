@@ -3,6 +3,7 @@
 //! A face's id is the hash of its bytes, so the answer never changes: it is kept by the client for good, and its tag is the
 //! id. The type is what admission saw in the bytes, never what somebody said.
 
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -81,10 +82,13 @@ pub(super) async fn show(
     Ok(kept(([(header::CONTENT_TYPE, content_type)], face.image.clone()).into_response(), &tag))
 }
 
-async fn thumbnail(api: &Api, face: &Face, width: u32) -> Result<Option<Vec<u8>>, Problem> {
-    // Decoded images are large: only so many at once. The semaphore is never closed.
-    let _permit = api.thumbnails.acquire().await;
-    Ok(api.parts.admission.thumbnail(face.image.clone(), width).await?)
+async fn thumbnail(api: &Api, face: &Face, width: u32) -> Result<Option<Bytes>, Problem> {
+    let make = async {
+        // Decoded images are large: only so many at once. The semaphore is never closed.
+        let _permit = api.thumbnails.acquire().await;
+        api.parts.admission.thumbnail(face.image.clone(), width).await
+    };
+    Ok(api.pictures.small(face, width, make).await?)
 }
 
 fn kept(mut response: Response, tag: &str) -> Response {

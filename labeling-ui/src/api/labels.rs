@@ -102,8 +102,8 @@ struct Labels {
 /// `POST /api/labels`.
 pub(super) fn describe_submit() -> Operation {
     let summary = "Judgements, one or a list of them, all in one commit or none; acknowledged after it.";
-    let key = "The same key with the same body is answered as the first time, after a restart too; with another body it \
-               is refused (`reused_key`).";
+    let key = "The same key with the same body is answered as the first time, after a restart too; with another body \
+               it is refused (`reused_key`).";
     let form = json!({ "type": "string", "maxLength": KEY_CHARS, "pattern": KEY_PATTERN });
     Operation::new("label", summary)
         .role(Role::Annotator)
@@ -208,12 +208,10 @@ fn answer(api: &Api, submission: Submission) -> Response {
         for row in &submission.rows {
             api.parts.metrics.labelled(&row.lane);
         }
-        let faces: Vec<Value> = submission
-            .rows
-            .iter()
-            .map(|row| json!({ "face_id": row.face_id, "label_id": row.label_id, "annotator": row.annotator }))
-            .collect();
-        api.parts.events.tell("labelled", &json!({ "labels": faces }));
+        // Without names, which not everybody may be told.
+        let told = |row: &Label| json!({ "face_id": row.face_id, "label_id": row.label_id });
+        let labels: Vec<Value> = submission.rows.iter().map(told).collect();
+        api.parts.events.tell("labelled", &json!({ "labels": labels }));
     }
     let mut response = (StatusCode::CREATED, Json(Labels { labels })).into_response();
     if !is_new {

@@ -1,4 +1,5 @@
-//! `/api/leases`: faces in people's hands. `POST` is the heartbeat that keeps them there, `DELETE` puts them back.
+//! `/api/leases`: faces in people's hands. `POST` is the heartbeat that keeps them there, and takes those that somebody
+//! chose elsewhere than in the queue; `DELETE` puts them back.
 
 use axum::body::Bytes;
 use axum::extract::{Query, State};
@@ -22,6 +23,9 @@ struct Heartbeat {
     annotator: Option<String>,
     #[schemars(with = "Vec<FaceId>")]
     face_ids: Vec<String>,
+    /// Also takes those that nobody has.
+    #[serde(default)]
+    take: bool,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -51,7 +55,9 @@ pub(super) struct Released {
 
 /// `POST /api/leases`.
 pub(super) fn describe_extend() -> Operation {
-    Operation::new("extendLeases", "A heartbeat: keeps faces in this annotator's hands, and says which are lost.")
+    let summary =
+        "A heartbeat: keeps faces in this annotator's hands, or takes those that nobody has, and says which are lost.";
+    Operation::new("extendLeases", summary)
         .role(Role::Annotator)
         .body::<Heartbeat>()
         .answers::<Extended>(200, "What is held and what is lost.")
@@ -65,7 +71,7 @@ pub(super) fn describe_release() -> Operation {
         .answers::<Released>(200, "How many.")
 }
 
-/// Extends leases; says which of them are lost.
+/// Extends leases or takes them; says which are lost.
 pub(super) async fn extend(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,
@@ -74,9 +80,12 @@ pub(super) async fn extend(
 ) -> Result<Json<Extended>, Problem> {
     let heartbeat: Heartbeat = body::json(&headers, &body)?;
     let annotator = caller.annotator(heartbeat.annotator.as_deref())?;
-    let extended = api.desk.extend(&annotator, &heartbeat.face_ids);
+    let has = match heartbeat.take {
+        true => api.desk.hold(&annotator, &heartbeat.face_ids),
+        false => api.desk.extend(&annotator, &heartbeat.face_ids),
+    };
     let (mut held, mut lost) = (Vec::new(), Vec::new());
-    for (face_id, is_held) in heartbeat.face_ids.into_iter().zip(extended) {
+    for (face_id, is_held) in heartbeat.face_ids.into_iter().zip(has) {
         if is_held { held.push(face_id) } else { lost.push(face_id) }
     }
     Ok(Json(Extended { held, lost, lease_seconds: api.desk.term().as_secs_f64() }))

@@ -79,8 +79,8 @@ pub(super) async fn show(State(api): State<Api>, Query(wanted): Query<Wanted>) -
     }
     let Some(round) = wanted.round.or(session.snapshot().current_round()) else { return Ok(Json(Map::default())) };
     let sql = format!(
-        "select m.face_id, m.x, m.y, p.expression as predicted, p.subset, p.confidence, c.expression as label, c.origin \
-         from projections m \
+        "select m.face_id, m.x, m.y, p.expression as predicted, p.subset, p.confidence, c.expression as label, \
+         c.origin from projections m \
          left join (select face_id, expression, subset, confidence from predictions where round = {round}) p \
          on m.face_id = p.face_id \
          left join corpus c on m.face_id = c.face_id where m.round = {round} order by m.face_id"

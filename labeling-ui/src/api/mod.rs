@@ -1,17 +1,19 @@
 //! The HTTP API: one file per resource.
 //!
 //! In: requests. Out: answers, JSON but for images, Arrow and events; everything that goes wrong is
-//! `application/problem+json`. [`router`] is a function of its state, so that it answers without a port too. On the way in
-//! a request passes, from the outside: its id ([`problem`]), the headers of every answer, the wall against panics, the gate
-//! (`Host`, `Origin`, token), the time limit, and the route's own limit on its body. What is none of its paths is the
-//! [`page`]'s.
+//! `application/problem+json`. [`router`] is a function of its state, so that it answers without a port too. On the way
+//! in a request passes, from the outside: its id ([`problem`]), the headers of every answer, the wall against panics,
+//! the gate (`Host`, `Origin`, token), the time limit, and the route's own limit on its body. What is none of its paths
+//! is the [`page`]'s.
 
 mod archive;
+mod arriving;
 mod body;
 mod caller;
 mod events;
 mod faces;
 mod flags;
+mod form;
 mod gate;
 mod health;
 mod image;
@@ -22,6 +24,7 @@ mod metrics;
 mod openapi;
 mod operation;
 mod pace;
+mod paging;
 mod panics;
 mod problem;
 mod queries;
@@ -47,13 +50,13 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use marginalia_store::{Corpus, SqlLimits, SqlRuntime};
+use marginalia_store::{Corpus, Moment, Pseudonyms, Session, SqlLimits, SqlRuntime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
-use crate::access::Gate;
+use crate::access::{Gate, Identity};
 use crate::admission::Admission;
 use crate::desk::Desk;
 use crate::error::Error;
@@ -64,6 +67,7 @@ use crate::page;
 use crate::pictures::Pictures;
 use crate::reading::Reading;
 use crate::rounds::Rounds;
+use caller::Caller;
 use pace::Pace;
 use problem::Problem;
 use route::Route;
@@ -81,14 +85,14 @@ pub struct Limits {
     pub lease: Duration,
     /// Bytes of one image.
     pub image_bytes: usize,
-    /// Bytes of one upload of several images.
-    pub upload_bytes: usize,
-    /// Uploads under way; each may hold as many bytes as it may have.
+    /// Uploads under way; each holds an image, or some of several.
     pub uploads: usize,
     /// Images being made small; more wait.
     pub thumbnails: usize,
     /// Open event streams.
     pub listeners: usize,
+    /// How often an event stream gives a sign of life, and its token is looked at again.
+    pub keep_alive: Duration,
     /// Time that an answer may take to begin; SQL has its own.
     pub answer: Duration,
     /// How often the bearer of a token may ask.
@@ -102,10 +106,10 @@ impl Default for Limits {
         Self {
             lease: Duration::from_secs(60),
             image_bytes: 32 << 20,
-            upload_bytes: 64 << 20,
             uploads: 8,
             thumbnails: 4,
             listeners: 256,
+            keep_alive: Duration::from_secs(15),
             answer: Duration::from_secs(60),
             bearers: Rate::new(200, 1000),
             strangers: Rate::new(1, 20),
@@ -186,14 +190,27 @@ impl Api {
         };
         Self { inner: Arc::new(inner) }
     }
+
+    /// How the names of others are told to the one who asks; none where they are told as they are.
+    async fn pseudonyms(&self, caller: &Caller) -> Result<Option<Pseudonyms>, Problem> {
+        match caller.identity() {
+            Some(Identity { name, role }) => Ok(self.parts.corpus.pseudonyms(name, *role).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The corpus at a moment, as the one who asks may see it.
+    async fn seen_by(&self, caller: &Caller, moment: Moment) -> Result<Session, Problem> {
+        Ok(self.reading.at(moment).await?.under(self.pseudonyms(caller).await?)?)
+    }
 }
 
 /// Every path with what answers it and what the document says of that.
 fn routes(limits: &Limits) -> Vec<Route> {
     let quick = |route: Route| route.within(limits.answer);
     vec![
-        // As long as an archive goes on; the rest has the time limit inside.
-        Route::at("/api/faces").post(faces::upload, faces::describe_upload()).taking(limits.upload_bytes),
+        // As long as images come in; one alone has its limits of time and size inside.
+        Route::at("/api/faces").post(faces::upload, faces::describe_upload()),
         quick(Route::at("/api/faces/{id}").get(faces::story, faces::describe_story())),
         quick(Route::at("/api/faces/{id}/image").get(image::show, image::describe_show())),
         quick(Route::at("/api/faces/{id}/similar").get(similar::show, similar::describe_show())),
@@ -261,8 +278,8 @@ pub fn router(parts: Parts) -> Router {
         .with_state(api)
 }
 
-/// Runs work to its end, though its client may leave or lose patience: what has begun to be written is not given up in the
-/// middle, where nobody could say what became of it.
+/// Runs work to its end, though its client may leave or lose patience: what has begun to be written is not given up in
+/// the middle, where nobody could say what became of it.
 async fn to_the_end<T, W>(work: W) -> Result<T, Problem>
 where
     T: Send + 'static,
@@ -282,8 +299,8 @@ fn compressible() -> impl Predicate {
         .and(NotForContentType::const_new(sql::ARROW_STREAM))
 }
 
-/// Headers of every answer, where it does not say otherwise itself: nothing of the API is a page, may be embedded elsewhere,
-/// guessed at, or kept.
+/// Headers of every answer, where it does not say otherwise itself: nothing of the API is a page, may be embedded
+/// elsewhere, guessed at, or kept.
 async fn with_headers(request: Request, next: Next) -> Response {
     const HEADERS: [(HeaderName, HeaderValue); 6] = [
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -20,8 +20,8 @@ use super::shapes::{self, Shapes};
 use super::{Limits, routes};
 
 /// What one has to know before anything else.
-const DESCRIPTION: &str = "On loopback nobody needs a token, and requests must name this machine in Host. Beyond it every \
-                           request bears `Authorization: Bearer TOKEN`. Pages of other sites are refused. Errors are \
+const DESCRIPTION: &str = "On loopback nobody needs a token, and requests must name this machine in Host. Beyond it \
+                           every request bears `Authorization: Bearer TOKEN`. Pages of other sites are refused. Errors are \
                            application/problem+json with a stable `code`.";
 
 /// The document.

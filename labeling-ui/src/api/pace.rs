@@ -1,6 +1,6 @@
-//! How fast anybody may ask: beyond loopback each bearer of a token has so many requests a second, with a reserve for bursts
-//! such as a page full of thumbnails; an address that shows no good token has few. On loopback nobody is held back: whoever is
-//! there can slow this machine down in easier ways.
+//! How fast anybody may ask: beyond loopback each bearer of a token has so many requests a second, with a reserve for
+//! bursts such as a page full of thumbnails; an address that shows no good token has few. On loopback nobody is held
+//! back: whoever is there can slow this machine down in easier ways.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

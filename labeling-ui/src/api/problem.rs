@@ -1,8 +1,8 @@
 //! What went wrong, as `application/problem+json` (RFC 9457), and the id that every request has.
 //!
-//! Handlers answer with a [`Problem`]; [`render`] writes it out, and also what the framework itself refuses (no such path, a
-//! method or body it does not take), so that no error has another form. Errors of ours are logged under the request's id, and
-//! the id is all that the client is told of them.
+//! Handlers answer with a [`Problem`]; [`render`] writes it out, and also what the framework itself refuses (no such
+//! path, a method or body it does not take), so that no error has another form. Errors of ours are logged under the
+//! request's id, and the id is all that the client is told of them.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;

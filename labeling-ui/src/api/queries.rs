@@ -1,7 +1,7 @@
 //! `/api/queries`: queries that people keep under a name, for all who work on the corpus.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
 use marginalia_store::tables::saved_queries::SavedQuery;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caller::Caller;
 use super::operation::Operation;
+use super::paging::Part;
 use super::problem::Problem;
 use super::{Api, body, time, to_the_end};
 use crate::access::Role;
@@ -45,11 +46,14 @@ pub(super) struct Kept {
 #[schemars(inline)]
 pub(super) struct Queries {
     queries: Vec<Kept>,
+    /// For `after`, where there are more.
+    next: Option<String>,
 }
 
 /// `GET /api/queries`.
 pub(super) fn describe_list() -> Operation {
     Operation::new("queries", "Queries that people keep under a name, for all who work on the corpus.")
+        .query::<Part>()
         .answers::<Queries>(200, "The queries, by name.")
 }
 
@@ -74,10 +78,22 @@ pub(super) fn describe_remove() -> Operation {
         .problem(404, "No query has that name.")
 }
 
-/// All of them, by name.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Queries>, Problem> {
-    let queries = saved_queries::list(&api.parts.corpus).await?;
-    Ok(Json(Queries { queries: queries.into_iter().map(kept).collect() }))
+/// Those that are kept, by name.
+pub(super) async fn list(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Query(part): Query<Part>,
+) -> Result<Json<Queries>, Problem> {
+    let limit = part.read()?;
+    let after = part.after.as_deref().unwrap_or_default();
+    let mut all = saved_queries::list(&api.parts.corpus).await?;
+    if let Some(pseudonyms) = api.pseudonyms(&caller).await? {
+        all.iter_mut().for_each(|query| query.author = pseudonyms.of(&query.author).into_owned());
+    }
+    let behind = all.into_iter().filter(|query| query.name.as_str() > after);
+    let mut queries: Vec<Kept> = behind.take(limit).map(kept).collect();
+    let next = part.cut(&mut queries, |query| query.name.clone());
+    Ok(Json(Queries { queries, next }))
 }
 
 /// Keeps one, in place of the one of its name.

@@ -1,5 +1,5 @@
-//! Labels taken back: `DELETE /api/labels/{id}` for one, `POST /api/retractions` for many at once, which are one commit, so that
-//! what was said in one step is undone in one.
+//! Labels taken back: `DELETE /api/labels/{id}` for one, `POST /api/retractions` for many at once, which are one
+//! commit, so that what was said in one step is undone in one.
 
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -116,8 +116,7 @@ async fn retract(
     if let Some(label) = labels.iter().find(is_others)
         && caller.require(Role::Admin).is_err()
     {
-        let detail =
-            format!("Label {} is by {}; only they or an admin can take it back.", label.label_id, label.annotator);
+        let detail = format!("Label {} is by somebody else; only they or an admin can take it back.", label.label_id);
         return Err(Problem::new(StatusCode::FORBIDDEN, "other_annotator", detail));
     }
     // On this machine nobody has to say who takes back: the labels' own annotator does.

@@ -1,7 +1,7 @@
-//! `/api/rounds`: the finished rounds, and one with its epochs and margins: rows of the views of those names; a round to
-//! be started or stopped, where this process trains.
+//! `/api/rounds`: the finished rounds, and one with its epochs and margins: rows of the views of those names; a round
+//! to be started or stopped, where this process trains.
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use schemars::JsonSchema;
@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::Api;
 use super::caller::Caller;
 use super::operation::Operation;
+use super::paging::{Part, no_place};
 use super::problem::Problem;
 use crate::access::Role;
 use crate::reading::rows;
@@ -33,8 +34,12 @@ pub(super) struct All {
     unfinished: Option<u32>,
     /// Whether this process trains it now. Where another process does, or none, it is false.
     running: bool,
+    /// Whether this process trains at all: `run` does, `serve` does not.
+    trains: bool,
     /// Rows of `round_summary`.
     rounds: Vec<Row>,
+    /// For `after`, where there are more.
+    next: Option<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -57,6 +62,7 @@ pub(super) struct Asked {
 /// `GET /api/rounds`.
 pub(super) fn describe_list() -> Operation {
     Operation::new("rounds", "Every finished round: the rows of the view `round_summary`.")
+        .query::<Part>()
         .answers::<All>(200, "The rounds in order, the current one, and one that was begun and not finished.")
 }
 
@@ -85,17 +91,25 @@ pub(super) fn describe_stop() -> Operation {
 }
 
 /// Columns of `round_summary`, its time as text.
-const SUMMARY: &str = "round, method, accepted, labelled, unlabelled, pool, scored, subset_one, subset_two, subset_one_share, \
-                       validation_accuracy, validation_macro_f1, mean_margin, seconds, \
+const SUMMARY: &str = "round, method, accepted, labelled, unlabelled, pool, scored, subset_one, subset_two, \
+                       subset_one_share, validation_accuracy, validation_macro_f1, mean_margin, seconds, \
                        cast(finished_at as varchar) as finished_at, gate";
 
-/// Every finished round, in order.
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<All>, Problem> {
+/// The finished rounds, in order.
+pub(super) async fn list(State(api): State<Api>, Query(part): Query<Part>) -> Result<Json<All>, Problem> {
+    let limit = part.read()?;
+    let after: u32 = match &part.after {
+        Some(after) => after.parse().map_err(|_| no_place(after))?,
+        None => 0,
+    };
     let session = api.reading.newest().await?;
-    let rounds: Vec<Row> = rows(&session, &format!("select {SUMMARY} from round_summary order by round")).await?;
+    let sql = format!("select {SUMMARY} from round_summary where round > {after} order by round limit {limit}");
+    let mut rounds: Vec<Row> = rows(&session, &sql).await?;
+    let next = part.cut(&mut rounds, |row| row.get("round").map(Value::to_string).unwrap_or_default());
     let unfinished = api.parts.corpus.planned_round(session.snapshot().rounds()).await?;
-    let running = api.parts.rounds.as_ref().is_some_and(|rounds| rounds.is_running());
-    Ok(Json(All { current: session.snapshot().current_round(), unfinished, running, rounds }))
+    let trainer = api.parts.rounds.as_ref();
+    let (running, trains) = (trainer.is_some_and(|trainer| trainer.is_running()), trainer.is_some());
+    Ok(Json(All { current: session.snapshot().current_round(), unfinished, running, trains, rounds, next }))
 }
 
 /// One round.
@@ -105,8 +119,9 @@ pub(super) async fn one(State(api): State<Api>, Path(OfRound { round }): Path<Of
     let summary: Vec<Row> =
         rows(&session, &format!("select {SUMMARY} from round_summary where round = {round}")).await?;
     let epochs = format!(
-        "select epoch, steps, loss, loss_supervised, loss_unlabelled, loss_contrastive, learning_rate, acceptance_rate, \
-         subset_one, subset_two, labelled_accuracy, validation_accuracy, validation_macro_f1, seconds \
+        "select epoch, steps, loss, loss_supervised, loss_unlabelled, loss_contrastive, learning_rate, \
+         acceptance_rate, subset_one, subset_two, labelled_accuracy, validation_accuracy, validation_macro_f1, validation_nll, \
+         validation_brier, validation_ece, validation_ece_equal_mass, temperature, seconds \
          from epochs where round = {round} order by epoch"
     );
     let margins = format!(

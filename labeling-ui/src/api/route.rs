@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::Extension;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
@@ -66,11 +66,6 @@ impl Route {
         self.methods = self.methods.merge(answering);
         self.operations.push((method, operation));
         self
-    }
-
-    /// Takes bodies of so many bytes.
-    pub fn taking(self, bytes: usize) -> Self {
-        Self { methods: self.methods.layer(DefaultBodyLimit::max(bytes)), ..self }
     }
 
     /// Begins to answer within this time, or says that it took too long.

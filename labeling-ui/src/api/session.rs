@@ -1,7 +1,7 @@
 //! `/api/session`: a token for a browser, which cannot send one with images and event streams.
 //!
-//! `POST` takes a token once and keeps it in a cookie that no script can read and no other site sends; `GET` says who one
-//! is; `DELETE` forgets it. A token stands in no URL and in no log.
+//! `POST` takes a token once and keeps it in a cookie that no script can read and no other site sends; `GET` says who
+//! one is; `DELETE` forgets it. A token stands in no URL and in no log.
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -36,6 +36,8 @@ pub(super) struct Described {
     name: Option<String>,
     #[schemars(extend("enum" = [Role::Reader.name(), Role::Annotator.name(), Role::Admin.name()]))]
     role: &'static str,
+    /// Whether a pseudonym stands for every name but their own.
+    blind: bool,
 }
 
 /// `GET /api/session`.
@@ -46,8 +48,8 @@ pub(super) fn describe_show() -> Operation {
 
 /// `POST /api/session`.
 pub(super) fn describe_begin() -> Operation {
-    let summary = "Keeps a token in a cookie (HttpOnly, SameSite=Strict), for browsers: they cannot send it with images \
-                   and events.";
+    let summary = "Keeps a token in a cookie (HttpOnly, SameSite=Strict), for browsers: they cannot send it with \
+                   images and events.";
     Operation::new("logIn", summary)
         .without_token()
         .body::<Login>()
@@ -65,7 +67,7 @@ pub(super) fn describe_end() -> Operation {
 pub(super) async fn begin(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
     let Login { token } = body::json(&headers, &body)?;
     let Gate::Tokens(access) = &api.parts.gate else {
-        return Ok(described(&Caller::local()).into_response());
+        return Ok(described(&api, &Caller::local()).await?.into_response());
     };
     let fits = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.~+/=".contains(&byte));
     let identity = if fits { access.bearer(&token).await? } else { None };
@@ -73,12 +75,15 @@ pub(super) async fn begin(State(api): State<Api>, headers: HeaderMap, body: Byte
     // The page's own address says whether it came by TLS; then the cookie goes no other way.
     let origin = headers.get(header::ORIGIN).map_or(&b""[..], HeaderValue::as_bytes);
     let secure = if origin.starts_with(b"https:") { "; Secure" } else { "" };
-    with_cookie(described(&caller).into_response(), &token, MAX_AGE_SECONDS, secure)
+    with_cookie(described(&api, &caller).await?.into_response(), &token, MAX_AGE_SECONDS, secure)
 }
 
 /// Says who asks.
-pub(super) async fn show(Extension(caller): Extension<Caller>) -> Json<Described> {
-    described(&caller)
+pub(super) async fn show(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Described>, Problem> {
+    described(&api, &caller).await
 }
 
 /// Forgets the browser's token; the token itself stays good.
@@ -86,8 +91,9 @@ pub(super) async fn end() -> Result<Response, Problem> {
     with_cookie(StatusCode::NO_CONTENT.into_response(), "", 0, "")
 }
 
-fn described(caller: &Caller) -> Json<Described> {
-    Json(Described { name: caller.name().map(str::to_owned), role: caller.role().name() })
+async fn described(api: &Api, caller: &Caller) -> Result<Json<Described>, Problem> {
+    let blind = api.pseudonyms(caller).await?.is_some();
+    Ok(Json(Described { name: caller.name().map(str::to_owned), role: caller.role().name(), blind }))
 }
 
 fn with_cookie(mut response: Response, token: &str, max_age: u32, more: &str) -> Result<Response, Problem> {

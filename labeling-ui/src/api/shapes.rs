@@ -1,8 +1,8 @@
 //! What requests and answers look like, from the types themselves.
 //!
 //! In: types with [`JsonSchema`], as handlers read and write them. Out: their schemas; those that have a name of their
-//! own lie among the document's components and are referred to. What is read and what is written are two things: a field
-//! that may be left out of a request stands as null in an answer.
+//! own lie among the document's components and are referred to. What is read and what is written are two things: a
+//! field that may be left out of a request stands as null in an answer.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};

@@ -1,7 +1,8 @@
 //! `POST /api/sql`: one question, behind the same walls as `marginalia sql`, answered as it is computed.
 //!
-//! The answer is JSON, or an Arrow IPC stream or Parquet where `Accept` asks for it. What goes wrong before the first rows is
-//! a problem of its own; what goes wrong later breaks the body off, so that a part is never taken for the whole.
+//! The answer is JSON, or an Arrow IPC stream or Parquet where `Accept` asks for it. What goes wrong before the first
+//! rows is a problem of its own; what goes wrong later breaks the body off, so that a part is never taken for the
+//! whole.
 
 use std::future::ready;
 
@@ -10,6 +11,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::LineDelimited;
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -24,6 +26,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::caller::Caller;
 use super::operation::Operation;
 use super::problem::Problem;
 use super::{Api, body};
@@ -39,8 +42,10 @@ const GROUP_ROWS: usize = 65_536;
 
 /// `POST /api/sql`.
 pub(super) fn describe_answer() -> Operation {
-    let summary = "One SELECT, read-only, within the bounds of [sql]; answered as it is computed. An answer that breaks \
-                   off is not whole.";
+    let summary = "One SELECT, read-only, within the bounds of [sql]; answered as it is computed. An answer that \
+                   breaks off is not whole.";
+    let busy = "As many queries run as are answered side by side, here and over PostgreSQL together, and none ended for \
+                half of [sql].timeout_seconds.";
     Operation::new("sql", summary)
         .body::<Question>()
         .answers_shaped(200, "JSON, or an Arrow IPC stream or Parquet where Accept names it.", table)
@@ -50,7 +55,7 @@ pub(super) fn describe_answer() -> Operation {
         .problem(410, "The round's tables are gone.")
         .problem(422, "query_refused, query_failed, query_timeout or query_too_large.")
         .problem(503, "The body took too long to arrive.")
-        .problem(429, "As many queries run as are answered side by side, here and over PostgreSQL together, and none ended for half of [sql].timeout_seconds.")
+        .problem(429, busy)
 }
 
 /// What [`Writer::Json`] writes.
@@ -102,12 +107,13 @@ impl Question {
 /// Answers a question.
 pub(super) async fn answer(
     State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     request: Request,
 ) -> std::result::Result<Response, Problem> {
     let body = body::whole(request, &api).await?;
     let question: Question = body::json(&headers, &body)?;
-    let session = api.reading.at(question.moment()?).await?;
+    let session = api.seen_by(&caller, question.moment()?).await?;
     let form = Form::wanted(&headers);
     let mut answer = session.query(&question.query).await?;
     let mut writer = Writer::new(&answer.schema, form)?;

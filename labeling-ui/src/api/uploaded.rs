@@ -7,7 +7,7 @@ use super::shapes::one_of;
 use crate::admission::{Admitted, Upload};
 use crate::face_id::FaceId;
 
-/// Images of an archive that the answer names; beyond, it counts them.
+/// Of several images those that the answer names; beyond, it counts them.
 pub(super) const MOST_NAMED: usize = 10_000;
 
 /// Characters of a name.
@@ -22,7 +22,8 @@ pub(super) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Where an image of theirs was seen, for `sightings` and `rejects`: `upload@ada:a.png`, without a token `upload:a.png`.
+    /// Where an image of theirs was seen, for `sightings` and `rejects`: `upload@ada:a.png`, without a token
+    /// `upload:a.png`.
     pub fn source(&self, image: &str) -> String {
         match self.name {
             Some(name) => format!("upload@{name}:{}", tidy(image)),
@@ -36,7 +37,7 @@ impl Sender<'_> {
     }
 }
 
-/// What came of an upload: of one image, or of the several of a form or an archive.
+/// What came of an upload: of one image, or of several.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(transform = one_of)]
@@ -47,19 +48,13 @@ pub(super) enum Uploaded {
         new: bool,
     },
     Several {
-        /// Of an archive: faces that were not known.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "usize")]
-        new: Option<usize>,
-        /// Of an archive: faces that were.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "usize")]
-        known: Option<usize>,
-        /// Of an archive: files that are no faces.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "usize")]
-        refused: Option<usize>,
-        /// One for each part, in order: a face, or the reason of its refusal. Of an archive the first of them.
+        /// Faces that were not known.
+        new: usize,
+        /// Faces that were.
+        known: usize,
+        /// What is no face.
+        refused: usize,
+        /// One for each image, in order: a face, or the reason of its refusal. The first of them, where there are many.
         #[schemars(length(max = MOST_NAMED))]
         images: Vec<Image>,
     },

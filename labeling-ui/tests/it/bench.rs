@@ -275,7 +275,8 @@ fn prediction(face_id: &str, expression: &str, confidence: f32) -> Prediction {
     }
 }
 
-fn marker() -> Round {
+/// The end of an accepted round 1.
+pub fn marker() -> Round {
     Round {
         round: 1,
         method: "ada-cm".into(),
@@ -305,18 +306,26 @@ fn marker() -> Round {
     }
 }
 
-/// Stands where the pipeline decodes: takes what begins like a PNG, waits where a test wants it to, and panics on demand.
+/// Stands where the pipeline decodes: takes what begins like a PNG, waits where a test wants it to, and panics on
+/// demand.
 pub struct Door {
     corpus: Corpus,
     /// Each admission takes one.
     pub open: Semaphore,
     /// Admissions that have begun.
     pub begun: AtomicUsize,
+    /// Images that were made small.
+    pub shrunk: AtomicUsize,
 }
 
 impl Door {
     fn new(corpus: &Corpus) -> Self {
-        Self { corpus: corpus.clone(), open: Semaphore::new(1000), begun: AtomicUsize::new(0) }
+        Self {
+            corpus: corpus.clone(),
+            open: Semaphore::new(1000),
+            begun: AtomicUsize::new(0),
+            shrunk: AtomicUsize::new(0),
+        }
     }
 
     /// Returns once so many admissions have begun.
@@ -349,6 +358,7 @@ impl Admission for Door {
     }
 
     async fn thumbnail(&self, image: Vec<u8>, side: u32) -> Result<Option<Vec<u8>>> {
+        self.shrunk.fetch_add(1, Ordering::SeqCst);
         Ok(Some([&side.to_le_bytes()[..], &image].concat()))
     }
 }

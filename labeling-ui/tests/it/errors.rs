@@ -66,7 +66,10 @@ async fn status_and_rounds_are_what_the_corpus_holds() {
     let bench = Bench::new().await;
     let faces = bench.faces(3).await;
     let none = bench.get("/api/rounds").await.json();
-    assert_eq!(none, json!({ "current": null, "unfinished": null, "running": false, "rounds": [] }));
+    let nothing = json!({
+        "current": null, "unfinished": null, "running": false, "trains": false, "rounds": [], "next": null
+    });
+    assert_eq!(none, nothing);
     bench.round(&[(&faces[0], "fear", 0.9, None), (&faces[1], "fear", 0.5, Some("queue"))]).await;
     let status = bench.get("/api/status").await.json();
     assert_eq!((&status["faces"], &status["queue"], &status["current_round"]), (&json!(3), &json!(2), &json!(1)));

@@ -1,11 +1,16 @@
 //! Events: what happens is told once, in order, and whoever missed some is told so.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::{Body, BodyDataStream};
-use axum::http::{Method, header};
+use axum::http::request::Builder;
+use axum::http::{Method, Request, header};
 use futures::StreamExt;
-use marginalia_labeling_ui::watch;
+use marginalia_labeling_ui::api::Limits;
+use marginalia_labeling_ui::{Access, Gate, Identity, Result, Role, watch};
 use marginalia_store::tables::faces::Face;
 use marginalia_store::{Corpus, Options};
 use serde_json::{Value, json};
@@ -31,11 +36,25 @@ impl Listener {
         if let Some(last) = last {
             request = request.header("last-event-id", last);
         }
-        let answer = bench.begin(request.body(Body::empty()).unwrap()).await;
+        Self::of(bench, request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn of(bench: &Bench, request: Request<Body>) -> Self {
+        let answer = bench.begin(request).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/event-stream");
         assert_eq!(answer.headers()["x-accel-buffering"], "no");
         Self { body: answer.into_body().into_data_stream(), text: String::new() }
+    }
+
+    /// The next event that is no sign of life, or none at the end of the stream.
+    async fn next_told(&mut self) -> Option<Heard> {
+        loop {
+            let heard = self.next().await;
+            if heard.as_ref().is_none_or(|heard| !heard.name.is_empty()) {
+                return heard;
+            }
+        }
     }
 
     /// The next event, or none at the end of the stream.
@@ -73,6 +92,7 @@ async fn a_label_is_told_to_those_who_listen_and_to_those_who_come_back() {
         bench.post("/api/labels", label).await.json();
         let heard = listener.next().await.unwrap();
         assert_eq!((heard.name.as_str(), &heard.data["labels"][0]["face_id"]), ("labelled", &json!(face_id)));
+        assert_eq!(heard.data["labels"][0]["annotator"], Value::Null, "a name is not for everybody who listens");
         ids.push(heard.id);
     }
     // Behind the greeting both were missed, behind the first the second; by header or by parameter.
@@ -114,6 +134,43 @@ async fn streams_end_when_the_server_does() {
     assert_eq!(listener.next().await.unwrap().name, "ready");
     bench.cancel.cancel();
     assert_eq!(listener.next().await, None);
+}
+
+/// Tokens that are good, each of somebody of that name.
+struct Good(Mutex<BTreeSet<&'static str>>);
+
+#[async_trait]
+impl Access for Good {
+    async fn bearer(&self, token: &str) -> Result<Option<Identity>> {
+        let is_good = self.0.lock().unwrap().contains(token);
+        Ok(is_good.then(|| Identity { name: token.to_owned(), role: Role::Annotator }))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stream_of_a_token_that_is_revoked_ends_and_others_go_on() {
+    let good = Arc::new(Good(Mutex::new(BTreeSet::from(["ada", "bob"]))));
+    let limits = Limits { keep_alive: Duration::from_millis(20), ..Limits::default() };
+    let bench = Bench::with(limits, Gate::Tokens(good.clone())).await;
+    let listen = async |request: Builder| {
+        let mut listener = Listener::of(&bench, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(listener.next().await.unwrap().name, "ready");
+        listener
+    };
+    let events = || to(Method::GET, "/api/events");
+    let mut by_header = listen(events().header(header::AUTHORIZATION, "Bearer ada")).await;
+    let mut by_cookie = listen(events().header(header::COOKIE, "marginalia=ada")).await;
+    let mut other = listen(events().header(header::AUTHORIZATION, "Bearer bob")).await;
+    bench.events.tell("test", &json!({}));
+    for listener in [&mut by_header, &mut by_cookie, &mut other] {
+        assert_eq!(listener.next_told().await.unwrap().name, "test");
+    }
+    good.0.lock().unwrap().remove("ada");
+    for listener in [&mut by_header, &mut by_cookie] {
+        assert_eq!(listener.next_told().await, None);
+    }
+    bench.events.tell("secret", &json!({}));
+    assert_eq!(other.next_told().await.unwrap().name, "secret");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,12 @@
 //! images is tested there.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
+use futures::StreamExt;
 use marginalia_labeling_ui::Gate;
 use marginalia_labeling_ui::api::Limits;
 use marginalia_store::Feature;
@@ -13,22 +15,30 @@ use marginalia_store::tables::embeddings::Embedding;
 use marginalia_store::tables::faces::Face;
 use serde_json::json;
 
-use crate::bench::{Bench, face, to};
+use crate::bench::{Answer, Bench, face, to};
 
 fn upload(content_type: &str, image: impl Into<Body>) -> Request<Body> {
     to(Method::POST, "/api/faces?name=a.png").header(header::CONTENT_TYPE, content_type).body(image.into()).unwrap()
 }
 
-fn form(files: &[(&str, &[u8])]) -> Request<Body> {
-    let mut body = Vec::new();
-    for (name, image) in files {
-        let head = format!("--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n\r\n");
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(image);
-        body.extend_from_slice(b"\r\n");
-    }
-    body.extend_from_slice(b"--x--\r\n");
+fn form_upload(body: impl Into<Body>) -> Request<Body> {
     upload("multipart/form-data; boundary=x", body)
+}
+
+fn part(name: &str, image: &[u8]) -> Vec<u8> {
+    let head = format!("--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"{name}\"\r\n\r\n");
+    [head.as_bytes(), image, b"\r\n"].concat()
+}
+
+fn form(files: &[(&str, &[u8])]) -> Request<Body> {
+    let parts: Vec<Vec<u8>> = files.iter().map(|(name, image)| part(name, image)).collect();
+    form_upload([parts.concat(), b"--x--\r\n".to_vec()].concat())
+}
+
+/// In pieces that end anywhere.
+fn in_pieces(body: &[u8]) -> Body {
+    let pieces: Vec<_> = body.chunks(777).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+    Body::from_stream(futures::stream::iter(pieces))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,8 +70,69 @@ async fn of_several_images_each_has_its_own_outcome() {
     let refused = bench.send(form(&[("x", b"no")])).await.problem(422, "refused");
     assert_eq!(refused["images"][0]["reason"], "not_an_image");
     bench.send(form(&[])).await.problem(400, "no_images");
-    bench.send(upload("multipart/form-data; boundary=x", "--x\r\nbroken")).await.problem(400, "bad_multipart");
+    bench.send(form_upload("--x\r\nbroken")).await.problem(400, "bad_multipart");
     bench.send(upload("multipart/form-data", "")).await.problem(400, "bad_multipart");
+}
+
+/// As they come out of a form or an archive: 260 new ones, more than go in one commit, then three others.
+fn assert_taken(answer: &Answer) {
+    assert_eq!(answer.status, 201);
+    let answer = answer.json();
+    assert_eq!((&answer["new"], &answer["known"], &answer["refused"]), (&json!(260), &json!(1), &json!(2)));
+    let images = answer["images"].as_array().unwrap();
+    assert_eq!((images.len(), &images[0]["source"]), (263, &json!("upload:deep/a.png")));
+    let reasons = [&images[260]["reason"], &images[261]["new"], &images[262]["reason"]];
+    assert_eq!(reasons, [&json!("not_an_image"), &json!(false), &json!("too_large")]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_of_any_length_is_taken_in_as_it_arrives() {
+    let bench = Bench::with(Limits { image_bytes: 1000, ..Limits::default() }, Gate::Loopback).await;
+    let mut whole: Vec<u8> =
+        (0..260_u32).flat_map(|n| part("deep/a.png", &[b"\x89PNG ", &n.to_le_bytes()[..]].concat())).collect();
+    let others = [&b"no"[..], b"\x89PNG \0\0\0\0", &[0; 1001]];
+    whole.extend(others.into_iter().flat_map(|image| part("other.png", image)));
+    // What looks like the end of a part is none.
+    let odd = b"\x89PNG \r\n--\r\n--y\r\n";
+    let ended = [&whole[..], b"--x--\r\n"].concat();
+    assert_taken(&bench.send(form_upload(in_pieces(&ended))).await);
+    assert_eq!(bench.count("select count(*) from faces").await, 260);
+    let answer = bench.send(form(&[("odd.png", odd)])).await.json();
+    assert_eq!(answer["images"][0]["face_id"], face(odd).face_id);
+    // What breaks off is in up to there, and known when it comes again.
+    let cut = [&whole[..], &part("cut.png", b"\x89PNG cut")[..80]].concat();
+    let problem = bench.send(form_upload(in_pieces(&cut))).await.problem(400, "bad_multipart");
+    assert_eq!((&problem["new"], &problem["known"], &problem["refused"]), (&json!(0), &json!(261), &json!(2)));
+    // A head without an end.
+    let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b'a'; 10_000]));
+    let head = futures::stream::iter([Ok(b"--x\r\n".to_vec())]);
+    let refused = bench.send(form_upload(Body::from_stream(head.chain(endless)))).await.problem(400, "bad_multipart");
+    assert!(refused["detail"].as_str().unwrap().contains("a part does not begin"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_of_a_form_is_read_than_is_taken_in() {
+    const PARTS: usize = 5000;
+    let bench = Arc::new(Bench::new().await);
+    bench.door.open.forget_permits(1000);
+    let read = Arc::new(AtomicUsize::new(0));
+    let sending = {
+        let (bench, read) = (bench.clone(), read.clone());
+        let parts = (0..PARTS).map(move |n| {
+            read.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, std::io::Error>(part(&n.to_string(), b"no"))
+        });
+        let parts = futures::stream::iter(parts.chain([Ok(b"--x--\r\n".to_vec())]));
+        tokio::spawn(async move { bench.send(form_upload(Body::from_stream(parts))).await })
+    };
+    bench.door.has_begun(1).await;
+    // However long one waits: what is being taken in, what waits for that, and what comes next.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let held = read.load(Ordering::SeqCst);
+    assert!(held <= 3 * 256 + 2, "{held} parts are in memory");
+    bench.door.open.add_permits(1000);
+    let refused = sending.await.unwrap().problem(422, "refused");
+    assert_eq!((&refused["refused"], read.load(Ordering::SeqCst)), (&json!(PARTS), PARTS));
 }
 
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -76,24 +147,13 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_archive_is_taken_in_as_it_arrives() {
-    let limits = Limits { image_bytes: 1000, upload_bytes: 3000, ..Limits::default() };
-    let bench = Bench::with(limits, Gate::Loopback).await;
+    let bench = Bench::with(Limits { image_bytes: 1000, ..Limits::default() }, Gate::Loopback).await;
     let images: Vec<Vec<u8>> = (0..260_u32).map(|n| [b"\x89PNG ", &n.to_le_bytes()[..]].concat()).collect();
     let mut files: Vec<(&str, &[u8])> = images.iter().map(|image| ("deep/a.png", image.as_slice())).collect();
     let large = vec![0; 1001];
     files.extend([("b.gif", &b"no"[..]), ("again.png", &images[0]), ("large.png", &large)]);
     let whole = tar(&files);
-    assert!(whole.len() > 3000, "longer than any form may be");
-    // In pieces that end anywhere.
-    let pieces: Vec<_> = whole.chunks(777).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
-    let answer = bench.send(upload("application/x-tar", Body::from_stream(futures::stream::iter(pieces)))).await;
-    assert_eq!(answer.status, 201);
-    let answer = answer.json();
-    assert_eq!((&answer["new"], &answer["known"], &answer["refused"]), (&json!(260), &json!(1), &json!(2)));
-    let images_of = answer["images"].as_array().unwrap();
-    assert_eq!((images_of.len(), &images_of[0]["source"]), (263, &json!("upload:deep/a.png")));
-    let reasons = [&images_of[260]["reason"], &images_of[261]["new"], &images_of[262]["reason"]];
-    assert_eq!(reasons, [&json!("not_an_image"), &json!(false), &json!("too_large")]);
+    assert_taken(&bench.send(upload("application/x-tar", in_pieces(&whole))).await);
     assert_eq!(bench.count("select count(*) from faces").await, 260);
     // More than one batch; and all of it is known now.
     assert_eq!(bench.send(upload("application/x-tar", whole)).await.status, 200);
@@ -118,16 +178,15 @@ async fn of_an_archive_that_breaks_off_the_beginning_is_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_image_or_too_large_is_refused_unseen() {
-    let limits = Limits { image_bytes: 1000, upload_bytes: 3000, ..Limits::default() };
-    let bench = Bench::with(limits, Gate::Loopback).await;
+    let bench = Bench::with(Limits { image_bytes: 1000, ..Limits::default() }, Gate::Loopback).await;
     for content_type in ["image/svg+xml", "text/html", "application/json", "image/gif", "", "image/png2"] {
         bench.send(upload(content_type, "x")).await.problem(415, "unsupported_media_type");
     }
     let untyped = to(Method::POST, "/api/faces").body(Body::from("x")).unwrap();
     bench.send(untyped).await.problem(415, "unsupported_media_type");
     bench.send(upload("image/png", vec![0; 1001])).await.problem(413, "too_large");
-    let parts = [vec![0; 1600], vec![0; 1600]];
-    bench.send(form(&[("a", &parts[0]), ("b", &parts[1])])).await.problem(413, "too_large");
+    let refused = bench.send(form(&[("a", &[0; 1001]), ("b", &[0; 1600])])).await.problem(422, "refused");
+    assert_eq!((&refused["images"][1]["reason"], &refused["refused"]), (&json!("too_large"), &json!(2)));
     // One that does not say how long it is.
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![0_u8; 100]));
     bench.send(upload("image/png", Body::from_stream(endless))).await.problem(413, "too_large");
@@ -219,6 +278,23 @@ async fn a_small_image_has_a_tag_of_its_own() {
     for width in ["0", "97", "100000"] {
         bench.get(&format!("/api/faces/{id}/image?w={width}")).await.problem(400, "bad_width");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_is_made_small_once_whoever_looks_and_anew_when_a_face_was_forgotten() {
+    let bench = Bench::new().await;
+    let faces = bench.faces(2).await;
+    let small = async |face: &str, side: u32| bench.get(&format!("/api/faces/{face}/image?w={side}")).await;
+    let shrunk = || bench.door.shrunk.load(Ordering::SeqCst);
+    let first = small(&faces[0], 96).await;
+    assert_eq!((small(&faces[0], 96).await.body, shrunk()), (first.body, 1));
+    small(&faces[0], 48).await;
+    assert_eq!(small(&faces[1], 96).await.body[..4], 96_u32.to_le_bytes());
+    assert_eq!(shrunk(), 3, "another size and another face are other images");
+    bench.corpus.forget(&faces[..1], None).await.unwrap();
+    small(&faces[0], 96).await.problem(404, "no_such_face");
+    assert_eq!(small(&faces[1], 96).await.status, 200);
+    assert_eq!(shrunk(), 4, "all that was made is thrown away with what was forgotten");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -68,6 +68,25 @@ async fn queries_are_kept_by_name_and_the_audit_log_says_who_kept_them() {
     assert_eq!(bench.count(noted).await, 4);
 }
 
+/// A name is a value in a table and no path, whatever it looks like.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_may_be_called_like_a_path_and_leads_nowhere() {
+    let bench = Bench::new().await;
+    for (path, name) in [
+        ("%2e%2e%2f%2e%2e%2fmarginalia.toml", "../../marginalia.toml"),
+        ("..%2f..%2fetc%2fpasswd", "../../etc/passwd"),
+        ("%2e%2e", ".."),
+        ("%27;drop%20table%20faces;--", "';drop table faces;--"),
+        ("%3Cimg%20src=x%20onerror=alert(1)%3E", "<img src=x onerror=alert(1)>"),
+    ] {
+        assert_eq!(put(&bench, path, "select 1").await.json()["name"], name);
+        assert_eq!(bench.get("/api/queries").await.json()["queries"][0]["name"], name);
+        assert_eq!(bench.delete(&format!("/api/queries/{path}")).await.status, 204);
+    }
+    put(&bench, "%00", "select 1").await.problem(422, "invalid_query");
+    put(&bench, "..%0d%0ax:%20y", "select 1").await.problem(422, "invalid_query");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_map_has_a_place_for_each_face_and_what_was_said_of_it() {
     let bench = Bench::new().await;

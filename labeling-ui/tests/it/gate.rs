@@ -95,7 +95,8 @@ impl Access for Tokens {
     }
 }
 
-fn with_token(method: Method, path: &str, token: &str) -> Builder {
+/// A request of the bearer of a token.
+pub fn with_token(method: Method, path: &str, token: &str) -> Builder {
     Request::builder()
         .method(method)
         .uri(path)
@@ -122,7 +123,10 @@ async fn beyond_loopback_a_token_says_who_asks_and_what_they_may() {
         .problem(403, "foreign_origin");
     assert_eq!(ask(&bench, "faces.example", &[("authorization", "bearer r")]).await.status, 200);
 
-    let label = |n: usize, annotator: Option<&str>| json!({ "face_id": faces[n], "expression": "fear", "annotator": annotator });
+    let label = |n: usize, annotator: Option<&str>| {
+        let face_id = &faces[n];
+        json!({ "face_id": face_id, "expression": "fear", "annotator": annotator })
+    };
     let submit =
         async |token: &str, label| bench.send(json(with_token(Method::POST, "/api/labels", token), &label)).await;
     submit("r", label(0, None)).await.problem(403, "role");
@@ -170,7 +174,7 @@ async fn a_browser_keeps_its_token_where_no_script_reads_it() {
         bench.send(json(request, &json!({ "token": token }))).await
     };
     let answer = log_in("a", "https://faces.example").await;
-    assert_eq!(answer.json(), json!({ "name": "ada", "role": "annotator" }));
+    assert_eq!(answer.json(), json!({ "name": "ada", "role": "annotator", "blind": false }));
     let cookie = answer.header(header::SET_COOKIE);
     let kept = "marginalia=a; Path=/; HttpOnly; SameSite=Strict; Max-Age=2592000";
     assert_eq!(cookie, format!("{kept}; Secure"));
@@ -199,7 +203,7 @@ async fn a_browser_keeps_its_token_where_no_script_reads_it() {
     assert!(gone.status == 204 && gone.header(header::SET_COOKIE).contains("Max-Age=0"), "{gone:?}");
     // On loopback there is nothing to keep.
     let local = Bench::new().await;
-    assert_eq!(local.get("/api/session").await.json(), json!({ "name": null, "role": "admin" }));
+    assert_eq!(local.get("/api/session").await.json(), json!({ "name": null, "role": "admin", "blind": false }));
     let answer = local.post("/api/session", json!({ "token": "a" })).await;
     assert!(answer.status == 200 && !answer.headers.contains_key(header::SET_COOKIE), "{answer:?}");
 }

@@ -1,6 +1,8 @@
 //! The API through its router, over real corpora.
 
 mod bench;
+mod blind;
+mod compression;
 mod errors;
 mod events;
 mod faces;
@@ -11,6 +13,7 @@ mod metrics;
 mod openapi;
 mod overlap;
 mod page;
+mod paging;
 mod queue;
 mod server;
 mod shift;

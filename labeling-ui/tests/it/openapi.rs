@@ -1,11 +1,12 @@
-//! The document says what the router does: the same paths, methods and roles, and everything that it refers to is there.
+//! The document says what the router does: the same paths, methods and roles, and everything that it refers to is
+//! there.
 
 use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use marginalia_labeling_ui::api::{Limits, OPENAPI, paths};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bench::{Bench, to};
 use crate::gate::tokens;
@@ -87,6 +88,15 @@ fn operations_have_names_of_their_own() {
     let operations = operations(&document);
     let names: BTreeSet<_> = operations.iter().map(|(_, _, operation)| operation["operationId"].as_str()).collect();
     assert_eq!(names.len(), operations.len());
+}
+
+#[test]
+fn a_face_waits_in_one_of_three_lanes_whoever_tells_of_it() {
+    let document = document();
+    for name in ["Task", "QueuePlace"] {
+        let lanes = &document["components"]["schemas"][name]["properties"]["lane"]["enum"];
+        assert_eq!(*lanes, json!(["queue", "audit", "review"]), "{name}");
+    }
 }
 
 #[test]

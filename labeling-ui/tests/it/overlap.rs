@@ -1,12 +1,18 @@
-//! Several people on one queue: what was begun is finished first, nobody meets a face twice, and none is in two people's hands.
+//! Several people on one queue: what was begun is finished first, nobody meets a face twice, none is in two people's
+//! hands, and nobody learns what another said before they have judged the face themselves.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Method;
+use marginalia_labeling_ui::api::Limits;
+use marginalia_store::Options;
 use serde_json::{Value, json};
 
-use crate::bench::Bench;
+use crate::bench::{Bench, json};
+use crate::gate::{tokens, with_token};
 
 const PEOPLE: [&str; 6] = ["ada", "bob", "cyd", "dan", "eve", "flo"];
 
@@ -34,6 +40,62 @@ async fn a_face_that_was_judged_once_comes_first_for_others() {
     let other = json!({ "face_id": faces[0], "expression": "happiness", "annotator": "bob" });
     bench.post("/api/labels", other).await.json();
     assert_eq!(bench.queue().await.len(), 3);
+}
+
+/// What a story has of a face's labels: whether something is kept back, whose labels it tells, the class in the corpus.
+fn told(story: &Value) -> (bool, Vec<&str>, Option<&str>) {
+    let labels = story["labels"].as_array().unwrap().iter().map(|label| label["annotator"].as_str().unwrap());
+    (story["kept_back"].as_bool().unwrap(), labels.collect(), story["corpus"]["expression"].as_str())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_said_is_kept_back_until_one_has_judged_the_face() {
+    let bench = Bench::of_several(3).await;
+    let face = &bench.faces(2).await[0];
+    let judge = async |annotator: &str| {
+        let label = json!({ "face_id": face, "expression": "fear", "annotator": annotator });
+        bench.post("/api/labels", label).await.json()["labels"][0]["label_id"].as_str().unwrap().to_owned()
+    };
+    let story = async |asker: &str| bench.get(&format!("/api/faces/{face}{asker}")).await.json();
+    judge("ada").await;
+    let kept_back = story("?annotator=bob").await;
+    assert_eq!(told(&kept_back), (true, vec![], None));
+    assert_eq!(kept_back["verdict"], "in the queue at 1 (queue): judged by 1 of 3");
+    let text = kept_back.to_string();
+    assert!(!text.contains("fear") && !text.contains("\"ada\""), "{text}");
+    for all in ["?annotator=ada", "?annotator=", ""] {
+        assert_eq!(told(&story(all).await), (false, vec!["ada"], Some("fear")), "{all}");
+    }
+    let his = judge("bob").await;
+    assert_eq!(told(&story("?annotator=bob").await), (false, vec!["ada", "bob"], Some("fear")));
+    bench.delete(&format!("/api/labels/{his}?annotator=bob")).await.json();
+    assert_eq!(told(&story("?annotator=bob").await), (true, vec!["bob"], None), "as before he said anything");
+    // Once the face has left the queue nobody is asked for an answer of their own any more.
+    judge("bob").await;
+    assert_eq!(told(&story("?annotator=eve").await), (true, vec![], None));
+    judge("cyd").await;
+    assert_eq!(told(&story("?annotator=eve").await), (false, vec!["ada", "bob", "bob", "cyd"], Some("fear")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_says_in_whose_eyes_a_face_is_looked_at() {
+    let options = Options { judgements_per_face: 2, ..Options::default() };
+    let bench = Bench::made(options, Limits::default(), tokens()).await;
+    let face = &bench.faces(1).await[0];
+    let label = json!({ "face_id": face, "expression": "fear" });
+    bench.send(json(with_token(Method::POST, "/api/labels", "a"), &label)).await.json();
+    let story = async |token: &str, asker: &str| {
+        let path = format!("/api/faces/{face}{asker}");
+        bench.send(with_token(Method::GET, &path, token).body(Body::empty()).unwrap()).await
+    };
+    for (token, asker) in [("b", ""), ("b", "?annotator=bob"), ("root", "?annotator=root")] {
+        assert_eq!(told(&story(token, asker).await.json()), (true, vec![], None), "{token} {asker}");
+    }
+    story("b", "?annotator=ada").await.problem(403, "other_annotator");
+    // Readers judge nothing, and an admin may look at everything.
+    for (token, asker) in [("a", ""), ("r", ""), ("r", "?annotator=reader"), ("root", "")] {
+        assert_eq!(told(&story(token, asker).await.json()), (false, vec!["ada"], Some("fear")), "{token} {asker}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

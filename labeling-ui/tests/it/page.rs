@@ -40,6 +40,28 @@ async fn every_path_of_the_page_is_the_page_and_may_run_nothing_foreign() {
     bench.delete("/").await.problem(405, "method_not_allowed");
 }
 
+/// Files of the page are those that it was built from: a path leads to none of the machine's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_that_leads_out_of_the_page_leads_nowhere() {
+    let bench = Bench::new().await;
+    let page = bench.get("/").await.body;
+    for path in [
+        "/..%2fCargo.toml",
+        "/../Cargo.toml",
+        "/../../Cargo.toml",
+        "/assets/..%2f..%2f..%2fCargo.toml",
+        "/assets/../../../Cargo.toml",
+        "//etc/hosts.allow",
+    ] {
+        bench.get(path).await.problem(404, "not_found");
+    }
+    // Without a dot it may be a path of the page, which reads from its address what to show.
+    for path in ["/%2e%2e%2f%2e%2e%2fetc%2fpasswd", "/..%2f..%2fetc%2fpasswd%00", "//etc/passwd", "/%2fetc%2fpasswd"] {
+        let answer = bench.get(path).await;
+        assert!(answer.status == 404 || (answer.status == 200 && answer.body == page), "{path}: {answer:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_is_shown_before_the_login_and_to_whoever_follows_a_link() {
     let bench = Bench::with(Limits::default(), tokens()).await;

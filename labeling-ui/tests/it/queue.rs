@@ -192,6 +192,32 @@ async fn leases_live_by_heartbeats_and_are_put_back() {
     assert_eq!(ids(&take(&bench, "eve", 3).await), queue[1..]);
 }
 
+/// Two grids and a queue: what one of them shows none of the others does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faces_that_were_chosen_are_one_persons_at_a_time_and_not_in_the_queue() {
+    let bench = Bench::new().await;
+    let queue = bench.faces(6).await;
+    let hold = async |annotator: &str, faces: &[String]| {
+        let sent = json!({ "annotator": annotator, "face_ids": faces, "take": true });
+        let kept = bench.post("/api/leases", sent).await.json();
+        (kept["held"].clone(), kept["lost"].clone())
+    };
+    assert_eq!(ids(&take(&bench, "ada", 1).await), queue[..1]);
+    assert_eq!(hold("bob", &queue[..3]).await, (json!(queue[1..3]), json!(queue[..1])));
+    assert_eq!(hold("eve", &queue[2..4]).await, (json!(queue[3..4]), json!(queue[2..3])));
+    let served = take(&bench, "ada", 6).await;
+    assert_eq!((ids(&served), &served["with_others"]), ([&queue[..1], &queue[4..]].concat(), &json!(3)));
+    // A judgement says itself where it was made, and ends the lease.
+    let label = json!({ "face_id": queue[1], "expression": "fear", "annotator": "bob", "lane": "grid" });
+    assert_eq!(bench.post("/api/labels", label).await.json()["labels"][0]["lane"], "grid");
+    assert_eq!(hold("eve", &queue[1..2]).await.0, json!(queue[1..2]));
+    // What is put back is for everybody.
+    let put_back = bench.delete(&format!("/api/leases?annotator=bob&face_ids={}", queue[2])).await.json();
+    assert_eq!(put_back["released"], 1);
+    assert_eq!(hold("eve", &queue[2..3]).await.0, json!(queue[2..3]));
+    assert_eq!(hold("eve", &["x".to_owned()]).await, (json!([]), json!(["x"])));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_is_over_keeps_nobody_out() {
     let limits = Limits { lease: Duration::ZERO, ..Limits::default() };

@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 use crate::bench::Bench;
 
 const LONG: Duration = Duration::from_secs(600);
+/// Far longer than anything here takes: only a hang reaches it.
+const HANG: Duration = Duration::from_secs(60);
 
 async fn start(bench: &Bench, bounds: Bounds) -> (SocketAddr, JoinHandle<()>) {
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
@@ -149,5 +151,34 @@ async fn a_body_that_never_ends_gives_its_place_back() {
         let image = [b"\x89PNG ", path.as_bytes(), kind.as_bytes()].concat();
         let answer = read(send(address, "POST /api/faces", &image).await).await;
         assert!(answer.starts_with("HTTP/1.1 201"), "after {path} {kind}: {answer}");
+    }
+}
+
+/// Bodies of which a byte comes again and again: nothing stands still, and too little moves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_only_drips_gives_its_place_back() {
+    let limits = Limits { answer: Duration::from_millis(500), uploads: 1, ..Limits::default() };
+    let bench = Bench::with(limits, Gate::Loopback).await;
+    let (address, _serving) = start(&bench, Bounds { head: Duration::from_millis(500), ..Bounds::default() }).await;
+    for kind in ["application/x-tar", "multipart/form-data; boundary=x", "image/png"] {
+        let (mut answers, mut drips) = TcpStream::connect(address).await.unwrap().into_split();
+        let head = format!(
+            "POST /api/faces HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\nContent-Length: 1000000\r\n\r\n"
+        );
+        drips.write_all(head.as_bytes()).await.unwrap();
+        let dripping = tokio::spawn(async move {
+            while drips.write_all(b"-").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        let mut answer = [0; 12];
+        let told = tokio::time::timeout(HANG, answers.read_exact(&mut answer)).await;
+        told.expect("it drips for as long as it likes").unwrap();
+        let expected = if kind == "image/png" { "HTTP/1.1 503" } else { "HTTP/1.1 400" };
+        assert_eq!(String::from_utf8_lossy(&answer), expected, "{kind}");
+        dripping.abort();
+        let image = [b"\x89PNG ", kind.as_bytes()].concat();
+        let answer = read(send(address, "POST /api/faces", &image).await).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "after {kind}: {answer}");
     }
 }

@@ -1,5 +1,5 @@
-//! Half an hour of twenty people on one queue, sixty times as fast: they take faces by the handful, think, say what they see or
-//! that they cannot tell, and some walk away with faces in their hands.
+//! Half an hour of twenty people on one queue, sixty times as fast: they take faces by the handful, think, say what
+//! they see or that they cannot tell, and some walk away with faces in their hands.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};

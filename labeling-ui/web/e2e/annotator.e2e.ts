@@ -1,6 +1,6 @@
-// An annotator by script: three hundred faces by the keys, as fast as the page lets them through, while the server is killed twice
-// and comes back. What the page shows as done stands in the corpus, every answer once. It says something only where nothing else
-// runs.
+// An annotator by script: three hundred faces by the keys, as fast as the page lets them through, while the server is
+// killed twice and comes back. What the page shows as done stands in the corpus, every answer once. It says something
+// only where nothing else runs.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { faceInView, idOf, isPast, World } from "./world.ts";
@@ -60,9 +60,8 @@ describe.runIf(process.env["MARGINALIA_E2E_SPEED"])("an annotator by script", ()
     expect(new Set(stored.map(({ face_id }) => face_id)).size).toBe(FACES);
 
     const rate = (3600 * FACES) / seconds;
-    console.log(
-      `${FACES} faces in ${seconds.toFixed(1)} s, the server killed ${KILLED_AFTER.length} times: ${Math.round(rate)} an hour`,
-    );
+    const kills = `the server killed ${KILLED_AFTER.length} times`;
+    console.log(`${FACES} faces in ${seconds.toFixed(1)} s, ${kills}: ${Math.round(rate)} an hour`);
     expect(rate).toBeGreaterThanOrEqual(LEAST);
     expect(bad).toEqual([]);
     await page.context().close();

@@ -47,7 +47,8 @@ it("hides the model's word of an audited face, and Enter says so", async () => {
   await expect
     .poll(() =>
       world.sql<{ lane: string }>(
-        "select suggestion from current_labels where annotator = 'ann' and lane = 'audit' and suggestion is null and expression is not null",
+        `select suggestion from current_labels
+         where annotator = 'ann' and lane = 'audit' and suggestion is null and expression is not null`,
       ),
     )
     .toHaveLength(1);

@@ -70,7 +70,8 @@ it("lassoes faces, and leads exactly them to Grid and to SQL", async () => {
   await page.keyboard.press("l");
   await page.mouse.move(left, top);
   await page.mouse.down();
-  for (const [x, y] of [[right, top], [right, bottom], [left, bottom]] as const) await page.mouse.move(x, y, { steps: 5 }); // prettier-ignore
+  const corners: [number, number][] = [[right, top], [right, bottom], [left, bottom]]; // prettier-ignore
+  for (const [x, y] of corners) await page.mouse.move(x, y, { steps: 5 });
   await page.mouse.up();
   await expect.poll(() => chosen(page)).toMatch(/\d+ faces? chosen/);
   const n = Number((await chosen(page)).replace(/\D/g, ""));
@@ -173,9 +174,8 @@ it.each([
   const all = gaps.reduce((sum, gap) => sum + gap, 0);
   const rate = (1000 * gaps.length) / all;
   const p95 = gaps[Math.floor(0.95 * gaps.length)] ?? 0;
-  console.log(
-    `map of ${n} faces, ${Math.round(box.width)} × ${Math.round(box.height)}: ${rate.toFixed(1)} frames a second, p95 ${p95.toFixed(1)} ms`,
-  );
+  const size = `${Math.round(box.width)} × ${Math.round(box.height)}`;
+  console.log(`map of ${n} faces, ${size}: ${rate.toFixed(1)} frames a second, p95 ${p95.toFixed(1)} ms`);
   // How fast it is says something only where nothing else runs.
   if (process.env["MARGINALIA_E2E_SPEED"]) expect(rate).toBeGreaterThanOrEqual(30);
   expect(bad).toEqual([]);

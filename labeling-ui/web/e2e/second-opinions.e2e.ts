@@ -1,4 +1,5 @@
-// A label in doubt comes back to somebody else, who judges the face without anybody's word, on Label and on Face.
+// A label in doubt comes back to somebody else, who judges the face without anybody's word, on Label and on Face; Review
+// has it only afterwards.
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { faceInView, idOf, skipTo, World } from "./world.ts";
@@ -50,6 +51,24 @@ const saidBy = (annotator: string) =>
   world.sql(
     `select face_id, expression, lane, suggestion is null as is_blind from current_labels where annotator = '${annotator}' and expression is not null`,
   );
+
+it("leaves a label in doubt out of Review as long as the queue asks about it", async () => {
+  const doubts = await inDoubt();
+  const candidates = await world.sql<{ face_id: string }>("select face_id from relabel_candidates");
+  const asked = candidates.filter(({ face_id }) => doubts.includes(face_id));
+  expect(asked.length).toBeGreaterThan(0);
+  const { page, bad } = await world.open("max", "rounds");
+  const listed = async (kind: string, view: string) => {
+    const answer = page.waitForResponse((response) => (response.request().postData() ?? "").includes(`from ${view}`));
+    await page.goto(`${world.url}#/review?of=${kind}`);
+    const { rows } = (await (await answer).json()) as { rows: { face_id: string }[] };
+    return rows.map(({ face_id }) => face_id).filter((id) => doubts.includes(id));
+  };
+  expect(await listed("doubts", "relabel_candidates")).toEqual([]);
+  expect(await listed("disputes", "label_conflicts")).toEqual([]);
+  expect(bad).toEqual([]);
+  await page.context().close();
+});
 
 it("asks somebody else about a label in doubt, says nothing of it, and stores the answer as a second opinion", async () => {
   const doubts = await inDoubt();

@@ -36,7 +36,7 @@ export interface Setting {
   command?: "serve" | "run";
   /** Whether it listens beyond loopback, where everybody needs a token. */
   isOpenToOthers?: boolean;
-  /** Whether the corpus has no face yet. */
+  /** Whether the corpus has nothing in it, rather than a copy of everybody's. */
   isEmpty?: boolean;
   /** Settings of the corpus that are other than in the one that is copied, as TOML has them. */
   config?: Record<string, string>;

@@ -15,3 +15,9 @@ it("folds chains of near faces onto the first in the order", () => {
     ["d", ["e"]],
   ]);
 });
+
+it("folds no more onto one than are confirmed in one go", () => {
+  const faces = ["a", "b", "c", "d", "e"].map((face_id) => ({ face_id }));
+  const sizes = fold(faces, () => "same", 2).map(({ others }) => 1 + others.length);
+  expect(sizes).toEqual([2, 2, 1]);
+});

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isSingle, nameOf, Sequence, written, type Press } from "../src/actions/keys.ts";
-import { ACTIONS, meet } from "../src/actions/table.ts";
+import { ACTIONS, may, meet } from "../src/actions/table.ts";
 
 function press(key: string, code: string, mods: Partial<Press> = {}): Press {
   return { key, code, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...mods };
@@ -63,6 +63,35 @@ describe("the table", () => {
   it("binds nothing to Backspace, Delete, X or D", () => {
     const keys = ACTIONS.flatMap((action) => action.keys);
     for (const key of ["backspace", "delete", "x", "d"]) expect(keys).not.toContain(key);
+  });
+});
+
+describe("roles", () => {
+  const allowed = (role: "reader" | "annotator" | "admin") => ACTIONS.map(({ id }) => id).filter((id) => may(role, id));
+
+  it("lets a reader look, and change nothing", () => {
+    const mine = allowed("reader");
+    for (const id of [
+      "go.label",
+      "similar",
+      "explain",
+      "earlier",
+      "grid.after",
+      "rounds.compare",
+      "sql.run",
+      "map.lasso",
+    ])
+      expect(mine, id).toContain(id);
+    const changes = ["class.0", "class.9", "class.find", "skip", "unsure", "not_a_face", "note", "flag", "accept"];
+    for (const id of [...changes, "undo", "redo", "grid.leave", "grid.all", "grid.invert", "grid.confirm", "sql.save"])
+      expect(mine, id).not.toContain(id);
+  });
+
+  it("leaves rounds to an admin, and all else to an annotator too", () => {
+    expect(allowed("admin")).toHaveLength(ACTIONS.length);
+    const missing = allowed("admin").filter((id) => !may("annotator", id));
+    expect(missing).toEqual(["rounds.start", "rounds.stop"]);
+    expect(allowed("reader").filter((id) => id.startsWith("rounds."))).toEqual(["rounds.compare"]);
   });
 });
 

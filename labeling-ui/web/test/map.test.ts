@@ -193,10 +193,15 @@ describe("radius", () => {
     { width: 2216, height: 1300 },
   ];
 
-  it("is what the number of points asks for on a canvas of usual size, and no more on a larger one", () => {
-    expect(radiusFor(1500, 1, desktop)).toBe(3.4);
-    expect(radiusFor(100_000, 1, desktop)).toBe(1.2);
-    expect(radiusFor(1500, 1, huge)).toBe(3.4);
+  it("is what the number of points asks for on a canvas of usual size", () => {
+    expect(radiusFor(1500, 1, { width: 750, height: 750 })).toBe(3.4);
+    expect(radiusFor(100_000, 1, { width: 750, height: 750 })).toBe(1.2);
+  });
+
+  it("grows with the canvas, but not where so many would take too long to draw", () => {
+    const grown = radiusFor(1500, 1, huge) / radiusFor(1500, 1, { width: 750, height: 750 });
+    expect(grown).toBeGreaterThan(1.8);
+    expect(radiusFor(15_000, 1, huge)).toBeGreaterThan(radiusFor(15_000, 1, desktop));
     expect(radiusFor(100_000, 1, huge)).toBe(1.2);
   });
 

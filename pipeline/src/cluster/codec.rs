@@ -106,7 +106,7 @@ impl Scan {
             version: read.version,
             groups: groups.collect(),
             columns: read.columns.clone(),
-            schema: Some(read.schema.as_ref().try_into()?),
+            schema: Some(protobuf::Schema::try_from(&*read.schema)?),
             filter: filter.map(|bytes| bytes.to_vec()),
             limit: read.limit.map(|limit| limit as u64),
             batch_rows: read.batch_rows as u64,
@@ -115,7 +115,7 @@ impl Scan {
 
     fn into_read(self, ctx: &TaskContext) -> Result<TableRead> {
         let Some(schema) = &self.schema else { return exec_err!("a scan of ours without a schema") };
-        let schema: Schema = schema.try_into()?;
+        let schema = Schema::try_from(schema)?;
         if self.groups.is_empty() || schema.fields().len() != self.columns.len() {
             return exec_err!("a scan of ours that does not fit together");
         }

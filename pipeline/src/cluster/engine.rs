@@ -1,7 +1,8 @@
 //! What stands around the tasks of an executor.
 //!
-//! In: a stage that the scheduler sent. Out: Ballista's own way to run it, once the walls have let it through; what
-//! goes wrong then says which task it was and where, because the scheduler passes on nothing but words.
+//! In: a stage that the scheduler sent. Out: Ballista's own way to run it, once the walls have let it through, with joins
+//! that let go of their thread, so that a cancelled task ends; what goes wrong says which task it was and where, because
+//! the scheduler passes on nothing but words.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
+use marginalia_store::cooperative_joins;
 
 use super::walls;
 
@@ -45,6 +47,7 @@ impl ExecutionEngine for Engine {
         let name = format!("task {partition_id} of stage {stage_id} on {}", self.machine);
         let allowed = walls::check_job(job_id.as_str()).and_then(|()| walls::check_stage(&plan));
         allowed.map_err(|error| error.context(name.clone()))?;
+        let plan = cooperative_joins(plan)?;
         let stage = self.ballista.create_query_stage_exec(job_id, stage_id, partition_id, plan, work_dir, config)?;
         Ok(Arc::new(Task { stage, name }))
     }

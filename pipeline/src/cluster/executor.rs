@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ballista_core::RuntimeProducer;
 use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::{ConfigProducer, RuntimeProducer};
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
@@ -48,6 +48,8 @@ pub async fn run(state: &State, scheduler: &Address, listen: SocketAddr, share: 
     let (data, spill) = (folder("data")?, folder("spill")?);
     let runtime: RuntimeProducer =
         Arc::new(move |_: &SessionConfig| engine_runtime(RuntimeEnvBuilder::new().with_temp_file_path(spill.clone())));
+    let (of_all, caches) = (state.clone(), share.caches.clone());
+    let settings: ConfigProducer = Arc::new(move || of_all.settings().with_extension(caches.clone()));
     let config = Arc::new(ExecutorProcessConfig {
         bind_host: host(inner(state, listen)),
         external_host: Some(host(listen)),
@@ -68,7 +70,7 @@ pub async fn run(state: &State, scheduler: &Address, listen: SocketAddr, share: 
         override_execution_engine: Some(Arc::new(Engine::new(listen))),
         override_function_registry: Some(state.registry()?),
         override_runtime_producer: Some(runtime),
-        override_config_producer: Some(state.config_producer()),
+        override_config_producer: Some(settings),
         override_physical_codec: Some(state.codec.clone()),
         override_create_grpc_client_endpoint: Some(state.endpoints()),
         ..ExecutorProcessConfig::default()

@@ -45,7 +45,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
-use marginalia_store::{Cluster, Home};
+use marginalia_store::{Cluster, Home, TableCaches};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -71,6 +71,8 @@ pub struct Share {
     pub memory_bytes: u64,
     /// Folder for what tasks leave for each other, and for what they spill.
     pub work_dir: PathBuf,
+    /// What the tables that they read keep in memory besides.
+    pub caches: Arc<TableCaches>,
 }
 
 /// This corpus and those that the config names: what may be read.
@@ -96,7 +98,7 @@ mod built_in {
             return Ok(None);
         }
         let state = state::State::new(config, homes, functions)?;
-        Ok(Some(Arc::new(client::Client::new(config.scheduler.parse()?, state, config))))
+        Ok(Some(Arc::new(client::Client::new(config.scheduler.parse()?, state, config)?)))
     }
 
     /// Runs a scheduler until the token is cancelled.
@@ -122,6 +124,11 @@ mod built_in {
         let scheduler = named_scheduler(config)?;
         let state = state::State::new(config, homes, functions)?;
         executor::run(&state, &scheduler, listen, share).await
+    }
+
+    /// Waits until jobs that nobody wants any more are cancelled, for a moment at most: the last thing that a process does.
+    pub async fn settle() {
+        client::settle().await;
     }
 
     /// What the scheduler knows of its executors and jobs.
@@ -173,10 +180,13 @@ mod built_in {
         Err(ClusterError::NotBuiltIn.into())
     }
 
+    /// There are no jobs.
+    pub async fn settle() {}
+
     /// An error.
     pub async fn look(_config: &ClusterConfig) -> Result<Value> {
         Err(ClusterError::NotBuiltIn.into())
     }
 }
 
-pub use built_in::{connect, execute, look, schedule};
+pub use built_in::{connect, execute, look, schedule, settle};

@@ -10,6 +10,7 @@ use ballista_core::ConfigProducer;
 use ballista_core::extension::{EndpointOverrideFn, SessionConfigExt};
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_scheduler::SessionBuilder;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionConfig;
 use marginalia_store::{Home, engine_state};
@@ -64,9 +65,13 @@ impl State {
 
     /// Functions of executors.
     pub fn registry(&self) -> Result<Arc<BallistaFunctionRegistry>, ClusterError> {
-        let state = engine_state(self.settings(), &self.functions)
-            .map_err(|error| ClusterError::Stopped { role: "executor", problem: error.strip_backtrace() })?;
-        Ok(Arc::new(BallistaFunctionRegistry::from(&state)))
+        Ok(Arc::new(BallistaFunctionRegistry::from(&self.engine("executor")?)))
+    }
+
+    /// The engine in which such a role reads plans.
+    pub fn engine(&self, role: &'static str) -> Result<SessionState, ClusterError> {
+        engine_state(self.settings(), &self.functions)
+            .map_err(|error| ClusterError::Stopped { role, problem: error.strip_backtrace() })
     }
 
     /// How connections to the others are opened.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -57,7 +58,7 @@ async fn body<S>(stream: S, host: &str, path: &str) -> Result<Bytes, Box<dyn std
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::get(path).header("host", host).body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;

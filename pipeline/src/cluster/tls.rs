@@ -76,7 +76,7 @@ impl Tls {
             .map_err(|error| bad(key, error))?;
         let grpc = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(ca_pem))
-            .identity(Identity::from_pem(cert_pem, key_pem.clone()))
+            .identity(Identity::from_pem(cert_pem, key_pem))
             .timeout(HANDSHAKE);
         Ok(Self { server: Arc::new(server), client: Arc::new(client), grpc })
     }

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use marginalia_store::TableCaches;
 use serde_json::Value;
 
 use crate::cluster::{ClusterArgs, Share, corpora, execute, look, schedule};
-use crate::console::{Console, find_home};
+use crate::console::{Console, find_home, store_options};
 use crate::error::Result;
 use crate::tables::table;
 use crate::{predict, shutdown};
@@ -63,22 +65,28 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     };
     let console = console.on(&cluster);
     let home = find_home(&console).await?;
-    let config = console.config(&home)?.cluster;
-    let homes = || corpora(&home, &config);
+    let settings = console.config(&home)?;
+    let config = &settings.cluster;
+    let homes = || corpora(&home, config);
     match args.what {
         What::Scheduler { listen } => {
             let homes = homes().await?;
             let functions = predict::functions(homes.clone(), 0);
-            schedule(&config, homes, functions, listen, shutdown::on_signals()?).await
+            schedule(config, homes, functions, listen, shutdown::on_signals()?).await
         }
         What::Executor(args) => {
             let homes = homes().await?;
             let functions = predict::functions(homes.clone(), args.cores);
-            let share = Share { cores: args.cores, memory_bytes: args.memory_mb << 20, work_dir: args.work_dir };
-            execute(&config, homes, functions, args.listen, &share).await
+            let share = Share {
+                cores: args.cores,
+                memory_bytes: args.memory_mb << 20,
+                work_dir: args.work_dir,
+                caches: Arc::new(TableCaches::new(&store_options(&settings))),
+            };
+            execute(config, homes, functions, args.listen, &share).await
         }
         What::Status(_) => {
-            let value = look(&config).await?;
+            let value = look(config).await?;
             console.print(&value, people)
         }
     }

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use marginalia_datasets::{Classes, Item, ReadRequest, Split};
+use marginalia_trainer::calibration::{logits_of, scaled_softmax};
 use marginalia_trainer::charts::{confusion, reliability};
 use marginalia_trainer::{Metrics, Scorer};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::console::Console;
+use crate::console::{Console, find_home};
 use crate::data_set::DataSetArgs;
 use crate::error::{Error, Result};
 use crate::memory::Computing;
@@ -36,56 +37,59 @@ pub struct Args {
 
 /// Runs `evaluate`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let folder = match &args.checkpoint {
-        Some(path) => checkpoint_folder(path),
-        None => current_checkpoint(console).await?,
-    };
-    let charts = args.charts.clone().unwrap_or_else(|| folder.clone());
-    let title = format!("{} on {}", name(&folder), name(&args.data_set.path));
-    let (metrics, classes, left_out) = tokio::task::spawn_blocking(move || {
+    let asked = Asked::find(args.checkpoint.as_deref(), console).await?;
+    let charts = args.charts.clone().unwrap_or_else(|| asked.folder.clone());
+    let title = format!("{} on {}", name(&asked.folder), name(&args.data_set.path));
+    let evaluated = tokio::task::spawn_blocking(move || {
         let _computing = Computing::network();
-        evaluate(&args, &folder)
+        evaluate(&args, &asked)
     })
     .await
     .map_err(Error::task)??;
-    std::fs::create_dir_all(&charts).map_err(Error::io(&charts))?;
-    let drawn = [
-        ("reliability.svg", reliability(&title, &metrics, None)),
-        ("confusion.svg", confusion(&title, &metrics, &classes)),
-    ];
-    for (file, svg) in drawn {
-        let path = charts.join(file);
-        std::fs::write(&path, svg).map_err(Error::io(path))?;
-    }
-    let value = json!({
-        "charts": charts,
-        "count": metrics.count,
-        "left_out": left_out,
-        "accuracy": metrics.accuracy,
-        "macro_f1": metrics.macro_f1,
-        "mean_recall": metrics.mean_recall,
-        "per_class": classes.iter().zip(&metrics.per_class).map(|(class, of)| {
-            json!({ "expression": class, "labels": of.labels, "predictions": of.predictions,
-                    "recall": of.recall, "precision": of.precision, "f1": of.f1 })
-        }).collect::<Vec<_>>(),
-        "confusion": metrics.confusion,
-        "ece": metrics.ece,
-        "ece_equal_mass": metrics.ece_equal_mass,
-        "ece_classwise": metrics.ece_classwise,
-        "nll": metrics.nll,
-        "brier": metrics.brier,
-    });
-    console.print(&value, |_| {
+    evaluated.draw(&title, &charts)?;
+    console.print(&evaluated.json(&charts), |_| {
         let drawn = format!("reliability.svg and confusion.svg are in {}", charts.display());
-        format!("{}\n{drawn}", people(&metrics, &classes, left_out))
+        format!("{}\n{drawn}", evaluated.people())
     })
 }
 
-/// A checkpoint is named by its folder or by the file in it.
-pub fn checkpoint_folder(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if path.is_file() => folder.to_owned(),
-        _ => path.to_owned(),
+/// The teacher that a command asks.
+pub struct Asked {
+    /// Folder of its checkpoint.
+    pub folder: PathBuf,
+    /// Threads that it computes on; 0: all cores.
+    pub threads: usize,
+    /// Temperature fitted on the validation split of its round, where the corpus knows one.
+    pub temperature: Option<f64>,
+}
+
+impl Asked {
+    /// That of the checkpoint which the command line names, by its folder or the file in it, or of the corpus's current
+    /// round.
+    pub async fn find(checkpoint: Option<&Path>, console: &Console) -> Result<Self> {
+        let Some(path) = checkpoint else { return Self::current(console).await };
+        // It is asked without a corpus, too; where there is one, its settings hold.
+        let threads = match find_home(console).await {
+            Ok(home) => console.config(&home)?.train.threads,
+            Err(Error::NoCorpusAbove { .. }) => 0,
+            Err(error) => return Err(error),
+        };
+        let folder = match path.parent() {
+            Some(folder) if path.is_file() => folder,
+            _ => path,
+        };
+        Ok(Self { folder: folder.to_owned(), threads, temperature: None })
+    }
+
+    async fn current(console: &Console) -> Result<Self> {
+        let opened = console.open().await?;
+        let snapshot = opened.corpus.snapshot().await?;
+        let round = snapshot.current().ok_or(Error::NoTeacher)?;
+        Ok(Self {
+            folder: opened.corpus.checkpoint(round).await?,
+            threads: opened.config.train.threads,
+            temperature: round.temperature.map(f64::from),
+        })
     }
 }
 
@@ -94,16 +98,8 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// The checkpoint of the corpus's current round.
-pub async fn current_checkpoint(console: &Console) -> Result<PathBuf> {
-    let opened = console.open().await?;
-    let snapshot = opened.corpus.snapshot().await?;
-    let round = snapshot.current().ok_or(Error::NoTeacher)?;
-    Ok(opened.corpus.checkpoint(round).await?)
-}
-
-fn evaluate(args: &Args, folder: &Path) -> Result<(Metrics, Vec<String>, u64)> {
-    let scorer = Scorer::load(folder)?;
+fn evaluate(args: &Args, asked: &Asked) -> Result<Evaluated> {
+    let scorer = Scorer::load_with_threads(&asked.folder, asked.threads)?;
     let classes = Classes::new(scorer.classes().to_vec())?;
     let data_set = args.data_set.data_set()?;
     let mut request = ReadRequest::new(&data_set.path, &classes);
@@ -139,7 +135,12 @@ fn evaluate(args: &Args, folder: &Path) -> Result<(Metrics, Vec<String>, u64)> {
     evaluation.predict()?;
     let (probabilities, labels): (Vec<_>, Vec<_>) = evaluation.done.into_iter().unzip();
     let metrics = Metrics::of(&probabilities, &labels, classes.len()).ok_or(Error::NothingToEvaluate)?;
-    Ok((metrics, classes.names().to_vec(), evaluation.left_out))
+    // Never fitted on the faces that it is measured on.
+    let calibrated = asked.temperature.and_then(|temperature| {
+        let scaled: Vec<_> = probabilities.iter().map(|row| scaled_softmax(&logits_of(row), temperature)).collect();
+        Some((temperature, Metrics::of(&scaled, &labels, classes.len())?))
+    });
+    Ok(Evaluated { classes: classes.names().to_vec(), metrics, calibrated, left_out: evaluation.left_out })
 }
 
 /// Faces read so far, predicted batch by batch.
@@ -171,28 +172,88 @@ impl Evaluation<'_> {
     }
 }
 
-fn people(metrics: &Metrics, classes: &[String], left_out: u64) -> String {
-    let rows = classes.iter().zip(&metrics.per_class).map(|(class, of)| {
-        vec![class.clone(), of.labels.to_string(), percent(of.precision), percent(of.recall), percent(of.f1)]
-    });
-    let per_class = table(&["class", "faces", "precision", "recall", "F1"], &[1, 2, 3, 4], rows);
-    let confusion = classes
-        .iter()
-        .zip(&metrics.confusion)
-        .map(|(class, row)| std::iter::once(class.clone()).chain(row.iter().map(u64::to_string)).collect());
-    let headers: Vec<&str> = std::iter::once("is ↓ said →").chain(classes.iter().map(String::as_str)).collect();
-    let numbers: Vec<usize> = (1..=classes.len()).collect();
+/// What the faces of a data set say of a teacher.
+struct Evaluated {
+    classes: Vec<String>,
+    metrics: Metrics,
+    /// The temperature of the teacher's round, and the metrics under it.
+    calibrated: Option<(f64, Metrics)>,
+    left_out: u64,
+}
+
+impl Evaluated {
+    fn draw(&self, title: &str, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        let calibrated = self.calibrated.as_ref().map(|(temperature, metrics)| (*temperature, metrics));
+        let drawn = [
+            ("reliability.svg", reliability(title, &self.metrics, calibrated)),
+            ("confusion.svg", confusion(title, &self.metrics, &self.classes)),
+        ];
+        for (file, svg) in drawn {
+            let path = folder.join(file);
+            std::fs::write(&path, svg).map_err(Error::io(path))?;
+        }
+        Ok(())
+    }
+
+    fn json(&self, charts: &Path) -> Value {
+        let Self { classes, metrics, calibrated, left_out } = self;
+        json!({
+            "charts": charts,
+            "count": metrics.count,
+            "left_out": left_out,
+            "accuracy": metrics.accuracy,
+            "macro_f1": metrics.macro_f1,
+            "mean_recall": metrics.mean_recall,
+            "per_class": classes.iter().zip(&metrics.per_class).map(|(class, of)| {
+                json!({ "expression": class, "labels": of.labels, "predictions": of.predictions,
+                        "recall": of.recall, "precision": of.precision, "f1": of.f1 })
+            }).collect::<Vec<_>>(),
+            "confusion": metrics.confusion,
+            "ece": metrics.ece,
+            "ece_equal_mass": metrics.ece_equal_mass,
+            "ece_classwise": metrics.ece_classwise,
+            "nll": metrics.nll,
+            "brier": metrics.brier,
+            "temperature": calibrated.as_ref().map(|(temperature, _)| temperature),
+            "calibrated": calibrated.as_ref().map(|(_, metrics)| {
+                json!({ "ece": metrics.ece, "ece_equal_mass": metrics.ece_equal_mass,
+                        "ece_classwise": metrics.ece_classwise, "nll": metrics.nll, "brier": metrics.brier })
+            }),
+        })
+    }
+
+    fn people(&self) -> String {
+        let Self { classes, metrics, calibrated, left_out } = self;
+        let rows = classes.iter().zip(&metrics.per_class).map(|(class, of)| {
+            vec![class.clone(), of.labels.to_string(), percent(of.precision), percent(of.recall), percent(of.f1)]
+        });
+        let per_class = table(&["class", "faces", "precision", "recall", "F1"], &[1, 2, 3, 4], rows);
+        let confusion = classes
+            .iter()
+            .zip(&metrics.confusion)
+            .map(|(class, row)| std::iter::once(class.clone()).chain(row.iter().map(u64::to_string)).collect());
+        let headers: Vec<&str> = std::iter::once("is ↓ said →").chain(classes.iter().map(String::as_str)).collect();
+        let numbers: Vec<usize> = (1..=classes.len()).collect();
+        let calibrated = calibrated.as_ref().map_or_else(String::new, |(temperature, metrics)| {
+            format!("under the round's temperature {temperature:.2}: {}\n", errors(metrics))
+        });
+        format!(
+            "{} faces ({left_out} left out): accuracy {}, macro-F1 {}, mean recall {}, {}\n{calibrated}{per_class}\n{}",
+            metrics.count,
+            percent(Some(metrics.accuracy)),
+            percent(Some(metrics.macro_f1)),
+            percent(Some(metrics.mean_recall)),
+            errors(metrics),
+            table(&headers, &numbers, confusion)
+        )
+    }
+}
+
+/// How far confidences are from what happened.
+fn errors(metrics: &Metrics) -> String {
+    let Metrics { nll, brier, ece, ece_equal_mass, ece_classwise, .. } = metrics;
     format!(
-        "{} faces ({left_out} left out): accuracy {}, macro-F1 {}, NLL {:.4}, Brier {:.4}, ECE {:.4} (equal mass {:.4}, \
-         classwise {:.4})\n{per_class}\n{}",
-        metrics.count,
-        percent(Some(metrics.accuracy)),
-        percent(Some(metrics.macro_f1)),
-        metrics.nll,
-        metrics.brier,
-        metrics.ece,
-        metrics.ece_equal_mass,
-        metrics.ece_classwise,
-        table(&headers, &numbers, confusion)
+        "NLL {nll:.4}, Brier {brier:.4}, ECE {ece:.4} (equal mass {ece_equal_mass:.4}, classwise {ece_classwise:.4})"
     )
 }

@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use marginalia_datasets::LabelBudget;
 use marginalia_store::write_whole;
+use marginalia_trainer::methods::REGISTRY;
 
 use super::train;
 use crate::console::{Console, Opened};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExperimentError, Result};
 use crate::experiment::data_set::DataSet;
 use crate::experiment::given::Given;
+use crate::experiment::label_time::label_time;
 use crate::experiment::plan::{Init, Plan, Simulation};
 use crate::experiment::results::{Records, Results};
 use crate::experiment::studies::{Kind, STUDIES, Study};
@@ -24,10 +26,10 @@ use crate::shutdown;
 #[command(after_long_help = studies())]
 pub struct Args {
     /// What is compared; `--help` says more
-    #[arg(value_parser = PossibleValuesParser::new(STUDIES.iter().map(|study| study.name)))]
-    pub study: String,
-    /// Data set: FORMAT:PATH, FORMAT:TRAIN,test=TEST, corpus:DIR or synthetic:FACES; may be given several times
-    /// [default: this corpus]
+    #[arg(value_parser = PossibleValuesParser::new(STUDIES.iter().map(|of| of.name)).try_map(|name| named(&name)))]
+    pub study: &'static Study,
+    /// Data set: FORMAT:PATH, FORMAT:TRAIN,test=TEST, FORMAT[OPTION=VALUE,…]:PATH (also class-map=NAME), corpus:DIR or
+    /// synthetic:FACES; may be given several times [default: this corpus]
     #[arg(long = "dataset", value_name = "FORMAT:PATH")]
     pub data_sets: Vec<Given>,
     /// How many labels are known: N, per-class:N or ada-cm:N each
@@ -45,6 +47,9 @@ pub struct Args {
     /// Labels between two rounds of a simulation (active-learning)
     #[arg(long, value_name = "LABELS", default_value_t = 70)]
     pub per_round: usize,
+    /// Learning method of a simulation's rounds (active-learning)
+    #[arg(long, value_parser = PossibleValuesParser::new(REGISTRY.iter().map(|(name, _)| *name)))]
+    pub method: Option<String>,
     /// Epochs of a run, or of each round of a simulation
     #[arg(long)]
     pub epochs: Option<u32>,
@@ -64,10 +69,15 @@ pub struct Args {
 
 /// Runs `experiment`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let study = named(&args.study);
+    let study = args.study;
     let mut opened = console.open().await?;
-    let of_train =
-        train::Args { epochs: args.epochs, steps: args.steps, backbone: args.backbone.clone(), ..Default::default() };
+    let of_train = train::Args {
+        method: args.method.clone(),
+        epochs: args.epochs,
+        steps: args.steps,
+        backbone: args.backbone.clone(),
+        ..Default::default()
+    };
     train::override_config(&mut opened.config, &of_train)?;
     let arms = study.wanted(&opened.config.train, &args.arms)?;
     let init = args.init.as_deref().map(Init::read).transpose()?;
@@ -76,9 +86,11 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let (reporter, handle) = console.report();
     let outcome = async {
         let data_sets = open_all(&args.data_sets, study, &opened, &reporter).await?;
-        let simulation = Simulation { rounds: args.rounds, per_round: args.per_round };
+        let simulation = Simulation::new(args.rounds, args.per_round, &opened.config.round);
         let (labels, seeds) = (args.labels.clone(), args.seeds.clone());
-        let plan = Plan { study, arms, data_sets, labels, seeds, init, simulation, command: command() };
+        let label_time = label_time(&opened).await?;
+        let (train, command) = (opened.config.train.clone(), command());
+        let plan = Plan { study, train, arms, data_sets, labels, seeds, init, simulation, label_time, command };
         let context = RoundContext {
             corpus: opened.corpus.clone(),
             sql: opened.sql.clone(),
@@ -86,17 +98,17 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
             reporter: reporter.clone(),
             token: token.clone(),
         };
-        let records = experiment::run(&plan, &context).await?;
-        Ok::<_, Error>((plan, records))
+        let (records, diverged) = experiment::run(&plan, &context).await?;
+        Ok::<_, Error>((plan, records, diverged))
     }
     .await;
     handle.finish();
-    let (plan, records) = outcome?;
-    let results = Results::of(&plan, &records);
+    let (plan, records, diverged) = outcome?;
+    let results = Results::of(&plan, &records, diverged);
     let text = words::markdown(&results, &plan);
     write_down(&output, &plan, &records, &results, &text)?;
     console.print(&results, |_| format!("{text}\nThe same, its csv and the plots are in {}", output.display()))?;
-    match token.is_cancelled() && results.recorded < results.runs {
+    match token.is_cancelled() && !results.are_whole() {
         true => Err(Error::Interrupted { what: "the experiment" }),
         false => Ok(()),
     }
@@ -119,7 +131,7 @@ async fn open_all(given: &[Given], study: &Study, home: &Opened, reporter: &Repo
         data_sets.push(DataSet::of(home, corpora::name_of(home.corpus.path()), None).await?);
     }
     if study.kind == Kind::Transfer && data_sets.len() < 2 {
-        return Err(Error::TooFewDataSets { study: study.name });
+        return Err(ExperimentError::TooFewDataSets { study: study.name }.into());
     }
     Ok(data_sets)
 }
@@ -131,7 +143,7 @@ fn write_down(output: &Path, plan: &Plan, records: &Records, results: &Results, 
     let first = plan.cells().filter(|cell| Some(&cell.seed) == plan.seeds.first());
     let rows = first.filter(|cell| Some(&cell.labels) == plan.labels.last()).filter_map(|cell| {
         let target = plan.targets(cell.data_set).next()?;
-        records.get(&(plan.run(&cell), target.name.clone()))
+        records.get(&plan.key(&cell, target))
     });
     files.extend(rows.filter_map(plots::of_margins));
     write_whole(&output.join("table.md"), text.as_bytes())?;
@@ -162,7 +174,9 @@ fn studies() -> String {
     text
 }
 
-/// The study of a name that the command line has checked.
-fn named(name: &str) -> &'static Study {
-    STUDIES.iter().find(|study| study.name == name).copied().unwrap_or(STUDIES[0])
+/// The study of that name.
+fn named(name: &str) -> Result<&'static Study> {
+    let known = || STUDIES.iter().map(|study| study.name).collect::<Vec<_>>().join(", ");
+    let study = STUDIES.iter().find(|study| study.name == name).copied();
+    study.ok_or_else(|| ExperimentError::UnknownStudy { name: name.to_owned(), known: known() }.into())
 }

@@ -17,7 +17,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let opened = console.open().await?;
     let session = opened.session().await?;
     let face_id = session.snapshot().face_id(&args.face_id).await?;
-    let story = Story::tell(&session, &face_id).await?;
+    let story = Story::tell(&session, &face_id, None).await?;
     console.print(&story, people)
 }
 

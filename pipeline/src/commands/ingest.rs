@@ -34,7 +34,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let (reporter, handle) = console.report();
     let announced = opened.corpus.announce("ingest");
     let (_idle, training) = watch::channel(false);
-    let (arrivals, scorer) = ArrivalScorer::new(&opened.corpus, &opened.sql, &reporter, training);
+    let (arrivals, scorer) = ArrivalScorer::new(&opened, &reporter, training);
     let background = token.child_token();
     let care = tokio::spawn(maintenance::run(
         opened.corpus.clone(),

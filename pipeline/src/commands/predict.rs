@@ -6,7 +6,7 @@ use marginalia_datasets::{Limits, admit, read_file};
 use marginalia_trainer::Scorer;
 use serde_json::{Value, json};
 
-use super::evaluate::{checkpoint_folder, current_checkpoint};
+use super::evaluate::Asked;
 use crate::console::Console;
 use crate::error::{Error, Result};
 
@@ -26,13 +26,12 @@ pub struct Args {
 
 /// Runs `predict`.
 pub async fn run(args: Args, console: &Console) -> Result<()> {
-    let folder = match &args.checkpoint {
-        Some(path) => checkpoint_folder(path),
-        None => current_checkpoint(console).await?,
-    };
-    let rows = tokio::task::spawn_blocking(move || predict(&args.images, &Scorer::load(&folder)?))
-        .await
-        .map_err(Error::task)??;
+    let asked = Asked::find(args.checkpoint.as_deref(), console).await?;
+    let rows = tokio::task::spawn_blocking(move || {
+        predict(&args.images, &Scorer::load_with_threads(&asked.folder, asked.threads)?, asked.temperature)
+    })
+    .await
+    .map_err(Error::task)??;
     let refused = rows.iter().filter(|row| row.get("error").is_some()).count();
     console.print(&rows, |rows| rows.iter().map(people).collect::<Vec<_>>().join("\n"))?;
     match refused {
@@ -41,7 +40,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     }
 }
 
-fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
+fn predict(images: &[PathBuf], scorer: &Scorer, temperature: Option<f64>) -> Result<Vec<Value>> {
     let limits = Limits::default();
     let mut rows = Vec::with_capacity(images.len());
     for paths in images.chunks(BATCH) {
@@ -53,12 +52,11 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
             })
             .collect();
         let good: Vec<&Vec<u8>> = read.iter().filter_map(|bytes| bytes.as_ref().ok()).collect();
-        let mut scores = scorer.predict(&good)?.into_iter();
-        let mut logits = scorer.logits(&good)?.into_iter();
+        let mut answers = scorer.predict_with_logits(&good)?.into_iter();
         for (path, bytes) in paths.iter().zip(&read) {
             let error = match bytes {
                 Err(reason) => reason.to_string(),
-                Ok(_) => match scores.next().flatten().zip(logits.next().flatten()) {
+                Ok(_) => match answers.next().flatten() {
                     Some((score, logits)) => {
                         let probabilities: serde_json::Map<String, Value> = scorer
                             .classes()
@@ -70,6 +68,7 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
                             "image": path,
                             "expression": scorer.classes()[score.class],
                             "confidence": score.confidence,
+                            "calibrated_confidence": temperature.map(|t| score.calibrated_confidence(t)),
                             "entropy": score.entropy,
                             "top2_gap": score.top2_gap,
                             "probabilities": probabilities,
@@ -88,8 +87,13 @@ fn predict(images: &[PathBuf], scorer: &Scorer) -> Result<Vec<Value>> {
 
 fn people(row: &Value) -> String {
     let text = |key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match row.get("confidence").and_then(Value::as_f64) {
-        Some(confidence) => format!("{}: {} ({confidence:.3})", text("image"), text("expression")),
+    let number = |key: &str| row.get(key).and_then(Value::as_f64);
+    match number("confidence") {
+        Some(confidence) => {
+            let calibrated = number("calibrated_confidence").map(|confidence| format!(", calibrated {confidence:.3}"));
+            let calibrated = calibrated.unwrap_or_default();
+            format!("{}: {} ({confidence:.3}{calibrated})", text("image"), text("expression"))
+        }
         None => format!("{}: {}", text("image"), text("error")),
     }
 }

@@ -111,12 +111,14 @@ fn one(round: &Round, epochs: &[Epoch], margins: &[Margin]) -> String {
             percent(Some(f64::from(epoch.acceptance_rate))),
             percent(epoch.validation_accuracy.map(f64::from)),
             percent(epoch.validation_macro_f1.map(f64::from)),
+            number(epoch.validation_nll.map(f64::from)),
+            number(epoch.validation_ece.map(f64::from)),
             format!("{:.1}", epoch.seconds),
         ]
     });
     let epochs = table(
-        &["epoch", "loss", "L_s", "L_u", "L_c", "subset I", "accuracy", "macro-F1", "seconds"],
-        &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+        &["epoch", "loss", "L_s", "L_u", "L_c", "subset I", "accuracy", "macro-F1", "NLL", "ECE", "seconds"],
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
         epoch_rows,
     );
     let margin_rows = margins.iter().map(|margin| {
@@ -145,6 +147,11 @@ fn epoch_json(epoch: &Epoch) -> serde_json::Value {
         "labelled_accuracy": epoch.labelled_accuracy,
         "validation_accuracy": epoch.validation_accuracy,
         "validation_macro_f1": epoch.validation_macro_f1,
+        "validation_nll": epoch.validation_nll,
+        "validation_brier": epoch.validation_brier,
+        "validation_ece": epoch.validation_ece,
+        "validation_ece_equal_mass": epoch.validation_ece_equal_mass,
+        "temperature": epoch.temperature,
         "seconds": epoch.seconds,
     })
 }

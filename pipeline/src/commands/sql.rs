@@ -3,12 +3,14 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use marginalia_store::Session;
+
 use crate::answers::{AnswerFile, Format, write};
 use crate::cluster::ClusterArgs;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::moment::MomentArgs;
-use crate::prompt;
+use crate::{prompt, shutdown};
 
 /// Arguments of `sql`.
 #[derive(Debug, clap::Args)]
@@ -45,7 +47,14 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         (None, None) => std::io::read_to_string(std::io::stdin()).map_err(Error::io("stdin"))?,
     };
     let file = args.output.map(AnswerFile::new).transpose()?;
-    let answer = session.query(&text).await?;
+    // Stopped, it is given up: on a cluster, too, where it would go on by itself.
+    let token = shutdown::on_signals()?;
+    let answered = token.run_until_cancelled(answer(&session, &text, format, file)).await;
+    answered.unwrap_or(Err(Error::Interrupted { what: "the query" }))
+}
+
+async fn answer(session: &Session, text: &str, format: Format, file: Option<AnswerFile>) -> Result<()> {
+    let answer = session.query(text).await?;
     match file {
         Some(mut file) => file.add(answer, format).await,
         None => write(answer, format, &mut std::io::stdout()).await,

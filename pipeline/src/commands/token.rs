@@ -27,6 +27,11 @@ pub enum What {
         #[arg(long, value_name = "reader|annotator|admin")]
         role: Role,
     },
+    /// Make a new token in place of the one of this name, which is good no more from then on; it is shown once
+    Rotate {
+        /// Whose
+        name: String,
+    },
     /// Show which there are; never the tokens themselves
     List,
     /// Take back the token of this name or id; connections that use it end with their next statement
@@ -42,19 +47,36 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     let opened = console.open().await?;
     match args.what {
         What::Create { name, role } => create(&opened, console, &name, role).await,
+        What::Rotate { name } => rotate(&opened, console, &name).await,
         What::List => list(&opened, console).await,
         What::Revoke { token } => revoke(&opened, console, &token).await,
     }
 }
 
 async fn create(opened: &Opened, console: &Console, name: &str, role: Role) -> Result<()> {
-    let salted = |token: &str, salt: &[u8], iterations: u32| gen_salted_password(token, salt, iterations as usize);
     let (grant, token) = opened.corpus.create_token(name, role, salted).await?;
     opened.note("token_created", Some(name.to_owned()), Some(format!("{role}, {}", grant.token_id))).await?;
-    let value = json!({ "token": token, "token_id": grant.token_id, "name": grant.name, "role": grant.role });
+    show(console, &grant, &token)
+}
+
+async fn rotate(opened: &Opened, console: &Console, name: &str) -> Result<()> {
+    let (grant, token) = opened.corpus.rotate_token(name, salted).await?;
+    opened.note("token_rotated", Some(name.to_owned()), Some(format!("{}, {}", grant.role, grant.token_id))).await?;
+    show(console, &grant, &token)
+}
+
+/// PBKDF2 of SCRAM-SHA-256.
+fn salted(token: &str, salt: &[u8], iterations: u32) -> Vec<u8> {
+    gen_salted_password(token, salt, iterations as usize)
+}
+
+/// The one time that a token is shown.
+fn show(console: &Console, grant: &Grant, token: &str) -> Result<()> {
+    let Grant { token_id, name, role, .. } = grant;
+    let value = json!({ "token": token, "token_id": token_id, "name": name, "role": role });
     console.print(&value, |_| {
-        eprintln!("the {role} token of {name}, id {}; it is not stored and cannot be shown again:", grant.token_id);
-        token.clone()
+        eprintln!("the {role} token of {name}, id {token_id}; it is not stored and cannot be shown again:");
+        token.to_owned()
     })
 }
 

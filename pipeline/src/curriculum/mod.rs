@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 const DEFAULTS: [(&str, &str); 3] = [
     ("labelled", include_str!("labelled.sql")),
     ("unlabelled", include_str!("unlabelled.sql")),
-    ("queue", include_str!("queue.sql")),
+    ("queue", orders::DEFAULT),
 ];
 
 /// The three texts.

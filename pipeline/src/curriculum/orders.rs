@@ -1,5 +1,8 @@
 //! Orders of the queue that are shipped, by name: one file in `queue/` and one line here each.
 
+/// The order that `init` writes.
+pub const DEFAULT: &str = include_str!("queue.sql");
+
 /// Name and text of each.
 pub const ORDERS: &[(&str, &str)] = &[
     ("random", include_str!("queue/random.sql")),

@@ -23,13 +23,9 @@ pub fn exit_code(error: &Error) -> u8 {
         | Error::NoSuchCommand { .. }
         | Error::NoSuchTable { .. }
         | Error::BinaryOnTerminal { .. }
-        | Error::UnknownArm { .. }
-        | Error::UnreadableDataSet { .. }
-        | Error::NothingToHide { .. }
-        | Error::TooFewDataSets { .. }
-        | Error::NoFacesOfSplit { .. }
         | Error::NoSubjects
-        | Error::NoInput => 2,
+        | Error::NoInput
+        | Error::Experiment(_) => 2,
         Error::Io { .. }
         | Error::Signals(_)
         | Error::Listen { .. }

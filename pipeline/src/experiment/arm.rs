@@ -12,6 +12,8 @@ pub struct Arm {
     pub config: TrainerConfig,
     /// Share of the unlabelled faces that are generated, 0 or more and below 1.
     pub generated: f64,
+    /// Whether the shares that predictions are aligned to are the true ones of the data set's training faces.
+    pub true_shares: bool,
     /// What chooses the faces to be labelled, in a simulation: a file or a shipped order, as in `[curriculum]`.
     pub queue: Option<String>,
 }
@@ -23,6 +25,7 @@ impl Arm {
             name: method.to_owned(),
             config: TrainerConfig { method: method.to_owned(), ..base.clone() },
             generated: 0.0,
+            true_shares: false,
             queue: None,
         }
     }

@@ -9,12 +9,12 @@ use marginalia_datasets::{Classes, LabelBudget, Options, Split, reader};
 use marginalia_store::write_whole;
 
 use super::data_set::DataSet;
-use super::given::Given;
+use super::given::{Given, with_options};
 use crate::commands::{demo, init};
 use crate::config::{Config, FILE_NAME};
 use crate::console::Opened;
 use crate::data_set::{self, DataSetArgs};
-use crate::error::{Error, Result};
+use crate::error::{Error, ExperimentError, Result};
 use crate::import::{ImportRequest, import};
 use crate::report::{Mode, Reporter};
 
@@ -30,16 +30,16 @@ const SIDE: u32 = 48;
 /// Opens a data set, after making its corpus where that has to be; `home` is the corpus that the experiment belongs to.
 ///
 /// # Errors
-/// Those of an import; a corpus without faces to train on or to test on.
+/// Those of an import; a corpus without faces to measure on.
 pub async fn open(given: &Given, home: &Opened, reporter: &Reporter) -> Result<DataSet> {
-    let name = match given {
+    let (place, name) = match given {
         Given::Corpus(folder) => return DataSet::of(&Opened::at(folder).await?, name_of(folder), None).await,
-        Given::Synthetic(_) => "synthetic".to_owned(),
-        Given::Files { format, .. } => format.clone(),
+        Given::Synthetic(_) => ("synthetic", "synthetic".to_owned()),
+        Given::Files { format, options, .. } => (format.as_str(), with_options(format, options)),
     };
     let key = format!("{given} {}", home.config.classes.join(","));
     let hash = blake3::hash(key.as_bytes()).to_hex();
-    let folder = super::folder(home.corpus.path()).join("data").join(format!("{name}-{}", &hash[..12]));
+    let folder = super::folder(home.corpus.path()).join("data").join(format!("{place}-{}", &hash[..12]));
     let opened = made(&folder, given, Known::All, &home.config, reporter).await?;
     DataSet::of(&opened, name, Some(given.clone())).await
 }
@@ -55,7 +55,7 @@ pub async fn hidden(
     folder: &Path,
     config: &Config,
 ) -> Result<Opened> {
-    let given = data_set.given().ok_or_else(|| Error::NothingToHide { dataset: data_set.name.clone() })?;
+    let given = data_set.given().ok_or_else(|| ExperimentError::NothingToHide { dataset: data_set.name.clone() })?;
     let (silent, handle) = Reporter::start(Mode::Silent);
     let opened = made(folder, given, Known::Some { labels, seed }, config, &silent).await;
     handle.finish();
@@ -111,7 +111,7 @@ async fn made(folder: &Path, given: &Given, known: Known, config: &Config, repor
     Ok(opened)
 }
 
-/// What is imported: each part's split, where its files do not say, and its files.
+/// What is imported: each part's split, whatever its files say, and its files.
 fn parts(given: &Given, drawn: &Path, config: &Config) -> Result<Vec<(Option<Split>, data_set::DataSet)>> {
     match given {
         Given::Corpus(_) => Ok(Vec::new()),
@@ -121,14 +121,20 @@ fn parts(given: &Given, drawn: &Path, config: &Config) -> Result<Vec<(Option<Spl
             let parts = [(Split::Train, 1, *faces), (Split::Test, 1_000_003, faces.div_ceil(5))];
             parts.into_iter().map(|(split, seed, count)| draw(drawn, &classes, split, seed, count)).collect()
         }
-        Given::Files { format, paths } => {
-            paths.iter().map(|(split, path)| Ok((*split, files(format, path)?))).collect()
+        Given::Files { format, options, paths } => {
+            paths.iter().map(|(split, path)| Ok((*split, files(format, options, path)?))).collect()
         }
     }
 }
 
-fn files(format: &str, path: &Path) -> Result<data_set::DataSet> {
-    let words = DataSetArgs { format: format.to_owned(), path: path.to_owned(), options: Vec::new(), class_map: None };
+fn files(format: &str, options: &[String], path: &Path) -> Result<data_set::DataSet> {
+    let class_map_of = |option: &String| option.strip_prefix("class-map=").map(str::to_owned);
+    let words = DataSetArgs {
+        format: format.to_owned(),
+        path: path.to_owned(),
+        options: options.iter().filter(|option| class_map_of(option).is_none()).cloned().collect(),
+        class_map: options.iter().find_map(class_map_of),
+    };
     words.data_set()
 }
 

@@ -2,12 +2,12 @@
 //!
 //! In: a data set as it was named. Files and drawn faces first become a corpus of their own below the home corpus's folder
 //! `experiments`, whole labels and all, once. Out: the faces of a run: S drawn by seed as `import --labels` draws it, U
-//! without their labels, and the test split. No memory holds images.
+//! without their labels, and the faces that are measured on. No memory holds images.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use marginalia_datasets::{Classes, LabelBudget, SyntheticFaces, draw_key};
+use marginalia_datasets::{Classes, LabelBudget, Split, draw_key};
 use marginalia_store::{Session, SqlLimits};
 use marginalia_trainer::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::generated::WithGenerated;
 use super::given::Given;
 use crate::console::Opened;
-use crate::error::{Error, Result};
+use crate::error::{ExperimentError, Result};
 use crate::round::prepare::votes;
 use crate::round::source::SnapshotFaces;
 
@@ -24,13 +24,16 @@ use crate::round::source::SnapshotFaces;
 pub struct DataSet {
     /// Its name in tables.
     pub name: String,
-    /// Those of the home corpus's classes that have faces to train on.
+    /// Those of the home corpus's classes that have faces to train on; to measure on, where there are none to train on.
     pub classes: Classes,
     /// BLAKE3 of its faces, classes and splits.
     pub state: String,
+    /// What is measured on: the test split, or validation where no test face has a label, as in AffectNet and SFEW.
+    pub measured: Split,
     /// What it was read from, where it was files.
     given: Option<Given>,
     train: Vec<Face>,
+    /// Faces of the split that is measured on.
     test: Vec<Face>,
     source: Arc<dyn FaceSource>,
 }
@@ -62,7 +65,7 @@ impl DataSet {
     /// The labelled faces of an open corpus.
     ///
     /// # Errors
-    /// A corpus without faces to train on or to test on.
+    /// A corpus without faces to measure on.
     pub async fn of(opened: &Opened, name: String, given: Option<Given>) -> Result<Self> {
         let snapshot = opened.corpus.snapshot().await?;
         let session = Session::open(&opened.sql, snapshot.clone(), SqlLimits::default()).await?;
@@ -71,7 +74,7 @@ impl DataSet {
         let places = snapshot.places(&ids).await?;
         let mut votes = votes(&session).await?;
         let mut hash = blake3::Hasher::new();
-        let (mut train, mut test) = (Vec::new(), Vec::new());
+        let (mut train, mut validation, mut test) = (Vec::new(), Vec::new(), Vec::new());
         for (row, index) in rows.into_iter().zip(places) {
             let class = row.expression.as_deref().unwrap_or_default();
             hash.update(format!("{} {class} {}\n", row.face_id, row.split).as_bytes());
@@ -83,15 +86,19 @@ impl DataSet {
             match row.split.as_str() {
                 "train" => train.push(face),
                 "test" => test.push(face),
-                _ => {}
+                _ => validation.push(face),
             }
         }
-        for (split, faces) in [("train", &train), ("test", &test)] {
-            if !faces.iter().any(|face| face.class.is_some()) {
-                return Err(Error::NoFacesOfSplit { dataset: name, split });
-            }
+        let (measured, test) = match has_labels(&test) {
+            true => (Split::Test, test),
+            false => (Split::Validation, validation),
+        };
+        let taught = if has_labels(&train) { &train } else { &test };
+        if !has_labels(&test) {
+            let split = if has_labels(&train) { "test or validation" } else { "train, test or validation" };
+            return Err(ExperimentError::NoFacesOfSplit { dataset: name, split }.into());
         }
-        let has_faces = |class: &&String| train.iter().any(|face| face.class.as_ref() == Some(*class));
+        let has_faces = |class: &&String| taught.iter().any(|face| face.class.as_ref() == Some(*class));
         let classes = Classes::new(snapshot.classes().iter().filter(has_faces))?;
         let is_kept: Vec<bool> = snapshot.classes().iter().map(|class| classes.index(class).is_some()).collect();
         for votes in train.iter_mut().filter_map(|face| face.votes.as_mut()) {
@@ -99,10 +106,16 @@ impl DataSet {
             votes.retain(|_| is_kept.next().copied().unwrap_or_default());
         }
         let source = Arc::new(SnapshotFaces::new(snapshot));
-        Ok(Self { name, classes, state: hash.finalize().to_hex().to_string(), given, train, test, source })
+        let state = hash.finalize().to_hex().to_string();
+        Ok(Self { name, classes, state, measured, given, train, test, source })
     }
 
-    /// What a run trains on: S, U with a share of generated faces, and the test split as what is measured after every epoch.
+    /// Whether there is something to train on; a data set without is only measured on.
+    pub fn can_train(&self) -> bool {
+        has_labels(&self.train)
+    }
+
+    /// What a run trains on: S, U with a share of generated faces, and the test faces as what is measured after every epoch.
     ///
     /// # Errors
     /// A class with fewer faces than the budget asks for.
@@ -118,9 +131,8 @@ impl DataSet {
         let mut source = self.source.clone();
         if generated > 0.0 {
             let count = (unlabelled.len() as f64 * generated / (1.0 - generated)).round() as u64;
-            let faces = WithGenerated::new(source, SyntheticFaces::new(seed, WithGenerated::SIDE, &self.classes));
             unlabelled.extend((0..count).map(WithGenerated::face));
-            source = Arc::new(faces);
+            source = Arc::new(WithGenerated::new(source, seed, &self.classes));
         }
         Ok(RoundData { labelled, unlabelled, validation: self.test_faces(&self.classes), source })
     }
@@ -130,7 +142,7 @@ impl DataSet {
         self.test.iter().filter_map(|face| labelled(face, classes)).collect()
     }
 
-    /// Faces of the test split.
+    /// Labelled test faces.
     pub fn test_count(&self) -> usize {
         self.test.iter().filter(|face| face.class.is_some()).count()
     }
@@ -138,6 +150,11 @@ impl DataSet {
     /// What it was read from; none for a corpus.
     pub fn given(&self) -> Option<&Given> {
         self.given.as_ref()
+    }
+
+    /// Its name, and the beginning of its state: what a model of another set was measured on.
+    pub fn name_and_state(&self) -> String {
+        format!("{}@{}", self.name, &self.state[..12])
     }
 
     /// Where its images come from.
@@ -154,6 +171,44 @@ impl DataSet {
         (classes.len(), classes.iter().filter(|(here, there)| here == there).count())
     }
 
+    /// Whether there are so many labels.
+    ///
+    /// # Errors
+    /// [`ExperimentError::TooFewLabels`].
+    pub fn check(&self, labels: LabelBudget) -> Result<()> {
+        self.wanted(labels).map(drop)
+    }
+
+    /// The classes' true shares among the training faces.
+    pub fn shares(&self) -> Vec<f64> {
+        let available = self.available();
+        let all = available.iter().sum::<usize>() as f64;
+        available.into_iter().map(|faces| faces as f64 / all).collect()
+    }
+
+    /// Whether people's votes came with any label.
+    pub fn has_votes(&self) -> bool {
+        self.train.iter().any(|face| face.votes.is_some())
+    }
+
+    /// Training faces of each class.
+    fn available(&self) -> Vec<usize> {
+        let mut available = vec![0; self.classes.len()];
+        for face in self.train.iter().filter_map(|face| labelled(face, &self.classes)) {
+            available[face.class] += 1;
+        }
+        available
+    }
+
+    /// Labels of each class that a budget takes.
+    fn wanted(&self, labels: LabelBudget) -> Result<Vec<usize>> {
+        let too_few = |source| {
+            let (dataset, labels) = (self.name.clone(), labels.to_string());
+            ExperimentError::TooFewLabels { dataset, labels, source }
+        };
+        Ok(labels.per_class(&self.classes, &self.available()).map_err(too_few)?)
+    }
+
     fn labelled(&self, labels: LabelBudget, seed: u64) -> Result<Vec<LabelledFace>> {
         let mut by_class: Vec<Vec<LabelledFace>> = vec![Vec::new(); self.classes.len()];
         for face in &self.train {
@@ -161,16 +216,18 @@ impl DataSet {
                 by_class[labelled.class].push(LabelledFace { target: face.votes.clone(), ..labelled });
             }
         }
-        let available: Vec<usize> = by_class.iter().map(Vec::len).collect();
-        let wanted = labels.per_class(&self.classes, &available)?;
         let mut drawn = Vec::new();
-        for (mut faces, wanted) in by_class.into_iter().zip(wanted) {
+        for (mut faces, wanted) in by_class.into_iter().zip(self.wanted(labels)?) {
             faces.sort_by_key(|face| draw_key(seed, &face.face_id));
             drawn.extend(faces.into_iter().take(wanted));
         }
         drawn.sort_by(|a, b| a.face_id.cmp(&b.face_id));
         Ok(drawn)
     }
+}
+
+fn has_labels(faces: &[Face]) -> bool {
+    faces.iter().any(|face| face.class.is_some())
 }
 
 fn labelled(face: &Face, classes: &Classes) -> Option<LabelledFace> {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use marginalia_datasets::SyntheticFaces;
+use marginalia_datasets::{Classes, SyntheticFaces};
 use marginalia_trainer::{FaceSource, UnlabelledFace};
 
 /// From here on indices are numbers of generated faces; no table has so many rows.
@@ -18,10 +18,13 @@ pub(super) struct WithGenerated {
 
 impl WithGenerated {
     /// Side of a generated face, pixels: FER2013's.
-    pub const SIDE: u32 = 48;
+    const SIDE: u32 = 48;
 
-    pub fn new(real: Arc<dyn FaceSource>, generated: SyntheticFaces) -> Self {
-        Self { real, generated }
+    /// Added to a run's seed: drawn data sets begin with other ones, and hold none of these faces.
+    const APART: u64 = 2_000_003;
+
+    pub fn new(real: Arc<dyn FaceSource>, seed: u64, classes: &Classes) -> Self {
+        Self { real, generated: SyntheticFaces::new(seed.wrapping_add(Self::APART), Self::SIDE, classes) }
     }
 
     /// Generated face number `number` as one of U.

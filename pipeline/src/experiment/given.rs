@@ -1,4 +1,4 @@
-//! How a data set of an experiment is named: `FORMAT:PATH`, `corpus:DIR` or `synthetic:FACES`.
+//! How a data set of an experiment is named: `FORMAT:PATH`, `FORMAT[OPTION=VALUE,…]:PATH`, `corpus:DIR` or `synthetic:FACES`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use marginalia_datasets::Split;
 
-use crate::error::Error;
+use crate::error::{Error, ExperimentError};
 
 /// A data set as it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,9 @@ pub enum Given {
     Files {
         /// Its name, or `auto`.
         format: String,
-        /// What is read, and the split that all of it belongs to where the files do not say.
+        /// What is chosen where the format leaves a choice, and `class-map=NAME`.
+        options: Vec<String>,
+        /// What is read, and the split that all of it belongs to, whatever the files say.
         paths: Vec<(Option<Split>, PathBuf)>,
     },
 }
@@ -34,33 +36,40 @@ impl Given {
         Ok(match self {
             Self::Corpus(folder) => Self::Corpus(whole(folder)?),
             Self::Synthetic(faces) => Self::Synthetic(faces),
-            Self::Files { format, paths } => {
+            Self::Files { format, options, paths } => {
                 let part = |(split, path)| Ok((split, whole(path)?));
-                Self::Files { format, paths: paths.into_iter().map(part).collect::<Result<_, Error>>()? }
+                Self::Files { format, options, paths: paths.into_iter().map(part).collect::<Result<_, Error>>()? }
             }
         })
     }
 }
 
 /// How to write one.
-const FORM: &str =
-    "write FORMAT:PATH, FORMAT:TRAIN,test=TEST where a set comes in parts, corpus:DIR or synthetic:FACES";
+const FORM: &str = "write FORMAT:PATH, FORMAT:TRAIN,test=TEST where a set comes in parts, FORMAT[OPTION=VALUE,…]:PATH, \
+                    corpus:DIR or synthetic:FACES";
 
 impl FromStr for Given {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = || Error::UnreadableDataSet { text: text.to_owned(), form: FORM };
+        let wrong = || Error::from(ExperimentError::UnreadableDataSet { text: text.to_owned(), form: FORM });
         match text.split_once(':') {
             Some((_, "")) | Some(("", _)) | None => Err(wrong()),
             Some(("corpus", folder)) => Ok(Self::Corpus(folder.into())),
             Some(("synthetic", faces)) => faces.parse().map(Self::Synthetic).map_err(|_| wrong()),
-            Some((format, paths)) => {
-                let paths = paths.split(',').map(part).collect();
-                Ok(Self::Files { format: format.to_owned(), paths })
+            Some((head, paths)) => {
+                let (format, options) = format_and_options(head).ok_or_else(wrong)?;
+                Ok(Self::Files { format, options, paths: paths.split(',').map(part).collect() })
             }
         }
     }
+}
+
+/// What stands before the colon; none where a bracket has no partner.
+fn format_and_options(head: &str) -> Option<(String, Vec<String>)> {
+    let Some((format, options)) = head.split_once('[') else { return Some((head.to_owned(), Vec::new())) };
+    let options = options.strip_suffix(']')?.split(',').map(|option| option.trim().to_owned());
+    Some((format.to_owned(), options.collect()))
 }
 
 /// A path, with its split where one is written before it.
@@ -72,17 +81,26 @@ fn part(text: &str) -> (Option<Split>, PathBuf) {
     }
 }
 
+/// A format as it is written before the colon.
+pub fn with_options(format: &str, options: &[String]) -> String {
+    match options.is_empty() {
+        true => format.to_owned(),
+        false => format!("{format}[{}]", options.join(",")),
+    }
+}
+
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Corpus(folder) => write!(f, "corpus:{}", folder.display()),
             Self::Synthetic(faces) => write!(f, "synthetic:{faces}"),
-            Self::Files { format, paths } => {
+            Self::Files { format, options, paths } => {
                 let part = |(split, path): &(Option<Split>, PathBuf)| match split {
                     Some(split) => format!("{split}={}", path.display()),
                     None => path.display().to_string(),
                 };
-                write!(f, "{format}:{}", paths.iter().map(part).collect::<Vec<_>>().join(","))
+                let paths = paths.iter().map(part).collect::<Vec<_>>().join(",");
+                write!(f, "{}:{paths}", with_options(format, options))
             }
         }
     }
@@ -94,10 +112,12 @@ mod tests {
 
     #[test]
     fn every_form_reads_and_writes() {
-        for text in ["fer2013:a.tar", "imagefolder:a,test=b", "corpus:/x", "synthetic:500", "auto:a=b.tar"] {
+        let plain = ["fer2013:a.tar", "imagefolder:a,test=b", "corpus:/x", "synthetic:500", "auto:a=b.tar"];
+        let chosen = ["ck-plus[frames=1,neutral=all]:test=/ck", "imagefolder[class-map=fer2013]:a"];
+        for text in [&plain[..], &chosen[..]].concat() {
             assert_eq!(text.parse::<Given>().unwrap().to_string(), text);
         }
-        for text in ["", "fer2013", "fer2013:", ":a", "synthetic:many"] {
+        for text in ["", "fer2013", "fer2013:", ":a", "synthetic:many", "ck-plus[frames=1:a"] {
             assert!(text.parse::<Given>().is_err(), "{text}");
         }
     }

@@ -41,10 +41,10 @@ pub(super) fn learning(plan: &Plan, records: &Records) -> Vec<Learning> {
     }
     let mut all = Vec::new();
     for data_set in &plan.data_sets {
-        for labels in plan.labels.iter().map(ToString::to_string) {
-            let key = (data_set.name.as_str(), data_set.name.as_str(), labels.as_str());
+        for labels in &plan.labels {
             let of = |arm: &str| -> Vec<(u64, Points)> {
-                of_column(plan, records, arm, key).into_iter().map(|(seed, row)| (seed, points(row))).collect()
+                let column = of_column(plan, records, arm, (data_set, data_set, *labels));
+                column.into_iter().map(|(seed, row)| (seed, points(row))).collect()
             };
             let reference = of(plan.study.reference);
             all.extend(plan.arms.iter().filter_map(|arm| {

@@ -5,16 +5,20 @@
 //! stand in the table, the one that was under way in its folder.
 
 pub mod arm;
+mod clock;
 pub mod corpora;
 pub mod data_set;
+mod divergence;
 mod generated;
 pub mod given;
+pub mod label_time;
 mod learning;
 mod outcome;
 pub mod plan;
 pub mod plots;
 pub mod results;
 mod running;
+mod settings;
 mod simulating;
 pub mod statistics;
 pub mod studies;

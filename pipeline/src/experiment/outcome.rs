@@ -51,12 +51,19 @@ impl Outcome {
         Some(Self { faces: metrics.count, accuracy: metrics.accuracy, macro_f1, per_class, baseline })
     }
 
-    /// Measures the checkpoint in `folder`, a model of `classes`, on faces of another data set.
+    /// Measures the checkpoint in `folder`, a model of `classes`, on faces of another data set, with `threads` threads
+    /// (0: all cores).
     ///
     /// # Errors
     /// A checkpoint that does not load, images that cannot be read, or no face at all.
-    pub fn measure(folder: &Path, faces: &[LabelledFace], source: &dyn FaceSource, classes: &Classes) -> Result<Self> {
-        let scorer = Scorer::load(folder)?;
+    pub fn measure(
+        folder: &Path,
+        threads: usize,
+        faces: &[LabelledFace],
+        source: &dyn FaceSource,
+        classes: &Classes,
+    ) -> Result<Self> {
+        let scorer = Scorer::load_with_threads(folder, threads)?;
         let (mut probabilities, mut labels) = (Vec::new(), Vec::new());
         for faces in faces.chunks(BATCH) {
             let indices: Vec<u64> = faces.iter().map(|face| face.index).collect();

@@ -55,8 +55,10 @@ fn figures(results: &Results, column: &Column) -> String {
 /// Every arm's macro-F1 over the epochs, on the test split of its own data set (the report's Figure 3).
 fn training(results: &Results, column: &Column) -> String {
     let (what, x, caption) = match results.learning.is_empty() {
-        true => ("Training", "epoch", "macro-F1 of the EMA model on the set's own test split, mean over seeds"),
-        false => ("Labelling", "labels", "macro-F1 of every round's EMA model on the test split, mean over seeds"),
+        true => ("Training", "epoch", "macro-F1 of the EMA model on the set's test faces, mean over seeds"),
+        false => {
+            ("Labelling", "labels", "macro-F1 of every round's EMA model on the set's test faces, mean over seeds")
+        }
     };
     let title = format!("{what} on {}: {}", column.dataset, column.labels);
     let curve = |(color, (arm, figure)): (usize, (&String, &Option<super::results::Figure>))| Curve {

@@ -1,6 +1,5 @@
 //! The runs of a plan, one after the other, each recorded as it ends.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,10 +9,12 @@ use marginalia_store::tables::experiments::Experiment;
 use marginalia_trainer::{ClassReport, Control, EpochReport, RoundData, Start, StepReport, TrainerConfig, Training};
 use serde_json::{Value, json};
 
+use super::clock::Clock;
 use super::data_set::DataSet;
+use super::divergence::{divergence, note, noted};
 use super::outcome::Outcome;
 use super::plan::{Cell, Plan};
-use super::results::Records;
+use super::results::{Records, is_recorded};
 use super::simulating::{Simulated, simulate};
 use super::studies::Kind;
 use crate::computing::on_computing_thread;
@@ -23,103 +24,64 @@ use crate::report::Reporter;
 use crate::round::epochs::{Epochs, Watcher, finished, keep_model, train_in};
 use crate::round::{RoundContext, stopped_by};
 
-/// Runs what has not been run yet, until the token stops it. Returns every record there is, those of earlier commands too.
+/// Runs what has not been run yet, until the token stops it. Returns every record there is, those of earlier commands too, and
+/// for each run of the plan that diverged what became of it.
 ///
 /// # Errors
-/// Another process at it; anything that stops a training but a loss that is no number any more, which costs that run alone.
-pub async fn run(plan: &Plan, context: &RoundContext) -> Result<Records> {
+/// A plan with a run that cannot be made; another process at it; anything that stops a training but a loss that is no number
+/// any more, which costs that run alone.
+pub async fn run(plan: &Plan, context: &RoundContext) -> Result<(Records, Vec<String>)> {
+    plan.check()?;
     let lock = Lock::take(context.corpus.home(), Purpose::Experiment).await?;
     let rows = context.corpus.snapshot().await?.rows::<Experiment>(None).await?;
     let mut records: Records = rows.into_iter().map(|row| ((row.run.clone(), row.target.clone()), row)).collect();
-    let cells: Vec<Cell<'_>> = plan.cells().collect();
-    let mut clock = Clock::new(plan, &cells, &records);
-    context.reporter.emit(Event::ExperimentPlanned {
-        study: plan.study.name.to_owned(),
-        runs: cells.len() as u64,
-        done: clock.done as u64,
-    });
+    let cells = plan.runs();
+    let (mut to_come, mut diverged) = (Vec::new(), Vec::new());
     for cell in &cells {
-        let run = plan.run(cell);
-        let missing: Vec<&DataSet> =
-            plan.targets(cell.data_set).filter(|target| !is_recorded(&records, &run, target)).collect();
-        if missing.is_empty() {
-            continue;
+        if !is_recorded(plan, &records, cell) {
+            match noted(&folder(context, &plan.run(cell)))? {
+                Some(note) => diverged.push(note),
+                None => to_come.push(cell),
+            }
         }
+    }
+    let (runs, done) = (cells.len() as u64, (cells.len() - to_come.len()) as u64);
+    context.reporter.emit(Event::ExperimentPlanned { study: plan.study.name.to_owned(), runs, done });
+    let mut clock = Clock::new(&to_come);
+    for (number, cell) in (done + 1..).zip(to_come) {
         if context.token.is_cancelled() {
             break;
         }
         lock.check()?;
-        let running = Running { plan, cell, run, context, number: clock.done as u64 + 1, runs: cells.len() as u64 };
+        let is_missing = |target: &&DataSet| !records.contains_key(&plan.key(cell, target));
+        let missing: Vec<&DataSet> = plan.targets(cell.data_set).filter(is_missing).collect();
+        let running = Running { plan, cell, run: plan.run(cell), context, number, runs };
         match running.go(&missing).await {
             Ok(Some(rows)) => {
-                clock.ended(&rows);
+                clock.ended(&cell.arm.name, rows.first().map(|row| row.seconds));
                 context.corpus.writer::<Experiment>().append(rows.clone()).await?;
                 running.tell(&rows, clock.left());
                 running.clean_up()?;
                 records.extend(rows.into_iter().map(|row| ((row.run.clone(), row.target.clone()), row)));
             }
             Ok(None) => break,
-            Err(Error::Trainer(error)) if diverged(&error) => {
+            Err(error) => {
+                let Some(why) = divergence(&error) else { return Err(error) };
                 context.reporter.warn(format!("{}: {error}; the table has no figure for it", running.name()));
+                clock.ended(&cell.arm.name, None);
+                let text = format!("{}: {why}", running.name());
+                note(&running.folder(), &text)?;
+                diverged.push(text);
             }
-            Err(error) => return Err(error),
         }
     }
     lock.release().await;
-    Ok(records)
+    Ok((records, diverged))
 }
 
-fn is_recorded(records: &Records, run: &str, target: &DataSet) -> bool {
-    records.contains_key(&(run.to_owned(), target.name.clone()))
-}
-
-fn diverged(error: &marginalia_trainer::Error) -> bool {
-    use marginalia_trainer::Error as Trainer;
-    matches!(error, Trainer::Diverged { .. } | Trainer::NotFinite { .. } | Trainer::NotSaved { .. })
-}
-
-/// How long what is left will take, by what each arm took.
-struct Clock {
-    /// Runs that stand in the table.
-    done: usize,
-    /// Runs to be made, by arm.
-    to_come: HashMap<String, usize>,
-    /// Seconds and number of the runs that were made, by arm.
-    taken: HashMap<String, (f64, usize)>,
-}
-
-impl Clock {
-    fn new(plan: &Plan, cells: &[Cell<'_>], records: &Records) -> Self {
-        let mut clock = Self { done: 0, to_come: HashMap::new(), taken: HashMap::new() };
-        for cell in cells {
-            let run = plan.run(cell);
-            if plan.targets(cell.data_set).all(|target| is_recorded(records, &run, target)) {
-                clock.done += 1;
-            } else {
-                *clock.to_come.entry(cell.arm.name.clone()).or_default() += 1;
-            }
-        }
-        clock
-    }
-
-    fn ended(&mut self, rows: &[Experiment]) {
-        let Some(row) = rows.first() else { return };
-        self.done += 1;
-        if let Some(count) = self.to_come.get_mut(&row.arm) {
-            *count = count.saturating_sub(1);
-        }
-        let (seconds, count) = self.taken.entry(row.arm.clone()).or_default();
-        *seconds += row.seconds;
-        *count += 1;
-    }
-
-    /// Seconds; an arm that has not run yet takes as long as the mean of the others.
-    fn left(&self) -> f64 {
-        let (seconds, count) = self.taken.values().fold((0.0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
-        let mean = seconds / f64::from(count.max(1) as u32);
-        let of_arm = |arm: &str| self.taken.get(arm).map_or(mean, |(seconds, count)| seconds / *count as f64);
-        self.to_come.iter().map(|(arm, count)| of_arm(arm) * *count as f64).sum()
-    }
+/// What a run works in, and what it leaves.
+fn folder(context: &RoundContext, run: &str) -> PathBuf {
+    super::folder(context.corpus.path()).join("runs").join(&run[..16])
 }
 
 /// What a run came to.
@@ -157,7 +119,7 @@ impl Running<'_> {
 
     async fn simulate(&self) -> Result<Option<Ended>> {
         let started = Instant::now();
-        let (config, simulation) = (self.plan.config(self.cell), self.plan.simulation);
+        let (config, simulation) = (self.plan.config(self.cell), &self.plan.simulation);
         let simulated = simulate(self.cell, config, simulation, &self.folder(), self.context).await?;
         Ok(simulated.map(|Simulated { curve, outcome, checkpoint_hash, labelled, unlabelled }| Ended {
             outcomes: vec![outcome],
@@ -199,7 +161,7 @@ impl Running<'_> {
     }
 
     fn folder(&self) -> PathBuf {
-        super::folder(self.context.corpus.path()).join("runs").join(&self.run[..16])
+        folder(self.context, &self.run)
     }
 
     fn name(&self) -> String {
@@ -207,11 +169,13 @@ impl Running<'_> {
         format!("{} on {}, {labels}, seed {seed}", arm.name, data_set.name)
     }
 
-    /// Of a recorded run only the model stays; a simulation's corpus stays whole, to be asked.
+    /// Of a recorded training only the model stays. A simulation goes whole: it has a corpus of its own, with all faces and a
+    /// checkpoint for every round, and its record says what came of it.
     fn clean_up(&self) -> Result<()> {
+        let folder = self.folder();
         match self.plan.study.kind {
-            Kind::Simulation => Ok(()),
-            Kind::Training | Kind::Transfer => keep_model(&self.folder()),
+            Kind::Simulation => std::fs::remove_dir_all(&folder).map_err(Error::io(folder)),
+            Kind::Training | Kind::Transfer => keep_model(&folder),
         }
     }
 
@@ -243,7 +207,7 @@ impl Running<'_> {
             labelled: ended.labelled,
             unlabelled: ended.unlabelled,
             seed: *seed,
-            target: target.name.clone(),
+            target: self.plan.key(self.cell, target).1,
             faces: outcome.faces,
             left_out: target.test_count() as u64 - outcome.faces,
             accuracy: outcome.accuracy,
@@ -306,7 +270,10 @@ impl Work {
             Some(metrics) if target.name == trained_on.name => {
                 Outcome::of(metrics, &self.classes).ok_or(Error::NothingToEvaluate)
             }
-            _ => Outcome::measure(&self.folder, &target.test_faces(&self.classes), target.source(), &self.classes),
+            _ => {
+                let faces = target.test_faces(&self.classes);
+                Outcome::measure(&self.folder, self.config.threads, &faces, target.source(), &self.classes)
+            }
         }
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! In: a data set's files, a budget to begin with, and what orders the queue. Out: per round how many labels it knew and what
 //! its model scores on the test split. A killed simulation goes on from what its corpus holds: rounds and labels are the
-//! progress. The audit and second opinions are off, since a simulated annotator has nothing to learn from them.
+//! progress. Settings of rounds are those of the corpus that the experiment belongs to; the audit and second opinions are off,
+//! since a simulated annotator has nothing to learn from them. Weights go on from round to round, as in every corpus.
 
 use std::path::Path;
 
 use marginalia_datasets::Classes;
-use marginalia_store::TableId;
+use marginalia_store::tables::labels::Label;
 use marginalia_store::tables::rounds::Round;
 use marginalia_trainer::TrainerConfig;
 use serde_json::{Value, json};
@@ -39,16 +40,13 @@ pub(super) struct Simulated {
 pub(super) async fn simulate(
     cell: &Cell<'_>,
     train: TrainerConfig,
-    Simulation { rounds, per_round }: Simulation,
+    simulation: &Simulation,
     folder: &Path,
     context: &RoundContext,
 ) -> Result<Option<Simulated>> {
     let mut opened = corpora::hidden(cell.data_set, cell.labels, cell.seed, folder, &context.config).await?;
     opened.config.train = train;
-    opened.config.round.audit_share = 0.0;
-    opened.config.round.relabel_share = 0.0;
-    opened.config.round.map_faces = 0;
-    opened.config.round.keep_rounds = rounds;
+    opened.config.round = simulation.round.clone();
     if let Some(queue) = &cell.arm.queue {
         opened.config.curriculum.queue.clone_from(queue);
     }
@@ -60,21 +58,29 @@ pub(super) async fn simulate(
         token: context.token.clone(),
     };
     let request = RoundRequest { trigger: "manual".to_owned(), init: None };
-    for round in 1..=rounds {
-        if round > 1 && answers(&opened).await? < u64::from(round - 1) * per_round as u64 {
-            Annotator::new(&opened).answer(per_round).await?;
+    while done(&opened).await? < simulation.rounds {
+        if !is_answered(&opened).await? {
+            Annotator::new(&opened).answer(simulation.per_round).await?;
         }
-        let done = opened.corpus.snapshot().await?.rounds().len() as u32;
-        if done < round && run_round(&here, &request).await?.is_none() {
+        if run_round(&here, &request).await?.is_none() {
             return Ok(None);
         }
     }
     measured(cell, &opened).await.map(Some)
 }
 
-/// Labels of the simulated annotator.
-async fn answers(opened: &Opened) -> Result<u64> {
-    Ok(opened.corpus.snapshot().await?.count(TableId::Labels, Some("origin = 'simulated'")).await?)
+/// Rounds that ended.
+async fn done(opened: &Opened) -> Result<u32> {
+    Ok(opened.corpus.snapshot().await?.rounds().len() as u32)
+}
+
+/// Whether the annotator has answered the last round's queue, perhaps before a kill; all the answers to one are one commit.
+/// Before the first round there is none.
+async fn is_answered(opened: &Opened) -> Result<bool> {
+    let snapshot = opened.corpus.snapshot().await?;
+    let Some(last) = snapshot.rounds().last() else { return Ok(true) };
+    let answers = snapshot.rows::<Label>(Some("origin = 'simulated'")).await?;
+    Ok(answers.iter().any(|answer| answer.created_at > last.finished_at))
 }
 
 /// Every round's model on the test split.
@@ -106,7 +112,9 @@ async fn measured(cell: &Cell<'_>, opened: &Opened) -> Result<Simulated> {
 
 async fn outcome(cell: &Cell<'_>, round: &Round, opened: &Opened, classes: &Classes) -> Result<Outcome> {
     let folder = opened.corpus.checkpoint(round).await?;
-    let (data_set, classes) = (cell.data_set.clone(), classes.clone());
-    on_computing_thread(move || Outcome::measure(&folder, &data_set.test_faces(&classes), data_set.source(), &classes))
-        .await?
+    let (data_set, classes, threads) = (cell.data_set.clone(), classes.clone(), opened.config.train.threads);
+    on_computing_thread(move || {
+        Outcome::measure(&folder, threads, &data_set.test_faces(&classes), data_set.source(), &classes)
+    })
+    .await?
 }

@@ -3,18 +3,18 @@
 use std::fmt::Write;
 
 use datafusion::arrow::csv::Writer;
+use marginalia_datasets::Split;
 use marginalia_store::Table;
 use marginalia_store::tables::experiments::Experiment;
 
+use super::label_time::LabelTime;
 use super::learning::Learning;
 use super::plan::Plan;
-use super::results::{Column, Difference, Records, Results};
+use super::results::{Column, Difference, Figure, Records, Results, SubsetOne};
+use super::settings;
 use super::statistics::Estimate;
 use crate::error::Result;
 use crate::tables::percent;
-
-/// Labels that a person gives in an hour on the page: the rate at which the page's own test labels.
-const LABELS_PER_HOUR: f64 = 3600.0;
 
 /// Most of another set's test faces that a training's set may share before the heading says so.
 const SAME_IMAGES: f64 = 0.5;
@@ -22,7 +22,7 @@ const SAME_IMAGES: f64 = 0.5;
 /// The whole account: a table for each pair of data sets, the differences, and how to come to the same.
 pub fn markdown(results: &Results, plan: &Plan) -> String {
     let mut text = format!("# {}: {}\n", plan.study.name, plan.study.about);
-    if results.recorded < results.runs {
+    if !results.are_whole() {
         let _ =
             writeln!(text, "\n{} of {} runs are recorded; the same command goes on.", results.recorded, results.runs);
     }
@@ -33,11 +33,19 @@ pub fn markdown(results: &Results, plan: &Plan) -> String {
         text += &section(columns, &results.arms);
         left = rest;
     }
+    if !results.diverged.is_empty() {
+        text += "\n## Without a figure\n\nTheir training came to no numbers, and would again.\n\n";
+        results.diverged.iter().for_each(|run| text += &format!("- {run}\n"));
+    }
     if !results.differences.is_empty() {
         text += &differences(&results.differences);
     }
     if !results.learning.is_empty() {
-        text += &learning(&results.learning);
+        text += &learning(&results.learning, plan.label_time);
+    }
+    let reference = plan.study.reference;
+    if !plan.arms.iter().any(|arm| arm.name == reference) {
+        let _ = writeln!(text, "\n{reference} is not among the arms, so none is compared with it.");
     }
     text += &how_to_repeat(plan);
     text
@@ -51,18 +59,22 @@ fn is_beside(column: &Column, first: &Column) -> bool {
 fn section(columns: &[Column], arms: &[String]) -> String {
     let first = &columns[0];
     let mut text = match first.dataset == first.target {
-        true => format!("\n## {}\n\n{} faces of its test split", first.dataset, first.faces),
+        true => format!("\n## {}\n\n{} faces of its {} split", first.dataset, first.faces, first.split),
         false => format!(
-            "\n## {} → {}\n\nTrained on {}, measured on {} test faces of {}; {} faces of other classes left out",
-            first.dataset, first.target, first.dataset, first.faces, first.target, first.left_out
+            "\n## {} → {}\n\nTrained on {}, measured on {} {} faces of {}; {} faces of other classes left out",
+            first.dataset, first.target, first.dataset, first.faces, first.split, first.target, first.left_out
         ),
     };
+    if first.split != Split::Test.as_str() {
+        text += "; its test split has no labels";
+    }
     if first.shared > SAME_IMAGES {
         let what = if first.same_label < 1.0 { "same images, other labels" } else { "same images" };
         let (shared, same) = (percent(Some(first.shared)), percent(Some(first.same_label)));
         let _ = write!(text, ": **{what}** ({shared} are in both sets, {same} of those with the same label)");
     }
-    text += ". Mean ± standard deviation over seeds; in brackets how many.\n\n|  |";
+    text += ". Mean ± standard deviation over seeds; in brackets how many. Subset I: mean share over the second half of each run, \
+             in brackets its lowest and highest epoch.\n\n|  |";
     for column in columns {
         let _ = write!(text, " {} ({} labels): accuracy | macro-F1 | subset I |", column.labels, column.labelled);
     }
@@ -77,11 +89,12 @@ fn section(columns: &[Column], arms: &[String]) -> String {
         let _ = write!(text, "\n| {arm} |");
         for column in columns {
             text += &match &column.figures[place] {
+                Some(Figure { same_as: Some(arm), .. }) => format!(" as {arm} | | |"),
                 Some(figure) => format!(
                     " {} | {} | {} |",
                     spread(&figure.accuracy),
                     spread(&figure.macro_f1),
-                    percent(figure.subset_one_share)
+                    figure.subset_one.as_ref().map_or("–".to_owned(), range)
                 ),
                 None => " – | – | – |".to_owned(),
             };
@@ -93,7 +106,9 @@ fn section(columns: &[Column], arms: &[String]) -> String {
 fn differences(differences: &[Difference]) -> String {
     let mut text = format!(
         "\n## Against {}\n\nPaired by seed, data sets and budget, in points; 95 % intervals are Student's, p is of Wilcoxon's \
-         signed-rank test on macro-F1, adjusted by Holm.\n\n| | pairs | accuracy | macro-F1 | 95 % interval | p | adjusted |\n\
+         signed-rank test on macro-F1, adjusted by Holm. Both take the pairs for independent; those of one seed share test \
+         faces and, where there are several budgets, labels, so that they say less than as many seeds would.\n\n\
+         | | pairs | accuracy | macro-F1 | 95 % interval | p | adjusted |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         differences[0].reference
     );
@@ -115,10 +130,18 @@ fn differences(differences: &[Difference]) -> String {
     text + "\n"
 }
 
-fn learning(of: &[Learning]) -> String {
+fn learning(of: &[Learning], time: Option<LabelTime>) -> String {
+    let people = match time {
+        Some(LabelTime { median, labels }) => {
+            format!("People's time at {median:.1} s a label, the median of {labels} labels of people in this corpus.")
+        }
+        None => "No label of people in this corpus says how long it took, so their time is left out.".to_owned(),
+    };
+    let minutes = |labels: f64| time.map_or("–".to_owned(), |time| format!("{:+.1}", labels * time.median / 60.0));
     let mut text = format!(
-        "\n## Labels\n\nThe area is the mean macro-F1 over the labels. A seed's target is what random order came to on it; an arm \
-         that never got there counts as one round more. People's time at {LABELS_PER_HOUR} labels an hour.\n\n\
+        "\n## Labels\n\nEvery order, random too, is one of the faces below their margin (subset II of the last round), and weights \
+         go on from round to round. The area is the mean macro-F1 over the labels. A seed's target is what random order came to \
+         on it; an arm that never got there counts as one round more. {people}\n\n\
          | | area | reached | labels to the target | saved against random | 95 % interval | people's minutes saved |\n\
          | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
@@ -128,11 +151,11 @@ fn learning(of: &[Learning]) -> String {
             .map_or("–".to_owned(), |half| format!("{:+.0} to {:+.0}", saved.mean - half, saved.mean + half));
         let _ = write!(
             text,
-            "\n| {arm} on {dataset} | {} | {reached} of {seeds} | {:.0} | {:+.0} | {interval} | {:+.1} |",
+            "\n| {arm} on {dataset} | {} | {reached} of {seeds} | {:.0} | {:+.0} | {interval} | {} |",
             spread(area),
             needed.mean,
             saved.mean,
-            60.0 * saved.mean / LABELS_PER_HOUR
+            minutes(saved.mean)
         );
     }
     text + "\n"
@@ -140,10 +163,11 @@ fn learning(of: &[Learning]) -> String {
 
 fn how_to_repeat(plan: &Plan) -> String {
     let mut text = format!(
-        "\n## To come to the same\n\n```\n{}\n```\n\nMarginalia {}. The EMA model of the last epoch is measured; nothing is \
+        "\n## To come to the same\n\n```\n{}\n```\n\nMarginalia {}. {} The EMA model of the last epoch is measured; nothing is \
          chosen by held-out labels.\n",
         plan.command,
-        env!("CARGO_PKG_VERSION")
+        env!("CARGO_PKG_VERSION"),
+        settings::in_words(plan)
     );
     for data_set in &plan.data_sets {
         let _ = writeln!(text, "Faces, classes and splits of {}: BLAKE3 {}.", data_set.name, data_set.state);
@@ -159,6 +183,11 @@ fn spread(estimate: &Estimate) -> String {
     }
 }
 
+fn range(share: &SubsetOne) -> String {
+    let SubsetOne { mean, lowest, highest } = share;
+    format!("{:.1} % ({:.1} to {:.1})", 100.0 * mean, 100.0 * lowest, 100.0 * highest)
+}
+
 /// Every record of the plan, a line each, with all that the table `experiments` has of it.
 ///
 /// # Errors
@@ -166,10 +195,8 @@ fn spread(estimate: &Estimate) -> String {
 pub fn csv(plan: &Plan, records: &Records) -> Result<Vec<u8>> {
     let mut rows = Vec::new();
     for cell in plan.cells() {
-        let run = plan.run(&cell);
-        let recorded =
-            plan.targets(cell.data_set).filter_map(|target| records.get(&(run.clone(), target.name.clone())));
-        // Another study may have run it first, under another name.
+        let recorded = plan.targets(cell.data_set).filter_map(|target| records.get(&plan.key(&cell, target)));
+        // Another study or arm may have run it first, under another name.
         rows.extend(recorded.map(|row| Experiment { arm: cell.arm.name.clone(), ..row.clone() }));
     }
     let mut lines = Writer::new(Vec::new());

@@ -1,7 +1,8 @@
 //! Transactions: which state the statements of a block see.
 //!
 //! Outside a block every statement sees the newest state of the corpus. Inside one all see the state that the first of them
-//! saw, for as long as versions are kept. There is nothing to commit and nothing to take back.
+//! saw, for as long as versions are kept. There is nothing to commit and nothing to take back. Whoever is not told the
+//! names of others sees the same states with pseudonyms.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use datafusion_postgres::pgwire::messages::response::TransactionStatus;
 use marginalia_store::Session;
 
 use super::connection::Connection;
-use super::failure::{code, error};
+use super::failure::{code, error, of_store};
 use super::statement::Boundary;
 
 /// What every block promises, in PostgreSQL's words.
@@ -79,7 +80,11 @@ impl Connection {
         if let Some(session) = self.transaction.state(self.server.held)? {
             return Ok(session);
         }
-        let session = self.server.sessions.newest().await?;
+        let mut session = self.server.sessions.newest().await?;
+        if let Some(grant) = &self.login.grant {
+            let pseudonyms = self.server.corpus.pseudonyms(&grant.name, grant.role).await.map_err(of_store)?;
+            session = session.under(pseudonyms).map_err(of_store)?;
+        }
         // Plans hold on to the state that they were made for.
         if self.planned_on.as_ref().is_none_or(|snapshot| !Arc::ptr_eq(snapshot, session.snapshot())) {
             self.statements.values().for_each(|statement| statement.forget_plan());

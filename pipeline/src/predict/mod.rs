@@ -6,8 +6,8 @@
 //! rounds, SQL and every machine of a cluster say the same of it. `score` says besides what a round keeps of a face:
 //! how much the model disagrees with itself, and the feature.
 //!
-//! All calls of a process share a teacher's threads, one per core: tasks that run side by side wait for each other's
-//! images instead of sharing cores between them.
+//! All calls of a process share a teacher's threads: tasks that run side by side wait for each other's images instead
+//! of sharing cores between them.
 
 mod models;
 

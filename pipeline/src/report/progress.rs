@@ -92,7 +92,7 @@ impl EventReader for ProgressReader {
                 self.advance(format!("round {round} warm start"), (*step).into(), (*steps).into(), message);
                 return;
             }
-            Event::EpochStep { round, epoch, epochs, step, steps, loss, subset_one_share } => {
+            Event::EpochStep { round, epoch, epochs, step, steps, loss, subset_one_share, .. } => {
                 let message = format!("loss {loss:.3}, subset I {}", words::percent(*subset_one_share));
                 self.advance(format!("round {round} epoch {epoch}/{epochs}"), (*step).into(), (*steps).into(), message);
                 return;

@@ -76,7 +76,11 @@ pub fn finished(folder: &Path) -> Result<Option<Epochs>> {
 /// Removes what a finished training would be gone on from, which is most of its folder; its model and reports stay.
 pub fn keep_model(folder: &Path) -> Result<()> {
     let state = folder.join(STATE);
-    std::fs::remove_file(&state).map_err(Error::io(state))
+    match std::fs::remove_file(&state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(state)(error)),
+        // Whoever kept the model before removed it.
+        _ => Ok(()),
+    }
 }
 
 fn file(folder: &Path) -> PathBuf {

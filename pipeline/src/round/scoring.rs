@@ -38,7 +38,8 @@ impl Run<'_> {
         let temperature = trained.temperature;
         let classes = self.context.corpus.classes();
         let backend = Backend::open(&self.planned.train.device)?;
-        let teacher = Teacher::load_on(backend, &self.writer.folder(), self.round(), classes, temperature)?;
+        let (folder, threads) = (self.writer.folder(), self.planned.train.threads);
+        let teacher = Teacher::load_on(backend, &folder, self.round(), classes, temperature, threads)?;
         let session = self.session().await?;
         let total = match self.planned.round.max_scored {
             0 => prepared.pool,

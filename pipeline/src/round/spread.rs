@@ -3,9 +3,9 @@
 //! In: the fragments of the round's snapshot of `faces`, in chunks of about `cluster.chunk_faces` faces. Out: what
 //! `scoring` writes, chunk by chunk: the faces of a chunk are read where they lie, one fragment after the other, and
 //! scored by the function `score`; only the numbers come back. The predictions of a chunk are one commit, so a chunk
-//! has all of them or none, and a round that was killed goes on with the chunks that have none. Killed between a
-//! chunk's features and its predictions, it writes those features again; whoever reads features takes each face once.
-//! Memory holds one chunk.
+//! has all of them or none, and a round that was killed goes on with the fragments that have none, in chunks of the size
+//! that is set by then. Killed between a chunk's features and its predictions, it writes those features again; whoever
+//! reads features takes each face once. Memory holds one chunk.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -28,8 +28,6 @@ use crate::teacher::Teacher;
 
 /// The name of a chunk's faces in its session.
 const CHUNK: &str = "chunk";
-/// Faces by which a chunk is known to be done: some of them may not decode.
-const ASKED_FOR: usize = 16;
 /// How often a chunk is tried.
 const ATTEMPTS: u32 = 3;
 /// Pause before it is tried again.
@@ -50,7 +48,8 @@ impl Run<'_> {
     /// Scores the pool; `None` where the token stopped it.
     pub(super) async fn score_in_chunks(&self, prepared: &Prepared, trained: &Trained) -> Result<Option<Counts>> {
         let classes = self.context.corpus.classes();
-        let teacher = Teacher::load(&self.writer.folder(), self.round(), classes, trained.temperature)?;
+        let (folder, threads) = (self.writer.folder(), self.planned.train.threads);
+        let teacher = Teacher::load(&folder, self.round(), classes, trained.temperature, threads)?;
         let checkpoint = relative(self.context.corpus.path(), &self.writer.folder());
         // Other machines take it from the store.
         self.context.corpus.home().push(&format!("{checkpoint}/{TEACHER_FILE}")).await?;
@@ -58,27 +57,23 @@ impl Run<'_> {
         if !self.embed_labelled(&self.session().await?, &teacher, "").await? {
             return Ok(None);
         }
-        let (started, mut scored, mut done) = (std::time::Instant::now(), 0, 0);
-        for fragments in chunks(self.writer.snapshot().face_fragments()?, self.context.config.cluster.chunk_faces) {
-            if self.context.token.is_cancelled() {
-                return Ok(None);
-            }
-            let session = self.session_over(fragments).await?;
-            let wanted = wanted(&session).await?;
-            scored += wanted.len() as u64;
-            let some: Vec<&str> = wanted.iter().take(ASKED_FOR).map(String::as_str).collect();
-            if wanted.is_empty() || self.writer.has_scored(&some).await? {
-                continue;
-            }
-            done += wanted.len() as u64;
-            let (predictions, embeddings) = self.chunk(&session, &sql, &teacher, &wanted).await?;
+        let (mut done, before) = self.writer.scored_fragments().await?;
+        let mut left = self.writer.snapshot().face_fragments()?;
+        left.retain(|(id, _)| !done.contains(id));
+        let (started, mut scored) = (std::time::Instant::now(), before);
+        for fragments in chunks(left, self.context.config.cluster.chunk_faces) {
+            let chunk = self.chunk(&fragments, &sql, &teacher);
+            let Some(chunk) = self.context.token.run_until_cancelled(chunk).await else { return Ok(None) };
+            let (predictions, embeddings) = chunk?;
+            scored += predictions.len() as u64;
             self.writer.write_embeddings(embeddings).await?;
-            self.writer.write_predictions(predictions).await?;
+            self.writer.write_chunk(&done, &fragments, predictions).await?;
+            done.extend(fragments);
             self.context.reporter.emit(Event::PoolScored {
                 round: self.round(),
                 scored,
                 faces: prepared.pool,
-                images_per_second: done as f64 / started.elapsed().as_secs_f64().max(1e-9),
+                images_per_second: (scored - before) as f64 / started.elapsed().as_secs_f64().max(1e-9),
             });
         }
         let mut counts = self.count().await?;
@@ -124,13 +119,17 @@ impl Run<'_> {
     /// The rows of a chunk. An executor that dies with rows that were not fetched yet costs the chunk one more time.
     async fn chunk(
         &self,
-        session: &Session,
+        fragments: &[u64],
         sql: &str,
         teacher: &Teacher,
-        wanted: &HashSet<String>,
     ) -> Result<(Vec<Prediction>, Vec<Embedding>)> {
+        let session = self.session_over(fragments.to_vec()).await?;
+        let wanted = wanted(&session).await?;
+        if wanted.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
         for _ in 1..ATTEMPTS {
-            match self.try_chunk(session, sql, teacher, wanted.clone()).await {
+            match self.try_chunk(&session, sql, teacher, wanted.clone()).await {
                 Err(error) if session.has_cluster() => {
                     tracing::warn!("a chunk of the pool is scored again: {error}");
                     tokio::time::sleep(PAUSE).await;
@@ -138,7 +137,7 @@ impl Run<'_> {
                 done => return done,
             }
         }
-        self.try_chunk(session, sql, teacher, wanted.clone()).await
+        self.try_chunk(&session, sql, teacher, wanted).await
     }
 
     async fn try_chunk(

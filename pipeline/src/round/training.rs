@@ -10,7 +10,7 @@ use marginalia_store::Timestamp;
 use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::margins::Margin;
 use marginalia_trainer::tensorboard::EventFile;
-use marginalia_trainer::{Control, EpochReport, LoadedWeights, RoundData, Start, StepReport, Training};
+use marginalia_trainer::{Control, EpochReport, LoadedWeights, Metrics, RoundData, Start, StepReport, Training};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -137,12 +137,13 @@ impl Job {
     fn report_step(&self, step: &StepReport) {
         let (round, epochs) = (self.round, self.planned.train.epochs_per_round);
         let loss = named(&step.losses, "total").unwrap_or(f64::NAN);
-        let &StepReport { epoch, step, steps, accepted, split, .. } = step;
+        let &StepReport { epoch, step, steps, ref losses, accepted, split, .. } = step;
         self.reporter.emit(match epoch {
             0 => Event::WarmStartStep { round, step, steps, loss },
             _ => {
                 let subset_one_share = (split > 0).then(|| accepted as f64 / split as f64);
-                Event::EpochStep { round, epoch, epochs, step, steps, loss, subset_one_share }
+                let losses = terms(losses);
+                Event::EpochStep { round, epoch, epochs, step, steps, loss, losses, subset_one_share }
             }
         });
     }
@@ -161,7 +162,6 @@ impl Job {
                 waiting * 100.0
             );
         }
-        let losses = report.losses.iter().map(|(name, value)| LossTerm { name: name.clone(), value: *value });
         let margins = report.classes.iter().map(|class| ClassMargin {
             expression: class.class.clone(),
             margin: class.margin,
@@ -173,7 +173,7 @@ impl Job {
             epoch: report.epoch,
             epochs,
             t: report.t,
-            losses: losses.collect(),
+            losses: terms(&report.losses),
             subset_one_share: report.acceptance_rate,
             validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy),
             validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1),
@@ -242,6 +242,7 @@ impl Trained {
 
     fn epoch_row(&self, round: u32, report: &EpochReport, ended: Timestamp) -> Epoch {
         let loss = |name| named(&report.losses, name).unwrap_or(0.0) as f32;
+        let held_out = |value: fn(&Metrics) -> f64| report.validation.as_ref().map(|metrics| value(metrics) as f32);
         Epoch {
             round,
             epoch: report.epoch,
@@ -255,8 +256,13 @@ impl Trained {
             subset_one: report.subset_one,
             subset_two: report.subset_two,
             labelled_accuracy: report.labelled_accuracy as f32,
-            validation_accuracy: report.validation.as_ref().map(|metrics| metrics.accuracy as f32),
-            validation_macro_f1: report.validation.as_ref().map(|metrics| metrics.macro_f1 as f32),
+            validation_accuracy: held_out(|metrics| metrics.accuracy),
+            validation_macro_f1: held_out(|metrics| metrics.macro_f1),
+            validation_nll: held_out(|metrics| metrics.nll),
+            validation_brier: held_out(|metrics| metrics.brier),
+            validation_ece: held_out(|metrics| metrics.ece),
+            validation_ece_equal_mass: held_out(|metrics| metrics.ece_equal_mass),
+            temperature: report.calibration.as_ref().map(|calibration| calibration.temperature as f32),
             seconds: report.seconds,
             finished_at: ended,
         }
@@ -274,6 +280,10 @@ fn ends(reports: &[EpochReport], seen: &HashMap<u32, Timestamp>) -> Vec<Timestam
     let mut ends: Vec<Timestamp> = backwards.collect();
     ends.reverse();
     ends
+}
+
+fn terms(losses: &[(String, f64)]) -> Vec<LossTerm> {
+    losses.iter().map(|(name, value)| LossTerm { name: name.clone(), value: *value }).collect()
 }
 
 fn named(losses: &[(String, f64)], name: &str) -> Option<f64> {

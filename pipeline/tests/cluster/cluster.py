@@ -21,6 +21,8 @@ SETTINGS = {
     "map_faces = 10000": "map_faces = 0",
     "from_rows = 10000000": "from_rows = 0",
     "deadline_seconds = 3600": "deadline_seconds = 90",
+    # Whole views, some of which people ask for the first rows of.
+    "timeout_seconds = 30": "timeout_seconds = 600",
     # Compacted, they would be one fragment, which is one task.
     "maintenance_every_seconds = 60": "maintenance_every_seconds = 3600",
 }

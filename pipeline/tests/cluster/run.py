@@ -16,6 +16,7 @@ from machines import Net, World, missing
 from scoring import (
     a_dead_scheduler_is_said_clearly,
     a_killed_driver_goes_on,
+    a_killed_driver_goes_on_in_other_chunks,
     a_killed_executor_costs_its_tasks_only,
     a_round_scores_there,
     scores_are_equal_bit_for_bit,
@@ -50,6 +51,7 @@ def main():
         play(two_executors_score_faster_than_one, world, cluster, faces, arguments.bars)
         chunks = play(a_round_scores_there, world)
         play(a_killed_driver_goes_on, world, chunks)
+        play(a_killed_driver_goes_on_in_other_chunks, world, chunks)
         play(a_killed_executor_costs_its_tasks_only, world, cluster)
         play(attacks_are_refused, world, cluster)
         play(a_dead_scheduler_is_said_clearly, world, cluster)

@@ -1,11 +1,12 @@
 """Scoring there: the same numbers, faster, and whole whoever dies."""
 
 import json
+import re
 import signal
 import time
 
 from answers import in_order
-from cluster import SCHEDULER
+from cluster import SCHEDULER, change, put, settings
 from machines import end
 
 STORED = ("expression", "confidence", "entropy", "top2_gap", "probabilities")
@@ -108,6 +109,19 @@ def a_killed_driver_goes_on(world, of):
     print(f"  {before} of {of} chunks before the kill, {after} after it")
     # One may have been committed and not said.
     assert of - before - 1 <= after <= of - before
+
+
+def a_killed_driver_goes_on_in_other_chunks(world, of):
+    """Whatever `cluster.chunk_faces` says by then."""
+    number, before = next_round(world), settings(world)
+    end(train_until_a_chunk_is_scored(world), signal.SIGKILL)
+    size = int(re.search(r"^chunk_faces = (\d+)$", before, re.M)[1])
+    change(world, {f"chunk_faces = {size}": f"chunk_faces = {2 * size}"})
+    after = train(world)
+    pool_is_scored(world, number)
+    print(f"  {after} chunks of twice the size after the kill")
+    assert 0 < after < of - 1
+    put(world, before)
 
 
 def a_killed_executor_costs_its_tasks_only(world, cluster):

@@ -1,8 +1,9 @@
 //! A scheduler and an executor on loopback, and what comes over the wire that must not. `tests/cluster/run.py` has the
 //! rest, on machines of their own.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,9 +21,10 @@ use datafusion_proto::bytes::physical_plan_to_bytes_with_extension_codec;
 use datafusion_proto::protobuf::physical_plan_node::PhysicalPlanType;
 use datafusion_proto::protobuf::{PhysicalExtensionNode, PhysicalPlanNode};
 use prost::Message;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::binary::{Bench, write_faces};
+use crate::binary::{Bench, write_faces, write_labelled};
 
 struct Cluster {
     bench: Bench,
@@ -36,9 +38,7 @@ impl Cluster {
     /// Over a corpus of 30 faces, whose every query is for it.
     fn start() -> Self {
         let bench = Bench::new();
-        let path = bench.corpus().join("marginalia.toml");
-        let text = std::fs::read_to_string(&path).expect("the config");
-        std::fs::write(&path, text.replace("from_rows = 10000000", "from_rows = 0")).expect("the config");
+        change(&bench, "from_rows = 10000000", "from_rows = 0");
         let inbox = bench.path("inbox");
         write_faces(&inbox, 3, 0..30);
         bench.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
@@ -73,6 +73,20 @@ impl Cluster {
     fn is_up(&self) -> bool {
         let output = self.bench.run(&["cluster", "status", "--cluster", &self.scheduler, "--json"]);
         String::from_utf8_lossy(&output.stdout).contains("\"slots\":2")
+    }
+
+    /// How many jobs of its are in this state.
+    fn jobs(&self, state: &str) -> usize {
+        let status = self.bench.json(&["cluster", "status", "--cluster", &self.scheduler]);
+        status["jobs"].as_array().expect("jobs").iter().filter(|job| job["status"] == state).count()
+    }
+
+    fn waits_for(&self, state: &str, jobs: usize) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.jobs(state) != jobs {
+            assert!(Instant::now() < until, "{} jobs are {state}, not {jobs}", self.jobs(state));
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     fn answers(&self) {
@@ -135,6 +149,14 @@ impl Drop for Cluster {
     }
 }
 
+/// Changes a setting.
+fn change(bench: &Bench, from: &str, to: &str) {
+    let path = bench.corpus().join("marginalia.toml");
+    let text = std::fs::read_to_string(&path).expect("the config");
+    assert!(text.contains(from), "{from}");
+    std::fs::write(&path, text.replace(from, to)).expect("the config");
+}
+
 /// The first of so many ports in a row that nobody has.
 fn free_ports(count: u16) -> u16 {
     let bind = |port: u16| TcpListener::bind(("127.0.0.1", port));
@@ -170,8 +192,12 @@ struct Scan {
 
 fn scan(uri: String) -> Query {
     let node = [b"marginalia/scan/1:".to_vec(), Scan { uri, version: 1 }.encode_to_vec()].concat();
-    let node = PhysicalPlanType::Extension(PhysicalExtensionNode { node, inputs: Vec::new() });
-    Query::PhysicalPlan(PhysicalPlanNode { physical_plan_type: Some(node) }.encode_to_vec())
+    Query::PhysicalPlan(extension(node, Vec::new()).encode_to_vec())
+}
+
+fn extension(node: Vec<u8>, inputs: Vec<PhysicalPlanNode>) -> PhysicalPlanNode {
+    let node = PhysicalPlanType::Extension(PhysicalExtensionNode { node, inputs });
+    PhysicalPlanNode { physical_plan_type: Some(node) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,6 +214,9 @@ async fn what_a_stranger_submits_is_refused_and_the_cluster_answers_on() {
     let said = cluster.refused(Query::LogicalPlan(vec![10, 0])).await;
     assert!(said.contains("physical plans of marginalia's sessions only"), "{said}");
     cluster.refused(Query::PhysicalPlan(b"no plan at all".to_vec())).await;
+    let deep = (0..200).fold(PhysicalPlanNode::default(), |plan, _| extension(Vec::new(), vec![plan]));
+    let said = cluster.refused(Query::PhysicalPlan(deep.encode_to_vec())).await;
+    assert!(said.contains("recursion limit"), "{said}");
     let said = cluster.refused(Query::PhysicalPlan(vec![0; 20 << 20])).await;
     assert!(said.contains("too large"), "{said}");
     cluster.answers();
@@ -234,9 +263,7 @@ async fn a_task_past_the_scheduler_reads_no_file_and_writes_into_the_work_folder
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_corpus_that_the_cluster_was_not_told_of_is_not_read() {
     let (cluster, other) = (Cluster::start(), Bench::new());
-    let path = other.corpus().join("marginalia.toml");
-    let text = std::fs::read_to_string(&path).expect("the config");
-    std::fs::write(&path, text.replace("from_rows = 10000000", "from_rows = 0")).expect("the config");
+    change(&other, "from_rows = 10000000", "from_rows = 0");
     let inbox = other.path("inbox");
     write_faces(&inbox, 4, 0..5);
     other.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
@@ -244,4 +271,92 @@ async fn a_corpus_that_the_cluster_was_not_told_of_is_not_read() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("is no table that this cluster reads"), "{said}");
     cluster.answers();
+}
+
+/// With labels and a round, which was trained here.
+fn trained() -> Cluster {
+    let cluster = Cluster::start();
+    let labelled = cluster.bench.path("labelled");
+    write_labelled(&labelled, 1, 42);
+    cluster.bench.ok(&["import", "imagefolder", labelled.to_str().expect("UTF-8")]);
+    cluster.bench.ok(&["train"]);
+    cluster
+}
+
+#[test]
+fn it_is_told_which_queries_travelled_and_those_that_are_too_deep_run_here() {
+    let cluster = trained();
+    let ask = ["bench", "sql", "--runs", "1", "--cluster", cluster.scheduler.as_str()];
+    let told = cluster.bench.json(&ask);
+    let on = |query: &str| {
+        let queries = told["queries"].as_array().expect("queries");
+        queries.iter().find(|one| one["query"] == query).expect(query)["on"].clone()
+    };
+    assert_eq!(on("predictions by class"), "cluster");
+    // Rows that this process computes, and a plan that is too deep to be read.
+    assert_eq!(on("queue, top 100"), "here");
+    assert_eq!(on("relabel_candidates"), "here");
+    let told = cluster.bench.ok(&ask);
+    assert!(["cluster", "here"].iter().all(|place| told.contains(place)), "{told}");
+    let question = "select face_id from relabel_candidates order by face_id";
+    let there = cluster.bench.json(&["sql", question, "--cluster", &cluster.scheduler]);
+    assert_eq!(there.as_array().expect("rows"), &cluster.bench.sql(question));
+}
+
+/// 30^8 pairs: a job that would take weeks.
+const ENDLESS: &str = "select sum(a.width + b.width + c.width + d.width + e.width + f.width + g.width + h.width) \
+    from faces a cross join faces b cross join faces c cross join faces d cross join faces e cross join faces f \
+    cross join faces g cross join faces h";
+
+#[test]
+fn a_query_that_nobody_waits_for_any_more_is_cancelled() {
+    let cluster = Cluster::start();
+    change(&cluster.bench, "deadline_seconds = 3600", "deadline_seconds = 60");
+    change(&cluster.bench, "timeout_seconds = 30", "timeout_seconds = 10");
+    let output = cluster.bench.run(&["sql", ENDLESS, "--cluster", &cluster.scheduler]);
+    assert!(!output.status.success(), "it ended");
+    // Only cancelled jobs fail here.
+    cluster.waits_for("Failed", 1);
+    change(&cluster.bench, "timeout_seconds = 10", "timeout_seconds = 600");
+    let mut asking = cluster.bench.start(&["sql", ENDLESS, "--cluster", &cluster.scheduler]);
+    cluster.waits_for("Running", 1);
+    kill_process(Pid::from_child(&asking), Signal::INT).expect("a signal");
+    assert!(!asking.wait().expect("an end").success());
+    cluster.waits_for("Failed", 2);
+    // Neither holds one of the two slots any more.
+    cluster.answers();
+}
+
+#[test]
+fn a_round_that_is_stopped_gives_its_job_up_and_goes_on_in_other_chunks() {
+    let cluster = trained();
+    let bench = &cluster.bench;
+    for part in 0..4 {
+        let inbox = bench.path(&format!("inbox-{part}"));
+        write_faces(&inbox, 10 + part, 0..1000);
+        bench.ok(&["ingest", inbox.to_str().expect("UTF-8")]);
+    }
+    change(bench, "chunk_faces = 200000", "chunk_faces = 1000");
+    let train = ["train", "--cluster", cluster.scheduler.as_str(), "--json"];
+    let mut driver = bench.command(&train);
+    let mut driver = driver.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let mut said = BufReader::new(driver.stdout.take().expect("a pipe")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("pool_scored")), "no chunk was scored");
+    // It finishes no task any more: whoever waited for the job would wait long.
+    let executor = Pid::from_child(&cluster.roles[1]);
+    kill_process(executor, Signal::STOP).expect("a signal");
+    kill_process(Pid::from_child(&driver), Signal::INT).expect("a signal");
+    let output = driver.wait_with_output().expect("an end");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(words.contains("the round was stopped before it was done"), "{words}");
+    kill_process(executor, Signal::CONT).expect("a signal");
+    change(bench, "chunk_faces = 1000", "chunk_faces = 2000");
+    bench.ok(&train);
+    let rows = bench.sql(
+        "select count(*) as n, count(distinct face_id) as faces, max(pool) as pool \
+         from predictions p join rounds r on p.round = r.round where r.round = 2",
+    );
+    let pool = rows[0]["pool"].as_u64().expect("a count");
+    assert!(pool > 4000, "{pool}");
+    assert_eq!(rows, [json!({ "n": pool, "faces": pool, "pool": pool })]);
 }

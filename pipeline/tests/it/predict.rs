@@ -3,7 +3,7 @@
 use crate::binary::{Bench, write_faces, write_labelled};
 
 /// A corpus with a round, and how its checkpoint is named.
-fn trained() -> (Bench, String) {
+pub fn trained() -> (Bench, String) {
     let bench = Bench::new();
     let (labelled, inbox) = (bench.path("labelled"), bench.path("inbox"));
     write_labelled(&labelled, 1, 42);

@@ -170,7 +170,16 @@ fn a_day() -> Vec<Event> {
 }
 
 fn step(round: u32) -> Event {
-    Event::EpochStep { round, epoch: 1, epochs: 2, step: 40, steps: 100, loss: 1.5, subset_one_share: Some(0.25) }
+    Event::EpochStep {
+        round,
+        epoch: 1,
+        epochs: 2,
+        step: 40,
+        steps: 100,
+        loss: 1.5,
+        losses: vec![LossTerm { name: "total".into(), value: 1.5 }],
+        subset_one_share: Some(0.25),
+    }
 }
 
 /// Waits for the gate before its first event.

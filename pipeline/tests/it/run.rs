@@ -105,11 +105,37 @@ fn a_round_that_was_asked_for_runs_beside_the_watcher_and_the_server() {
     assert_eq!(running.ask("POST", "/api/rounds"), (202, json!({ "asked": true })));
     assert_eq!(running.wait_for("round_committed")["round"], 2);
     let (status, rounds) = running.ask("GET", "/api/rounds");
-    assert_eq!((status, &rounds["current"]), (200, &json!(2)));
+    assert_eq!((status, &rounds["current"], &rounds["trains"]), (200, &json!(2), &json!(true)));
     assert_eq!(running.ask("DELETE", "/api/rounds/current").1["code"], "no_round");
     running.end();
     let triggers = bench.sql("select trigger from rounds order by round");
     assert_eq!(triggers, [json!({ "trigger": "labels" }), json!({ "trigger": "manual" })]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn arrivals_are_scored_by_as_many_threads_as_are_set() {
+    let bench = with_labels("steps_per_epoch = 3\nthreads = 3");
+    bench.ok(&["train"]);
+    let mut running = Running::start(&bench);
+    write_faces(&bench.path("inbox"), 9, 0..3);
+    running.wait_for("face_scored");
+    let tasks = format!("/proc/{}/task", running.child.id());
+    let scoring = || {
+        // One that has just ended has no name any more.
+        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).ok();
+        let names = std::fs::read_dir(&tasks).unwrap().filter_map(|task| name(task.unwrap()));
+        names.filter(|name| name.starts_with("scorer-")).count()
+    };
+    // A thread names itself when it first runs.
+    for _ in 0..600 {
+        if scoring() >= 3 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(scoring(), 3);
+    running.end();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use marginalia::shutdown::on_signals;
 use rustix::process::{Pid, Signal, getpid, kill_process};
@@ -36,4 +36,27 @@ fn a_stream_that_waits_for_room_ends_cleanly_and_goes_on_where_it_was() {
     std::fs::write(&config, text).unwrap();
     bench.ok(&["ingest", inbox.to_str().unwrap()]);
     assert_eq!(bench.count("select count(*) from faces"), 5);
+}
+
+#[test]
+fn a_query_that_is_stopped_says_so_and_leaves_no_part_of_its_answer() {
+    let bench = Bench::new();
+    let (file, part) = (bench.path("answer.csv"), bench.path("answer.csv.part"));
+    let endless = "select sum(value) from generate_series(1, 1000000000000000000)";
+    let mut command = bench.command(&["sql", endless, "--format", "csv", "--output", file.to_str().unwrap()]);
+    let asking = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (until, pause) = (Instant::now() + Duration::from_secs(60), Duration::from_millis(200));
+    let stays = || {
+        std::thread::sleep(pause);
+        part.exists()
+    };
+    // It is there for a moment before the query runs, too: whether it can be.
+    while !(stays() && stays()) {
+        assert!(Instant::now() < until, "no answer was begun");
+    }
+    kill_process(Pid::from_child(&asking), Signal::INT).unwrap();
+    let output = asking.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("the query was stopped before it was done"), "{said}");
+    assert!(!part.exists() && !file.exists());
 }

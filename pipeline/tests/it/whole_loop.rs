@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use marginalia_datasets::{Limits, thumbnail};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::binary::{Bench, write_faces, write_labelled};
 
@@ -72,6 +72,7 @@ fn faces_become_labels_rounds_and_a_corpus() {
     let apart = "select count(*) from epochs a join epochs b on a.round = b.round and a.epoch + 1 = b.epoch \
                  where cast(b.finished_at as bigint) - cast(a.finished_at as bigint) >= 0.99e6 * b.seconds";
     assert_eq!(bench.count(apart), 2);
+    every_epoch_is_stored_as_it_was_measured(&bench, 2);
     bench.ok(&["unlabel", label["label_id"].as_str().unwrap()]);
     assert_eq!(bench.count("select count(*) from current_labels where origin = 'human'"), 0);
     let gone = bench.run(&["unlabel", label["label_id"].as_str().unwrap()]);
@@ -101,6 +102,24 @@ fn faces_become_labels_rounds_and_a_corpus() {
     let refused = bench.run(&["predict", small.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stdout).contains("the image is 4×4 pixels"), "{refused:?}");
+}
+
+/// The rows of `epochs` say what the reports of the checkpoint say.
+fn every_epoch_is_stored_as_it_was_measured(bench: &Bench, round: u32) {
+    let rows = bench.sql(&format!("select * from epochs where round = {round} order by epoch"));
+    let checkpoint = bench.sql(&format!("select checkpoint, temperature from rounds where round = {round}")).remove(0);
+    let reports = bench.corpus().join(checkpoint["checkpoint"].as_str().unwrap()).join("epochs.json");
+    let reports: Vec<Value> = serde_json::from_slice(&std::fs::read(reports).unwrap()).unwrap();
+    let number = |value: &Value| value.as_f64().map(|number| number as f32);
+    assert_eq!(rows.len(), reports.len());
+    for (row, report) in rows.iter().zip(&reports) {
+        for key in ["accuracy", "macro_f1", "nll", "brier", "ece", "ece_equal_mass"] {
+            let stored = number(&row[&format!("validation_{key}")]);
+            assert!(stored.is_some() && stored == number(&report["validation"][key]), "{key}: {row}");
+        }
+        assert_eq!(number(&row["temperature"]), number(&report["calibration"]["temperature"]), "{row}");
+    }
+    assert_eq!(rows.last().map(|row| number(&row["temperature"])), Some(number(&checkpoint["temperature"])));
 }
 
 #[test]

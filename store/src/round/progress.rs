@@ -2,10 +2,27 @@
 
 use arrow::array::AsArray;
 use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
 
-use super::RoundWriter;
+use super::{RoundWriter, name, read_json, to_json, write_whole};
 use crate::error::{Error, Result};
 use crate::table::{TableId, column};
+use crate::tables::predictions::Prediction;
+
+/// In the round's folder: how far its scoring in chunks of fragments has come.
+const CHUNKS: &str = "chunks.json";
+
+/// What stands there, written before each chunk: whether its predictions came, the table says. A note in their commits
+/// would go while the round is under way, with the versions that those made.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Chunks {
+    /// Fragments of `faces` that are scored.
+    done: Vec<u64>,
+    /// Predictions of the round then.
+    rows: u64,
+    /// The fragments of the chunk.
+    next: Vec<u64>,
+}
 
 impl RoundWriter {
     /// The last face that was scored before a kill, and how many there are: a round scores in the order of the ids, so
@@ -30,14 +47,35 @@ impl RoundWriter {
         Ok((last, rows))
     }
 
-    /// Whether one of these faces has a prediction of this round.
-    pub async fn has_scored(&self, face_ids: &[&str]) -> Result<bool> {
-        let ids: Vec<String> = face_ids.iter().map(|id| format!("'{id}'")).collect();
-        if ids.is_empty() {
-            return Ok(false);
+    /// The fragments of `faces` that were scored before a kill, and how many predictions there are.
+    pub async fn scored_fragments(&self) -> Result<(Vec<u64>, u64)> {
+        let rows = self.count_predictions().await?;
+        let is_there = self.corpus.home().fetch(&self.chunks_file()).await?;
+        let file = self.corpus.path().join(self.chunks_file());
+        let known: Option<Chunks> = if is_there { read_json(&file)? } else { None };
+        let Chunks { mut done, rows: before, next } = known.unwrap_or_default();
+        if rows > before {
+            done.extend(next);
         }
+        Ok((done, rows))
+    }
+
+    /// Writes the predictions of all faces in the fragments `next`, those of `done` being written. Call it with all
+    /// predictions of a chunk at once: they are one commit.
+    pub async fn write_chunk(&self, done: &[u64], next: &[u64], predictions: Vec<Prediction>) -> Result<()> {
+        let chunks = Chunks { done: done.to_vec(), rows: self.count_predictions().await?, next: next.to_vec() };
+        write_whole(&self.corpus.path().join(self.chunks_file()), to_json(&chunks)?.as_bytes())?;
+        self.corpus.home().push(&self.chunks_file()).await?;
+        self.write_predictions(predictions).await
+    }
+
+    fn chunks_file(&self) -> String {
+        format!("{}/{CHUNKS}", name(self.plan.round))
+    }
+
+    async fn count_predictions(&self) -> Result<u64> {
         let predictions = self.corpus.log().latest(TableId::Predictions).await?;
-        let filter = format!("{} AND face_id IN ({})", self.rows_of_round(), ids.join(", "));
-        Ok(predictions.count_rows(Some(filter)).await.map_err(Error::table(TableId::Predictions))? > 0)
+        let rows = predictions.count_rows(Some(self.rows_of_round())).await;
+        Ok(rows.map_err(Error::table(TableId::Predictions))? as u64)
     }
 }

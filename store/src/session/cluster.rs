@@ -7,8 +7,8 @@
 //! reads and counts) are for this process.
 //!
 //! What never travels, and so makes the whole query run here: the view `queue` and table functions (rows that this
-//! process computes as they are asked for), `information_schema`, tables of an older schema version (their reads are
-//! Lance's own until the first row is written). What is not worth it: plans that read few rows, and those that look for
+//! process computes as they are asked for), `information_schema`, `not in` over nullable columns, tables of an older
+//! schema version (their reads are Lance's own until the first row is written). What is not worth it: plans that read few rows, and those that look for
 //! faces by their ids, which the index answers. Functions travel as their names; [`engine_state`] is where every
 //! machine gets them from, with the walls around those whose output may grow ([`super::growth`]). The pool that divides
 //! the memory among queries ([`super::memory`]) stays here; executors have their own.
@@ -106,6 +106,11 @@ pub(super) async fn stream(
     from_rows: u64,
 ) -> Result<Option<SendableRecordBatchStream>> {
     if rows_read(plan, local)?.is_none_or(|rows| rows < from_rows) {
+        return Ok(None);
+    }
+    // `not in` over nullable columns: the joins that plans for a cluster are made of do not know of it any more, and would
+    // answer wrongly.
+    if plan.exists(|node| Ok(matches!(node, LogicalPlan::Join(join) if join.null_aware)))? {
         return Ok(None);
     }
     let state = spread(cluster, local, cluster.slots().await?.max(1));

@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::{DFSchema, exec_datafusion_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateDefaults;
+use datafusion::functions::core::planner::CoreFunctionPlanner;
 use datafusion::functions_nested::planner::NestedFunctionPlanner;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
@@ -60,7 +61,7 @@ pub(super) fn aggregate_functions() -> Vec<Arc<AggregateUDF>> {
     functions
 }
 
-/// The engine's expression planners as sessions get them: ours first, so that `||` and `[…]` are bounded too.
+/// The engine's expression planners as sessions get them: ours first, so that `||`, `[…]` and `overlay` are bounded too.
 pub(super) fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
     let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(BoundedOperators)];
     planners.extend(SessionStateDefaults::default_expr_planners());
@@ -96,8 +97,13 @@ const GROWING: &[(&str, Estimate)] = &[
         let each = args.get(2).map_or(Ok(0), size)? / rows(args).max(1) + 16;
         Ok(total(args)?.saturating_add(by_row(args, |_, numbers, _| numbers[1].saturating_mul(each))?))
     }),
+    ("array_replace", with_replaced_items),
+    ("array_replace_n", with_replaced_items),
+    ("array_replace_all", with_replaced_items),
     ("concat", total),
-    ("concat_ws", |args| Ok(total(args)?.saturating_mul(2))),
+    ("concat_ws", twice),
+    ("encode", twice),
+    ("overlay", twice),
     ("array_concat", total),
     ("array_append", total),
     ("array_prepend", total),
@@ -112,19 +118,33 @@ fn total(args: &[ArrayRef]) -> Result<u64> {
     args.iter().try_fold(0, |sum: u64, array| Ok(sum.saturating_add(size(array)?)))
 }
 
+fn twice(args: &[ArrayRef]) -> Result<u64> {
+    Ok(total(args)?.saturating_mul(2))
+}
+
+/// A list every item of which may become the third argument, a number, a text or a list.
+fn with_replaced_items(args: &[ArrayRef]) -> Result<u64> {
+    let replaced = by_row(args, |bytes, _, items| {
+        items[0].saturating_mul(bytes[2].saturating_add(items[2].saturating_add(1).saturating_mul(16)))
+    })?;
+    Ok(total(args)?.saturating_add(replaced))
+}
+
 /// Bytes that a copy of the array would take.
 fn size(array: &ArrayRef) -> Result<u64> {
-    if is_text(array.data_type()) {
+    if is_bytes(array.data_type()) {
         return Ok(lengths(array)?.iter().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes)));
     }
     Ok(array.to_data().get_slice_memory_size()? as u64)
 }
 
-fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+/// Texts, and what some functions take them for.
+fn is_bytes(data_type: &DataType) -> bool {
+    use DataType::{Binary, BinaryView, LargeBinary, LargeUtf8, Utf8, Utf8View};
+    matches!(data_type, Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView)
 }
 
-/// Bytes of each text, or items of each list.
+/// Bytes of each text or binary, or items of each list.
 fn lengths(array: &ArrayRef) -> Result<Vec<u64>> {
     numbers(&length(array.as_ref())?)
 }
@@ -147,7 +167,7 @@ fn by_row(args: &[ArrayRef], estimate: impl Fn(&[u64; 4], &[u64; 4], &[u64; 4]) 
             data_type,
             DataType::List(_) | DataType::LargeList(_) | DataType::ListView(_) | DataType::FixedSizeList(..)
         );
-        kinds[0].push(if is_text(data_type) { lengths(array)? } else { zeros() });
+        kinds[0].push(if is_bytes(data_type) { lengths(array)? } else { zeros() });
         kinds[1].push(if data_type.is_numeric() { numbers(array)? } else { zeros() });
         kinds[2].push(if is_list { lengths(array)? } else { zeros() });
     }
@@ -244,7 +264,8 @@ impl ScalarUDFImpl for Bounded {
     }
 }
 
-/// `||` and `[…]`, checked after each use: they at most add up their operands, so one step too many is still small.
+/// `||`, `[…]` and `overlay`, checked after each use: they at most double their operands, so one step too many is still
+/// small.
 #[derive(Debug)]
 struct BoundedOperators;
 
@@ -263,10 +284,18 @@ impl ExprPlanner for BoundedOperators {
     }
 
     fn plan_array_literal(&self, items: Vec<Expr>, schema: &DFSchema) -> Result<PlannerResult<Vec<Expr>>> {
-        Ok(match NestedFunctionPlanner.plan_array_literal(items, schema)? {
-            PlannerResult::Planned(list) => PlannerResult::Planned(within_bounds(list)),
-            original => original,
-        })
+        Ok(bounded(NestedFunctionPlanner.plan_array_literal(items, schema)?))
+    }
+
+    fn plan_overlay(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(bounded(CoreFunctionPlanner::default().plan_overlay(args)?))
+    }
+}
+
+fn bounded(planned: PlannerResult<Vec<Expr>>) -> PlannerResult<Vec<Expr>> {
+    match planned {
+        PlannerResult::Planned(value) => PlannerResult::Planned(within_bounds(value)),
+        original => original,
     }
 }
 
@@ -274,7 +303,7 @@ fn within_bounds(value: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(within_bounds_function(), vec![value]))
 }
 
-/// The function that is called around `||` and `[…]`.
+/// The function that is called around `||`, `[…]` and `overlay`.
 pub(super) fn within_bounds_function() -> Arc<ScalarUDF> {
     let function = WithinBounds { signature: Signature::any(1, Volatility::Immutable) };
     Arc::new(ScalarUDF::new_from_impl(function))

@@ -249,7 +249,7 @@ impl ExecutionPlan for LanceScan {
         let stream = futures::stream::once(async move {
             let dataset = match dataset {
                 Some(dataset) => dataset,
-                None => opened::open(&read.uri, read.version).await?,
+                None => opened::open(&read.uri, read.version, context.session_config()).await?,
             };
             let rows = read.stream(dataset, partition, context).await?;
             Ok::<_, DataFusionError>(rows.and_then(move |batch| {

@@ -10,6 +10,7 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use datafusion::error::{DataFusionError, Result};
+use datafusion::prelude::SessionConfig;
 use lance::Dataset;
 use lance::dataset::builder::DatasetBuilder;
 use lance::session::Session;
@@ -28,18 +29,28 @@ type Slot = Arc<OnceCell<Arc<Dataset>>>;
 /// By place and version, those asked for last in front.
 static OPENED: Mutex<VecDeque<(String, u64, Slot)>> = Mutex::new(VecDeque::new());
 
-static CACHES: LazyLock<Arc<Session>> = LazyLock::new(|| {
-    let options = Options::default();
-    Arc::new(Session::new(options.index_cache_bytes, options.metadata_cache_bytes, Arc::default()))
-});
+/// The caches of tables that are opened here, all of them together. They stand in the settings of the tasks that read the
+/// tables; in a process that sets none they are as large as [`Options`] are by default.
+#[derive(Debug)]
+pub struct TableCaches(Arc<Session>);
+
+impl TableCaches {
+    /// As large as these options say.
+    pub fn new(options: &Options) -> Self {
+        Self(Arc::new(Session::new(options.index_cache_bytes, options.metadata_cache_bytes, Arc::default())))
+    }
+}
+
+static USUAL: LazyLock<Arc<TableCaches>> = LazyLock::new(|| Arc::new(TableCaches::new(&Options::default())));
 
 /// The table, opened where nobody asked for it lately.
-pub(super) async fn open(uri: &str, version: u64) -> Result<Arc<Dataset>> {
-    let opening = || async {
-        let builder = DatasetBuilder::from_uri(uri).with_version(version).with_session(CACHES.clone());
+pub(super) async fn open(uri: &str, version: u64, task: &SessionConfig) -> Result<Arc<Dataset>> {
+    let caches = task.get_extension::<TableCaches>().unwrap_or_else(|| USUAL.clone());
+    let opening = async {
+        let builder = DatasetBuilder::from_uri(uri).with_version(version).with_session(caches.0.clone());
         Ok::<_, DataFusionError>(Arc::new(builder.load().await?))
     };
-    slot(uri, version).get_or_try_init(opening).await.cloned()
+    slot(uri, version).get_or_try_init(|| opening).await.cloned()
 }
 
 fn slot(uri: &str, version: u64) -> Slot {
@@ -83,9 +94,24 @@ fn will_pass(error: &(dyn StdError + 'static)) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::{ArrayRef, Int32Array, RecordBatch, RecordBatchIterator};
     use datafusion::common::exec_datafusion_err;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_table_has_the_caches_of_the_task_that_opens_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let uri = folder.path().join("t.lance").display().to_string();
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+        let batch = RecordBatch::try_from_iter([("a", column)]).expect("a batch");
+        let schema = batch.schema();
+        Dataset::write(RecordBatchIterator::new([Ok(batch)], schema), uri.as_str(), None).await.expect("a table");
+        let caches = Arc::new(TableCaches::new(&Options::default()));
+        let task = SessionConfig::new().with_extension(caches.clone());
+        let table = open(&uri, 1, &task).await.expect("a table");
+        assert!(Arc::ptr_eq(&table.session(), &caches.0));
+    }
 
     #[test]
     fn only_what_will_pass_is_tried_again() {

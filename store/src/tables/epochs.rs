@@ -34,6 +34,16 @@ table! {
         validation_accuracy: Option<f32>,
         /// Macro-F1 on the validation split, fraction.
         validation_macro_f1: Option<f32>,
+        /// Mean negative log-likelihood on the validation split; null in epochs of older versions, as the next four.
+        validation_nll: Option<f32>,
+        /// Mean Brier score on the validation split.
+        validation_brier: Option<f32>,
+        /// Expected calibration error on the validation split, bins of equal width.
+        validation_ece: Option<f32>,
+        /// The same over bins of equal mass.
+        validation_ece_equal_mass: Option<f32>,
+        /// Temperature fitted on the validation split; null where none is best.
+        temperature: Option<f32>,
         /// Wall-clock seconds.
         seconds: f64,
         /// When it ended.

@@ -22,7 +22,7 @@ table! {
         unlabelled: u64,
         /// Seed of the draw of labels and of the training.
         seed: u64,
-        /// Data set whose test split it was measured on.
+        /// Data set that it was measured on, with its state where that is another one, as ferplus@9c04f1a2b3d5.
         target: String,
         /// Faces measured.
         faces: u64,

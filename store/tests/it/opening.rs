@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use marginalia_store::tables::epochs::Epoch;
 use marginalia_store::tables::labels::Label;
 use marginalia_store::{Corpus, Error, Options, Session, SqlLimits, SqlRuntime, TableId, VerifyOptions};
+use serde_json::json;
 
 use crate::commits::{face, label};
-use crate::slt::{CLASSES, new_corpus};
+use crate::slt::{CLASSES, insert, new_corpus};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn init_and_open_say_what_is_wrong() {
@@ -75,6 +77,11 @@ async fn corpora_of_every_schema_version_open() {
         corpus.writer().append(vec![label(2, &labels[0].face_id)]).await.unwrap();
         let session = Session::open(&sql, corpus.snapshot().await.unwrap(), SqlLimits::default()).await.unwrap();
         session.query("select * from corpus").await.unwrap().collect().await.unwrap();
+        // Columns that came later answer with null, and take values from the first row on.
+        session.query("select temperature from epochs").await.unwrap().collect().await.unwrap();
+        insert(&corpus, "epochs", vec![json!({ "round": 1, "epoch": 1, "temperature": 1.5 })]).await;
+        let epochs = corpus.snapshot().await.unwrap().rows::<Epoch>(None).await.unwrap();
+        assert_eq!(epochs.iter().map(|epoch| epoch.temperature).collect::<Vec<_>>(), [Some(1.5)]);
     }
 }
 

@@ -120,6 +120,11 @@ pub async fn write(writer: RoundWriter, accepted: bool) -> marginalia_store::Res
         labelled_accuracy: 1.0,
         validation_accuracy: None,
         validation_macro_f1: None,
+        validation_nll: None,
+        validation_brier: None,
+        validation_ece: None,
+        validation_ece_equal_mass: None,
+        temperature: None,
         seconds: 1.0,
         finished_at: Timestamp(1),
     };
@@ -238,6 +243,30 @@ async fn a_round_given_up_may_leave_its_checkpoint_until_another_one_does() {
     corpus.backup(&copy, &sql).await.unwrap();
     assert!(!copy.join("checkpoints/stopped").exists());
     assert_eq!(RoundWriter::begin(&corpus, plan()).await.unwrap().plan().round, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_round_knows_which_fragments_it_has_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(&folder.path().join("c"), FailPoints::default(), 20).await;
+    let row = |image: &[u8]| vec![prediction(1, &face(image).face_id, 0.9)];
+    let writer = RoundWriter::begin(&corpus, plan()).await.unwrap();
+    assert_eq!(writer.scored_fragments().await.unwrap(), (vec![], 0));
+    writer.write_chunk(&[], &[4, 7], row(b"a")).await.unwrap();
+    drop(writer);
+    let writer = RoundWriter::resume(&corpus).await.unwrap().unwrap();
+    assert_eq!(writer.scored_fragments().await.unwrap(), (vec![4, 7], 1));
+    // As if it had died before the predictions came.
+    writer.write_chunk(&[4, 7], &[9], Vec::new()).await.unwrap();
+    drop(writer);
+    let writer = RoundWriter::resume(&corpus).await.unwrap().unwrap();
+    assert_eq!(writer.scored_fragments().await.unwrap(), (vec![4, 7], 1));
+    writer.write_chunk(&[4, 7], &[9, 2], row(b"b")).await.unwrap();
+    assert_eq!(writer.scored_fragments().await.unwrap(), (vec![4, 7, 9, 2], 2));
+    // Another round has scored nothing, though its number is the same.
+    writer.abort().await.unwrap();
+    let writer = RoundWriter::begin(&corpus, plan()).await.unwrap();
+    assert_eq!((writer.plan().round, writer.scored_fragments().await.unwrap()), (1, (vec![], 0)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -155,7 +155,7 @@ async fn filters_limits_and_joins_travel() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_index_or_the_manifest_answers_stays_here() {
+async fn what_the_index_or_the_manifest_answers_or_must_mind_nulls_stays_here() {
     let folder = tempfile::tempdir().expect("a folder");
     let corpus = new_corpus(&folder.path().join("corpus")).await;
     in_fragments(&corpus).await;
@@ -165,6 +165,7 @@ async fn what_the_index_or_the_manifest_answers_stays_here() {
         "select perceptual_hash from faces where face_id in ('12', '30')",
         "select count(*) from faces",
         "select face_id from queue order by rank limit 2",
+        "select face_id from faces where face_id not in (select retracts from labels)",
         "select 1",
     ] {
         assert_eq!(both.compared(sql).await, 0, "{sql}");

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use marginalia_store::{
-    Corpus, Error, Grant, Options, Role, SCRAM_ITERATIONS, Session, SqlLimits, SqlRuntime, VerifyOptions, restore,
+    Corpus, Error, Grant, Options, Role, SCRAM_ITERATIONS, Session, SqlLimits, SqlRuntime, TableId, VerifyOptions,
+    restore,
 };
 
 use crate::slt::new_corpus;
@@ -89,6 +90,37 @@ async fn a_revoked_token_is_good_for_nothing_and_its_name_is_free() {
     let grants = corpus.grants().await.unwrap();
     assert_eq!(grants.len(), 2);
     assert!(grants.iter().all(|grant| grant.revoked_at.is_some_and(|at| at >= grant.created_at)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_token_takes_the_place_of_the_old_one_in_one_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("c");
+    let corpus = new_corpus(&root).await;
+    let (old, token) = create(&corpus, "ada", Role::Annotator).await.unwrap();
+    let (_, other) = create(&corpus, "bob", Role::Reader).await.unwrap();
+    let server = Corpus::open(&root, Options::default()).await.unwrap();
+    assert!(server.grant_of(&token).await.unwrap().is_some());
+    let version = async || server.log().latest(TableId::Tokens).await.unwrap().version().version;
+    let before = version().await;
+    let (new, fresh) = corpus.rotate_token("ada", salted).await.unwrap();
+    assert_eq!(version().await, before + 1, "there is no moment between");
+    assert_eq!((new.name.as_str(), new.role), ("ada", Role::Annotator));
+    assert!(server.grant_of(&token).await.unwrap().is_none());
+    let known = server.grant_of(&fresh).await.unwrap().expect("the new one");
+    assert_eq!((known.token_id, known.role), (new.token_id, Role::Annotator));
+    let scram = server.grant_named("ada").await.unwrap().and_then(|grant| grant.scram).expect("for SCRAM");
+    assert_eq!(scram.salted_password, salted(&fresh, &scram.salt, scram.iterations));
+    assert!(server.grant_of(&other).await.unwrap().is_some(), "of others nothing changes");
+    let grants = corpus.grants().await.unwrap();
+    let revoked: Vec<&str> =
+        grants.iter().filter(|grant| grant.revoked_at.is_some()).map(|grant| grant.token_id.as_str()).collect();
+    assert_eq!(revoked, [old.token_id]);
+    corpus.revoke_token("ada").await.unwrap();
+    for nobodys in ["ada", "eve"] {
+        let missing = corpus.rotate_token(nobodys, salted).await.unwrap_err();
+        assert!(matches!(missing, Error::NoSuchToken { .. }), "{missing}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,11 +17,16 @@ pub struct Curve {
 }
 
 const WIDTH: f64 = 760.0;
+/// More where the legend is longer.
 const HEIGHT: f64 = 460.0;
+/// First line of the legend, and from one to the next.
+const LEGEND: f64 = 82.0;
+const LINE: f64 = 18.0;
 
 /// Curves with axes that begin at 0 and end above the largest value, and a legend beside them.
 pub fn curves(title: &str, caption: &str, (x, y): (&str, &str), curves: &[Curve]) -> String {
-    let mut drawing = Drawing::new(WIDTH, HEIGHT, "Curves", title, caption);
+    let height = HEIGHT.max(LEGEND + LINE * curves.len() as f64);
+    let mut drawing = Drawing::new(WIDTH, height, "Curves", title, caption);
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let most = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
     let across = most(&mut points().map(|point| point.0));
@@ -31,7 +36,7 @@ pub fn curves(title: &str, caption: &str, (x, y): (&str, &str), curves: &[Curve]
     for (place, curve) in curves.iter().enumerate() {
         let class = format!("line c{}{}", curve.color % 10, if curve.dashed { " dashed" } else { "" });
         drawing.path(&class, curve.points.iter().map(|&(x, y)| plane.place(x, y)));
-        let row = 82.0 + 18.0 * place as f64;
+        let row = LEGEND + LINE * place as f64;
         drawing.line(&class, (580.0, row - 4.0), (602.0, row - 4.0));
         drawing.text("small", (610.0, row), Anchor::Start, &curve.name);
     }

@@ -1,7 +1,6 @@
 //! The reliability diagram (DeGroot and Fienberg 1983): what confidences claim against what they keep.
 
 use super::drawing::{Anchor, Drawing};
-use crate::calibration::Calibration;
 use crate::metrics::Metrics;
 use crate::metrics::ece::CalibrationBin;
 
@@ -16,8 +15,8 @@ const WIDTH: f64 = LEFT + SIDE + 24.0;
 const HEIGHT: f64 = STRIP_TOP + STRIP + 84.0;
 
 /// Accuracy over confidence in the 15 bins of equal width, with the gap to the diagonal, the number of faces per bin,
-/// and both errors in the caption; where there is a calibration, its bins as a curve.
-pub fn reliability(title: &str, metrics: &Metrics, calibration: Option<&Calibration>) -> String {
+/// and both errors in the caption; where there is a temperature, the bins of the metrics under it as a curve.
+pub fn reliability(title: &str, metrics: &Metrics, calibrated: Option<(f64, &Metrics)>) -> String {
     let caption = format!(
         "{} faces · accuracy {:.1} % · ECE {:.4} (bins of equal mass {:.4})",
         metrics.count,
@@ -29,12 +28,12 @@ pub fn reliability(title: &str, metrics: &Metrics, calibration: Option<&Calibrat
     axes(&mut drawing);
     metrics.ece_bins.iter().for_each(|bin| draw_bin(&mut drawing, bin));
     drawing.line("ideal", (LEFT, TOP + SIDE), (LEFT + SIDE, TOP));
-    if let Some(calibration) = calibration {
+    if let Some((_, calibrated)) = calibrated {
         let point = |bin: &CalibrationBin| (place(bin.confidence, bin.accuracy), in_words("calibrated", bin));
-        drawing.curve(&calibration.metrics.ece_bins.iter().map(point).collect::<Vec<_>>());
+        drawing.curve(&calibrated.ece_bins.iter().map(point).collect::<Vec<_>>());
     }
     strip(&mut drawing, &metrics.ece_bins);
-    legend(&mut drawing, calibration);
+    legend(&mut drawing, calibrated);
     drawing.finish()
 }
 
@@ -84,7 +83,7 @@ fn strip(drawing: &mut Drawing, bins: &[CalibrationBin]) {
     }
 }
 
-fn legend(drawing: &mut Drawing, calibration: Option<&Calibration>) {
+fn legend(drawing: &mut Drawing, calibrated: Option<(f64, &Metrics)>) {
     let y = HEIGHT - 18.0;
     let mut x = LEFT;
     for (class, opacity, text, width) in [("bar", 1.0, "accuracy", 78.0), ("gap", 0.28, "gap to the confidence", 148.0)]
@@ -93,9 +92,9 @@ fn legend(drawing: &mut Drawing, calibration: Option<&Calibration>) {
         drawing.text("small", (x + 18.0, y), Anchor::Start, text);
         x += width;
     }
-    if let Some(calibration) = calibration {
+    if let Some((temperature, metrics)) = calibrated {
         drawing.line("curve", (x, y - 4.0), (x + 14.0, y - 4.0));
-        let text = format!("T = {:.2}: ECE {:.4}", calibration.temperature, calibration.metrics.ece);
+        let text = format!("T = {temperature:.2}: ECE {:.4}", metrics.ece);
         drawing.text("small", (x + 20.0, y), Anchor::Start, &text);
     }
 }

@@ -89,8 +89,8 @@ impl MarginConfig {
     }
 }
 
-/// How the terms of the loss are weighed, each 0 or more. Ada-CM takes all of them (Eq. 5 has the first three); of the other
-/// methods those that pseudo-label take `unlabelled` and weigh labelled faces 1.
+/// How the terms of the loss are weighed, each 0 or more. Ada-CM takes all of them (Eq. 5 has the first three); of the
+/// other methods those that pseudo-label take `unlabelled` and weigh labelled faces 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {

@@ -13,7 +13,7 @@ pub enum AlignmentTarget {
     None,
     /// Every class equally often. Wrong where the stream prefers some.
     Uniform,
-    /// The classes' shares among the labelled faces. Wrong where those were chosen to be balanced and the stream is not.
+    /// The classes' shares among the labelled faces. Wrong where those were chosen to be balanced, unlike the stream.
     Labelled,
     /// The shares that `alignment_shares` lists.
     Shares,

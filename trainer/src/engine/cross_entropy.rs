@@ -17,8 +17,8 @@ pub fn one_hot(labels: &[u32], classes: usize) -> Result<Tensor> {
     tensor(rows, (labels.len(), classes))
 }
 
-/// Targets from people's votes, one row of counts per face: (v_c + a) / (n + a C), n = votes of the row, a = `smoothing`.
-/// With a = 0 they are the shares; a row without a vote then is an error.
+/// Targets from people's votes, one row of counts per face: (v_c + a) / (n + a C), n = votes of the row and
+/// a = `smoothing`. With a = 0 they are the shares; a row without a vote then is an error.
 pub fn vote_shares(votes: &[Vec<f64>], smoothing: f64) -> Result<Tensor> {
     let classes = votes.first().map_or(0, Vec::len);
     let mut shares = Vec::with_capacity(votes.len() * classes);

@@ -9,8 +9,8 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     x.matmul(&weight.t()?)?.broadcast_add(bias)
 }
 
-/// The same without gradients, each row by itself: the last bits of a matrix product depend on how many rows it has, and
-/// what is said of an image must not depend on those beside it.
+/// The same without gradients, each row by itself: the last bits of a matrix product depend on how many rows it has,
+/// and what is said of an image must not depend on those beside it.
 pub fn each_row(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let ((rows, length), (outputs, inputs)) = (x.dims2()?, weight.dims2()?);
     if length == 0 || length != inputs || bias.elem_count() != outputs {

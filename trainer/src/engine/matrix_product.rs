@@ -1,7 +1,7 @@
 //! Matrix products on one thread, shaped for convolutions: a right-hand side in panels that a convolution packs anyway.
 //!
-//! A block of `ROWS` × up to 64 results stays in registers while the inner dimension runs: one vector load per 16 columns
-//! and one broadcast per row feed all of it. Who calls splits the work among threads.
+//! A block of `ROWS` × up to 64 results stays in registers while the inner dimension runs: one vector load per 16
+//! columns and one broadcast per row feed all of it. Who calls splits the work among threads.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use super::simd::{Level, level};
 pub const WIDEST: usize = 64;
 /// Columns are padded to a multiple of this.
 pub const VECTOR: usize = 16;
-/// Inner dimension worked through before the next rows: a panel of it (128 KiB at most) stays in the second-level cache.
+/// Inner dimension worked through before the next rows: a panel of it (128 KiB at most) stays in the L2 cache.
 const DEPTH: usize = 512;
 
-/// Columns of a panel: as many as the kernel has results for at a time, so that it reads a panel from one end to the other.
+/// Columns of a panel: as many as the kernel has results for at a time, so that it reads a panel from end to end.
 fn panel_width() -> usize {
     match level() {
         #[cfg(target_arch = "x86_64")]
@@ -65,8 +65,8 @@ impl Offsets<'_> {
     }
 }
 
-/// Where element (inner, column) of the right-hand side lies: panels of so many columns, each row of a panel contiguous.
-/// Columns are readable up to the next multiple of [`VECTOR`].
+/// Where element (inner, column) of the right-hand side lies: panels of so many columns, each row of a panel
+/// contiguous. Columns are readable up to the next multiple of [`VECTOR`].
 #[derive(Clone, Copy)]
 pub struct Right<'a> {
     pub values: &'a [f32],
@@ -214,7 +214,10 @@ unsafe fn all_rows(block: &Block, rows: usize, out: *mut f32, stride: usize) {
 
 /// The kernel for one set of vector instructions; the same text for all of them.
 macro_rules! kernel {
-    ($module:ident, $features:literal, $vector:ident, $lanes:literal, $zero:ident, $load:ident, $store:ident, $set:ident, $fma:ident, $add:ident) => {
+    (
+        $module:ident, $features:literal, $vector:ident, $lanes:literal,
+        $zero:ident, $load:ident, $store:ident, $set:ident, $fma:ident, $add:ident
+    ) => {
         #[cfg(target_arch = "x86_64")]
         mod $module {
             use std::arch::x86_64::*;

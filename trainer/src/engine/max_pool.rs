@@ -9,7 +9,6 @@ use super::maps::{Activations, Maps};
 use super::scratch::Scratch;
 use super::simd::{LANES, by_vectors, lanes, load, store, vectorise};
 use super::tape::{Gradients, Node, Place, Record, Tape};
-use super::timing::{Operator, timed};
 
 const KERNEL: usize = 3;
 const STRIDE: usize = 2;
@@ -36,12 +35,10 @@ pub fn forward(x: &Activations) -> Result<(Activations, Vec<u8>)> {
     let size = outputs(maps) * maps.channels;
     let mut y = Scratch::take(x.images * size);
     let mut taps = vec![0; x.images * size];
-    timed(Operator::MaxPool, || {
-        y.par_chunks_mut(size)
-            .zip(taps.par_chunks_mut(size))
-            .zip(x.numbers().par_chunks(maps.size()))
-            .for_each(|((y, taps), x)| forward_image(maps, x, y, taps));
-    });
+    y.par_chunks_mut(size)
+        .zip(taps.par_chunks_mut(size))
+        .zip(x.numbers().par_chunks(maps.size()))
+        .for_each(|((y, taps), x)| forward_image(maps, x, y, taps));
     let pooled = Maps { height: output_side(maps.height), width: output_side(maps.width), ..maps };
     Ok((Activations::new(x.images, pooled, y)?, taps))
 }
@@ -51,8 +48,8 @@ fn outputs(maps: Maps) -> usize {
     output_side(maps.height) * output_side(maps.width)
 }
 
-/// Every tap of a window that lies inside the image, row by row: its number (as a float, to be chosen like the values), and
-/// where it begins.
+/// Every tap of a window that lies inside the image, row by row: its number (as a float, to be chosen like the values),
+/// and where it begins.
 #[inline(always)]
 fn taps(maps: Maps, window: usize) -> impl Iterator<Item = (f32, usize)> {
     let across = output_side(maps.width);
@@ -130,12 +127,10 @@ impl Record for MaxPool {
         let Self { x, maps, images, taps } = *self;
         let size = outputs(maps) * maps.channels;
         let mut dx = Scratch::take(images * maps.size());
-        timed(Operator::MaxPool, || {
-            let sources = dy.par_chunks(size).zip(taps.par_chunks(size));
-            dx.par_chunks_mut(maps.size()).zip(sources).for_each(|(dx, (dy, taps))| {
-                dx.fill(0.0);
-                backward_image(maps, dy, taps, dx);
-            });
+        let sources = dy.par_chunks(size).zip(taps.par_chunks(size));
+        dx.par_chunks_mut(maps.size()).zip(sources).for_each(|(dx, (dy, taps))| {
+            dx.fill(0.0);
+            backward_image(maps, dy, taps, dx);
         });
         gradients.add(x, dx);
         Ok(())

@@ -1,6 +1,6 @@
-//! The operators a network is made of, one per file. Those of its body are plain kernels over slices and write what they did
-//! on a [`tape`], which goes back through them; those of the head and the losses are made of candle's, and their gradients
-//! are candle's.
+//! The operators a network is made of, one per file. Those of its body are plain kernels over slices and write what
+//! they did on a [`tape`], which goes back through them; those of the head and the losses are made of candle's, and
+//! their gradients are candle's.
 //!
 //! Activations have their channels last, (N, H, W, C): whatever the size of the maps, every kernel runs over contiguous
 //! channels, which is what vector instructions want. Those are chosen at run time (`simd`). Kernels write disjoint
@@ -25,4 +25,3 @@ pub mod scratch;
 mod simd;
 pub(crate) mod storage;
 pub mod tape;
-pub mod timing;

@@ -1,8 +1,9 @@
-//! Buffers that the engine works in and hands back, so that a step takes no new memory once the first one has run.
+//! Buffers that the engine works in and hands back: once the first step has run, a step takes new memory only for what
+//! is small beside them, such as the winning taps of max-pool.
 //!
-//! Fresh memory is dear: every page of it costs a fault, in a small network as much as the arithmetic on it. A buffer serves
-//! lengths down to half its own, and one that has become too small makes room for its successor, so that the pool holds
-//! about as many buffers as were ever in use at once, whatever lengths were asked for.
+//! Fresh memory is dear: every page of it costs a fault, in a small network as much as the arithmetic on it. A buffer
+//! serves lengths down to half its own, and one that has become too small makes room for its successor, so that the
+//! pool holds about as many buffers as were ever in use at once, whatever lengths were asked for.
 
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};

@@ -34,9 +34,9 @@ pub fn store<const FULL: bool>(vector: &Vector, to: &mut [f32], width: usize) {
     to[..width].copy_from_slice(&vector[..width]);
 }
 
-/// Runs `$body` for every vector of `$channels` channels: `$first` is its first channel, `$width` its number of channels
-/// and `$full` a constant that says whether these are all of a vector's. A loop over a number of channels that only the
-/// caller knows would be compiled for long rows, and leave short ones to single numbers.
+/// Runs `$body` for every vector of `$channels` channels: `$first` is its first channel, `$width` its number of
+/// channels and `$full` a constant that says whether these are all of a vector's. A loop over a number of channels that
+/// only the caller knows would be compiled for long rows, and leave short ones to single numbers.
 macro_rules! by_vectors {
     ($channels:expr, |$first:ident, $width:ident, $full:ident| $body:block) => {{
         let channels: usize = $channels;

@@ -1,8 +1,8 @@
 //! What a network did to a batch, operator by operator, so that it can be gone through backwards.
 //!
-//! candle's autograd serves the head and the losses, whose tensors are small. Through the body it would cost as much as the
-//! arithmetic of a small network: every gradient is added to fresh zeros in a third buffer. Here the first part of a
-//! gradient is moved in, the kernels add further ones in place, and a buffer goes back to the pool after its last reader.
+//! candle's autograd serves the head and the losses, whose tensors are small. Through the body it would cost as much as
+//! the arithmetic of a small network: every gradient is added to fresh zeros in a third buffer. Here the first part of
+//! a gradient is moved in, the kernels add further ones in place, and a buffer goes back to the pool once last read.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 //! pseudo-label (Eq. 4); the others (subset II) pull the features of their weak views together (InfoNCE). No face is
 //! thrown away. The margins follow what the teacher knows of each class ([`crate::margin`]).
 //!
-//! Beyond the paper, each off by default: margins that move in every step (as its successor's do), mean predictions aligned
-//! before the split ([`crate::alignment`]), and what subset II teaches besides ([`subset_two`]).
+//! Beyond the paper, each off by default: margins that move in every step (as its successor's do), mean predictions
+//! aligned before the split ([`crate::alignment`]), and what subset II teaches besides ([`subset_two`]).
 
 pub mod subset_two;
 

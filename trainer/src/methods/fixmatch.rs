@@ -1,7 +1,7 @@
 //! FixMatch (Sohn et al., NeurIPS 2020).
 //!
-//! L = L_s + λ · 1/U Σ 1[max p_w ≥ τ] H(argmax p_w, p_s) (Eq. 4): a face that is predicted surely from its weak view teaches
-//! its strong view that class. No gradient goes into the weak view.
+//! L = L_s + λ · 1/U Σ 1[max p_w ≥ τ] H(argmax p_w, p_s) (Eq. 4): a face that is predicted surely from its weak view
+//! teaches its strong view that class. No gradient goes into the weak view.
 
 use super::supervised::supervised_loss;
 use super::{Loss, Method, Split, StepBatch, StepOutputs, Views, mean_probabilities};

@@ -1,10 +1,10 @@
-//! FlexMatch (Zhang et al., NeurIPS 2021): FixMatch with a threshold per class that follows how far the class is learnt.
+//! FlexMatch (Zhang et al., NeurIPS 2021): FixMatch with a threshold per class that follows how far it is learnt.
 //!
 //! σ_c = unlabelled faces whose latest sure prediction (max p_w ≥ τ) was c; n = faces that never had one;
 //! β_c = σ_c / max(max σ, n) with warm-up, σ_c / max σ without; τ_c = τ β_c / (2 − β_c), the paper's convex mapping.
-//! L = L_s + λ · 1/U Σ 1[max p_w ≥ τ_argmax] H(argmax p_w, p_s), with thresholds from before the batch, which then writes
-//! down its own sure predictions. A class that was never predicted surely has threshold 0: all of it is accepted, in the
-//! pool too.
+//! L = L_s + λ · 1/U Σ 1[max p_w ≥ τ_argmax] H(argmax p_w, p_s), with thresholds from before the batch, which then
+//! writes down its own sure predictions. A class that was never predicted surely has threshold 0: all of it is
+//! accepted, in the pool too.
 //!
 //! The memory is per face, by its id, so that it stays right while the pool grows; faces that left U are forgotten.
 

@@ -1,12 +1,12 @@
 //! FreeMatch (Wang et al., ICLR 2023): thresholds from the predictions themselves, and fairness between classes.
 //!
-//! With moving averages τ of mean max p_w (Eq. 5), p̃ of mean p_w (Eq. 6) and h̃ of the histogram of argmax p_w, updated
-//! before use:
+//! With moving averages τ of mean max p_w (Eq. 5), p̃ of mean p_w (Eq. 6) and h̃ of the histogram of argmax p_w,
+//! updated before use:
 //! τ_c = τ p̃_c / max p̃ (Eq. 7); L_u = 1/U Σ 1[max p_w ≥ τ_argmax] H(argmax p_w, p_s) (Eq. 8);
-//! L_f = Σ_c a_c ln b_c (section 3.2), a = norm(p̃ / h̃), b = norm(mean p_s / histogram of argmax p_s) over accepted faces;
-//! a class that a histogram lacks counts 0. L = L_s + λ L_u + w L_f: L_f is minus a cross-entropy, so that a positive w
-//! pushes away from the present histogram. No gradient goes into the weak view. 0.999 remembers more steps than a short
-//! round has, and τ would stay near 1/C: see `moving_average.spans_per_round`.
+//! L_f = Σ_c a_c ln b_c (section 3.2), a = norm(p̃ / h̃), b = norm(mean p_s / histogram of argmax p_s) over accepted
+//! faces; a class that a histogram lacks counts 0. L = L_s + λ L_u + w L_f: L_f is minus a cross-entropy, so that a
+//! positive w pushes away from the present histogram. No gradient goes into the weak view. 0.999 remembers more steps
+//! than a short round has, and τ would stay near 1/C: see `moving_average.spans_per_round`.
 
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops::log_softmax;

@@ -1,10 +1,10 @@
 //! Margin-Mix (Florea et al., ECCV 2020): MixMatch whose guessed labels come from distances to class centres.
 //!
-//! A class's centre μ_c is the moving average of the unit-norm features of its labelled faces. An unlabelled face's label is
-//! guessed as the mean over its weak views of softmax_c(−‖f − μ_c‖² / T_d), sharpened and mixed as in MixMatch; beside its
-//! two terms stands L_m = mean over labelled faces, not mixed, of H(y, softmax_c(−(‖f − μ_c‖² + m 1[c = y]) / T_d)), which
-//! asks for a margin m between classes in the embedding. Centres and guesses take no gradient; a class without a centre yet
-//! is never guessed. The paper gives the idea; T_d, m and the weight of L_m are ours.
+//! A class's centre μ_c is the moving average of the unit-norm features of its labelled faces. An unlabelled face's
+//! label is guessed as the mean over its weak views of softmax_c(−‖f − μ_c‖² / T_d), sharpened and mixed as in
+//! MixMatch; beside its two terms stands L_m = mean over labelled faces, not mixed, of H(y, softmax_c(−(‖f − μ_c‖² + m
+//! 1[c = y]) / T_d)), which asks for a margin m between classes in the embedding. Centres and guesses take no gradient;
+//! a class without a centre yet is never guessed. The paper gives the idea; T_d, m and the weight of L_m are ours.
 
 use candle_core::{D, Tensor};
 use serde_json::{Value, json};

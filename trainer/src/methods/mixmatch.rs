@@ -1,10 +1,10 @@
 //! MixMatch (Berthelot et al., NeurIPS 2019).
 //!
-//! Guess a label for every unlabelled face, q = sharpen(mean p over its weak views, T) (Eq. 6 and 7); put the labelled faces
+//! Guess a label for every unlabelled face, q = sharpen(mean p over weak views, T) (Eq. 6, 7); put the labelled faces
 //! and all weak views one behind the other and mix rows and targets in random pairs ([`crate::mixing`], Eq. 8 to 11);
-//! L = mean H(mixed target, p) over the labelled rows + λ r(t) · mean (p − mixed target)² over the unlabelled rows and the
-//! classes (Eq. 3 to 5). r(t) grows from 0 to 1 over the first `ramp` of a round. Guesses take no gradient, and guessing
-//! moves no running statistics.
+//! L = mean H(mixed target, p) over the labelled rows + λ r(t) · mean (p − mixed target)² over the unlabelled rows and
+//! the classes (Eq. 3 to 5). r(t) grows from 0 to 1 over the first `ramp` of a round. Guesses take no gradient, and
+//! guessing moves no running statistics.
 
 use candle_core::{D, Tensor};
 use candle_nn::ops::log_softmax;
@@ -64,8 +64,8 @@ impl Method for MixMatch {
     }
 }
 
-/// Sharpens the guesses (U, C), mixes labelled faces and weak views, and sends them through. Beside the outputs, the mixed
-/// targets: those of the labelled rows, then of each weak view.
+/// Sharpens the guesses (U, C), mixes labelled faces and weak views, and sends them through. Beside the outputs, the
+/// mixed targets: those of the labelled rows, then of each weak view.
 pub(super) fn mixed_pass(
     pass: &mut dyn Pass,
     batch: &StepBatch,

@@ -1,7 +1,7 @@
 //! Pseudo-Label (Lee, ICML 2013 workshop), with a threshold as in later comparisons.
 //!
-//! L = L_s + λ r(t) · 1/U Σ 1[max p_w ≥ τ] H(argmax p_w, p_w): a face that is predicted surely is taught its own prediction,
-//! on the same weak view, which takes the gradient. r(t) grows from 0 to 1 over the first `ramp` of a round.
+//! L = L_s + λ r(t) · 1/U Σ 1[max p_w ≥ τ] H(argmax p_w, p_w): a face that is predicted surely is taught its own
+//! prediction, on the same weak view, which takes the gradient. r(t) grows from 0 to 1 over a round's first `ramp`.
 
 use super::supervised::supervised_loss;
 use super::{Loss, Method, Split, StepBatch, StepOutputs, Views, grown, mean_probabilities};

@@ -1,11 +1,11 @@
 //! ReMixMatch (Berthelot et al., ICLR 2020).
 //!
-//! q = sharpen(aligned p_w, T), aligned towards the target's class shares ([`crate::alignment`]). The labelled faces, two
-//! strong views and the weak one, all three with target q, are mixed as in MixMatch; then
-//! L = mean H over the labelled rows + r(t) (λ · mean H over the other mixed rows + λ₁ · mean H(q, p) of the first strong
-//! view, not mixed) + λ_rot · mean H(number of quarter turns, head for them on that view, rotated) (sections 3.1 to 3.3).
-//! r(t) grows from 0 to 1 over the first `ramp` of a round. q takes no gradient. The views that are not mixed leave running
-//! statistics alone: the teacher meets no rotated faces.
+//! q = sharpen(aligned p_w, T), aligned towards the target's class shares ([`crate::alignment`]). The labelled faces,
+//! two strong views and the weak one, all three with target q, are mixed as in MixMatch; then
+//! L = mean H over the labelled rows + r(t) (λ · mean H over the other mixed rows + λ₁ · mean H(q, p) of the first
+//! strong view, not mixed) + λ_rot · mean H(number of quarter turns, head for them on that view, rotated) (sections 3.1
+//! to 3.3). r(t) grows from 0 to 1 over the first `ramp` of a round. q takes no gradient. The views that are not mixed
+//! leave running statistics alone: the teacher meets no rotated faces.
 
 use candle_core::Tensor;
 use serde_json::{Value, json};

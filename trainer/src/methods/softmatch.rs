@@ -2,10 +2,10 @@
 //!
 //! a = max of p_w aligned ([`crate::alignment`]); μ and σ² moving averages of a's mean and unbiased variance,
 //! updated before use; g = exp(−n² min(a − μ, 0)² / (2 σ²)) (n = `sigmas`);
-//! L = L_s + λ · 1/U Σ g H(argmax p_w, p_s). The pseudo-label is of the prediction that is not aligned; neither it nor g
-//! takes a gradient.
+//! L = L_s + λ · 1/U Σ g H(argmax p_w, p_s). The pseudo-label is of the prediction that is not aligned; neither it nor
+//! g takes a gradient.
 //!
-//! A face counts as accepted where its weight is 1, from μ on; so μ, for all classes, is also what the pool is split by.
+//! A face counts as accepted where its weight is 1, from μ on; so μ, for all classes, also splits the pool.
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! Unsupervised data augmentation (Xie et al., NeurIPS 2020).
 //!
-//! L = L_s + λ · 1/U Σ 1[max p_w ≥ τ] H(softmax(z_w / T), p_s): as FixMatch, but the strong view is taught the sharpened
-//! prediction itself. The mask reads the plain prediction. With annealing, labelled faces more confident than a bound that
-//! rises over the round are left out of L_s, whose mean still runs over the whole batch:
+//! L = L_s + λ · 1/U Σ 1[max p_w ≥ τ] H(softmax(z_w / T), p_s): as FixMatch, but the strong view is taught the
+//! sharpened prediction itself. The mask reads the plain prediction. With annealing, labelled faces more confident than
+//! a bound that rises over the round are left out of L_s, whose mean still runs over the whole batch:
 //! η = s(t) (1 − 1/C) + 1/C, s = t (linear), e^(5 (t − 1)) (exp), 1 − e^(−5 t) (log), t = share of the round.
 
 use super::supervised::supervised_loss;

@@ -2,7 +2,7 @@
 //!
 //! In: probabilities (one row per face) and labels. Out: the error, and the bins behind it for the reliability diagram.
 //! Bins of equal width are what papers report; with few faces most of them stand nearly empty, and bins of equal mass
-//! are the fairer measure. Both come from Σ_b n_b/N · |accuracy_b − confidence_b| (Naeini et al. 2015; Guo et al. 2017).
+//! are the fairer measure. Both are Σ_b n_b/N · |accuracy_b − confidence_b| (Naeini et al. 2015; Guo et al. 2017).
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub fn equal_width(probabilities: &[Vec<f64>], labels: &[usize]) -> (f64, Vec<Ca
 }
 
 /// Error over at most 15 bins with the same number of faces, as far as that goes: faces of equal confidence are never
-/// parted, so that the order of the faces plays no part (adaptive calibration error, Nixon et al. 2019). 0 without faces.
+/// parted, so that the order of the faces plays no part (adaptive calibration error, Nixon et al. 2019). Of none: 0.
 pub fn equal_mass(probabilities: &[Vec<f64>], labels: &[usize]) -> (f64, Vec<CalibrationBin>) {
     let mut judged = judged(probabilities, labels);
     judged.sort_by(|a, b| a.0.total_cmp(&b.0));

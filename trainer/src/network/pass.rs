@@ -19,8 +19,8 @@ pub trait Pass {
     /// What the student says in train mode, to guess labels by: no gradient arrives, running statistics stay.
     fn predict(&mut self, views: &[&Tensor]) -> Result<Vec<Outputs>>;
 
-    /// Logits (n, A) of the head that the method has for itself ([`Method::auxiliary`](crate::methods::Method::auxiliary)),
-    /// from features (n, D).
+    /// Logits (n, A) of the head that the method has for itself
+    /// ([`Method::auxiliary`](crate::methods::Method::auxiliary)), from features (n, D).
     fn auxiliary(&mut self, features: &Tensor) -> Result<Tensor>;
 
     /// Draws how so many rows are mixed.

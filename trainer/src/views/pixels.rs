@@ -39,7 +39,7 @@ impl Input {
     }
 
     /// A decoded face in the network's colours. This comes before the operators, as in the released code, which reads
-    /// BGR and augments that; mean and deviation then apply by position. A grey face still has three channels, all alike.
+    /// BGR and augments that; mean and deviation then apply by position. A grey face keeps three channels, all alike.
     pub fn colours(&self, mut image: RgbImage) -> RgbImage {
         if self.channels == 1 {
             image.pixels_mut().for_each(|pixel| pixel.0 = [brightness(pixel.0); 3]);

@@ -24,8 +24,8 @@ const OLD_MAGIC: [u8; 15] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\
 /// Keys under which training scripts keep the weights beside other things.
 const NESTED: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 
-/// Reads every tensor of the file's state dict: its top, or what lies under `state_dict`, `model_state_dict`, `model` or
-/// `net`.
+/// Reads every tensor of the file's state dict: its top, or what lies under `state_dict`, `model_state_dict`, `model`
+/// or `net`.
 pub(super) fn read(bytes: &[u8]) -> Result<Given, Problem> {
     let file = if bytes.starts_with(&OLD_MAGIC) { old_stream(bytes)? } else { archive(bytes)? };
     let state = state_dict(file.object)?;

@@ -128,7 +128,8 @@ proptest! {
     fn probabilities_stand_in_for_their_logits(
         logits in proptest::collection::vec(-30.0f64..30.0, 2..9), temperature in 0.1f64..10.0
     ) {
-        let (direct, through) = (scaled_softmax(&logits, temperature), scaled_softmax(&logits_of(&softmax(&logits)), temperature));
+        let direct = scaled_softmax(&logits, temperature);
+        let through = scaled_softmax(&logits_of(&softmax(&logits)), temperature);
         for (direct, through) in direct.iter().zip(&through) {
             prop_assert!((direct - through).abs() < 1e-9);
         }
@@ -144,7 +145,8 @@ proptest! {
         prop_assert!(fitted <= nll(&scaled(&logits, 1.0), &labels) + 1e-9);
         prop_assert!(fitted <= nll(&scaled(&logits, 10f64.powf(other)), &labels) + 1e-9);
         if let Some(calibration) = Calibration::fit(&logits, &labels, 5) {
-            prop_assert!(calibration.interval.0 <= calibration.temperature && calibration.temperature <= calibration.interval.1);
+            let (low, high) = calibration.interval;
+            prop_assert!(low <= calibration.temperature && calibration.temperature <= high);
             // Cross-fitting turns every row by some temperature: the predictions are the same.
             let plain: Vec<Vec<f64>> = scaled(&logits, 1.0);
             let right = plain.iter().zip(&labels).filter(|(row, label)| largest(row).0 == **label).count();

@@ -1,7 +1,7 @@
-//! The two pictures of an evaluation: what they show, and that no name breaks them.
+//! The pictures of evaluations and experiments: what they show, and that no name breaks them.
 
 use marginalia_trainer::calibration::{Calibration, logits_of};
-use marginalia_trainer::charts::{confusion, reliability};
+use marginalia_trainer::charts::{Bar, Curve, Level, bars, confusion, curves, reliability};
 use marginalia_trainer::margin::softmax;
 use marginalia_trainer::streams::{Purpose, Streams};
 use marginalia_trainer::{Metrics, charts};
@@ -31,7 +31,7 @@ fn reliability_of_evaluation() -> String {
     reliability(
         "Round 12 on FER2013, public test",
         &Metrics::of(&probabilities, &labels, 7).unwrap(),
-        Some(&calibration),
+        Some((calibration.temperature, &calibration.metrics)),
     )
 }
 
@@ -69,6 +69,40 @@ fn a_class_without_faces_has_a_dash() {
     // Recall of two classes and precision of the third are unknown.
     assert_eq!(svg.matches(">–<").count(), 3);
     assert!(svg.contains("neutral taken for happiness: 1 of 2 faces (50.0 %)"), "{svg}");
+}
+
+#[test]
+fn bars_have_the_height_of_their_figures_and_intervals() {
+    let bar = |name: &str, value, half_width| Bar { name: name.to_owned(), value, half_width };
+    let all = [bar("a & b", Some(0.4), Some(0.1)), bar("not yet", None, None)];
+    let level = Level { name: "always happiness".to_owned(), value: 0.1 };
+    let svg = bars("Macro-F1", "two seeds", "macro-F1", &level, &all);
+    // 300 pixels for 0.5, from 370 upwards.
+    assert!(svg.contains("<rect class=\"bar\" x=\"73.5\" y=\"130.0\" width=\"41.0\" height=\"240.0\""), "{svg}");
+    assert!(svg.contains("<line class=\"interval\" x1=\"94.0\" y1=\"190.0\" x2=\"94.0\" y2=\"70.0\"/>"), "{svg}");
+    assert!(svg.contains("<line class=\"ideal\" x1=\"62.0\" y1=\"310.0\" x2=\"390.0\" y2=\"310.0\"/>"), "{svg}");
+    assert!(svg.contains(">a &amp; b<") && svg.contains(">not yet<") && svg.contains(">always happiness<"), "{svg}");
+    assert_eq!(svg.matches("class=\"bar\"").count(), 1, "no figure, no bar");
+}
+
+#[test]
+fn curves_go_through_their_points_and_all_have_a_name() {
+    let curve = |color, dashed, points: &[(f64, f64)]| Curve {
+        name: format!("a & b {color}"),
+        points: points.to_vec(),
+        color,
+        dashed,
+    };
+    let two = [curve(0, false, &[(1.0, 0.2), (2.0, 0.5)]), curve(11, true, &[(2.0, 0.0)])];
+    let svg = curves("Training", "one seed", ("epoch", "macro-F1"), &two);
+    // 500 pixels for two epochs, from 62; 320 for 0.5, from 390 upwards.
+    assert!(svg.contains("<polyline class=\"line c0\" points=\"312.0,262.0 562.0,70.0\"/>"), "{svg}");
+    assert!(svg.contains("<polyline class=\"line c1 dashed\" points=\"562.0,390.0\"/>"), "{svg}");
+    assert!(svg.contains("viewBox=\"0 0 760 460\"") && svg.contains(">a &amp; b 11<"), "{svg}");
+    let many: Vec<Curve> = (0..40).map(|color| curve(color, false, &[(1.0, 0.1)])).collect();
+    let svg = curves("Training", "one seed", ("epoch", "macro-F1"), &many);
+    // The last of forty names stands at 82 + 39 · 18.
+    assert!(svg.contains("viewBox=\"0 0 760 802\"") && svg.contains("y=\"784.0\" text-anchor=\"start\">a &amp; b 39<"));
 }
 
 #[test]

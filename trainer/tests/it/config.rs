@@ -91,17 +91,40 @@ fn methods_have_the_settings_of_their_papers() {
     let sections = |config: &TrainerConfig| {
         let value = serde_json::to_value(config).unwrap();
         let keys = ["threshold", "ramp", "mixmatch", "remixmatch", "uda", "flexmatch", "freematch", "softmatch"];
-        keys.map(|key| format!("{key}: {}", value[key])).join("\n")
+        keys.map(|key| format!("{key}: {:#}", value[key])).join("\n")
     };
     insta::assert_snapshot!(sections(&released), @r#"
     threshold: 0.95
     ramp: 0.4
-    mixmatch: {"temperature":0.5,"alpha":0.5,"weight":100.0}
-    remixmatch: {"temperature":0.5,"alpha":0.75,"weight":1.5,"strong_weight":0.5,"rotation_weight":0.5,"ramp":0.015625,"alignment":"labelled"}
-    uda: {"threshold":0.8,"temperature":0.4,"annealing":"off"}
-    flexmatch: {"warm_up":true}
-    freematch: {"fairness":0.001}
-    softmatch: {"sigmas":2.0,"alignment":"uniform"}
+    mixmatch: {
+      "temperature": 0.5,
+      "alpha": 0.5,
+      "weight": 100.0
+    }
+    remixmatch: {
+      "temperature": 0.5,
+      "alpha": 0.75,
+      "weight": 1.5,
+      "strong_weight": 0.5,
+      "rotation_weight": 0.5,
+      "ramp": 0.015625,
+      "alignment": "labelled"
+    }
+    uda: {
+      "threshold": 0.8,
+      "temperature": 0.4,
+      "annealing": "off"
+    }
+    flexmatch: {
+      "warm_up": true
+    }
+    freematch: {
+      "fairness": 0.001
+    }
+    softmatch: {
+      "sigmas": 2.0,
+      "alignment": "uniform"
+    }
     "#);
     assert_eq!(sections(&released), sections(&streaming));
     assert_eq!(released.moving_average.momentum(500), 0.999);

@@ -42,8 +42,8 @@ fn random(name: &str, shape: &[usize]) -> Tensor {
 /// An operator of the device: from maps and parameters to its result.
 type OnDevice<'a> = &'a dyn Fn(&mut Tape, &[Node], &[Tensor]) -> Node;
 
-/// Result and gradients of an operator on the device, for dy = the numbers called `dy`. Maps (N, C, H, W) come first among
-/// the inputs; results and gradients are given in the engine's order.
+/// Result and gradients of an operator on the device, for dy = the numbers called `dy`. Maps (N, C, H, W) come first
+/// among the inputs; results and gradients are given in the engine's order.
 fn on_device(f: OnDevice, maps: &[Tensor], parameters: &[Tensor]) -> Applied {
     let mut tape = Tape::default();
     let there = |tensor: &Tensor| tensor.to_device(&device()).unwrap();
@@ -196,8 +196,8 @@ fn apart(found: &[f32], expected: &[f32]) -> f64 {
     (off / square(&mut expected.iter().map(|value| f64::from(*value))).max(1e-12)).sqrt()
 }
 
-/// Of losses, and of gradients as a share of their size, in the first step and the second. Rounding may put a value at a
-/// ReLU on the other side of 0, and the first step of Adam has the size of the learning rate whatever the gradient.
+/// Of losses, and of gradients as a share of their size, in the first step and the second. Rounding may put a value at
+/// a ReLU on the other side of 0, and the first step of Adam has the size of the learning rate whatever the gradient.
 const TOLERANCES: [(f64, f64); 2] = [(1e-5, 2e-3), (1e-3, 2e-2)];
 /// Of everything a checkpoint keeps, after both, as a share of each tensor's size.
 const AFTERWARDS: f64 = 5e-3;
@@ -261,18 +261,24 @@ fn steps_give_what_the_engine_gives() {
 }
 
 #[test]
-fn scores_are_the_engines() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut training = Training::new(config(), classes(), 7, Start::Scratch).unwrap();
-    training.run_epoch(&data(4), &Control::default(), &mut |_| {}).unwrap();
-    training.save(folder.path()).unwrap();
-    let faces: Vec<(String, Vec<u8>)> = (0..9).map(|n| (format!("id-{n}"), face(n % 3, n as u64))).collect();
-    let expected = Scorer::load_with_threads(folder.path(), 2).unwrap().score(&faces).unwrap();
-    let scorer = Scorer::load_on(Backend::Candle(device()), folder.path(), 2).unwrap();
-    for (found, expected) in scorer.score(&faces).unwrap().iter().zip(&expected) {
-        let (found, expected) = (found.as_ref().unwrap(), expected.as_ref().unwrap());
-        assert_close(&widen(&found.probabilities), &widen(&expected.probabilities), 0.0, 1e-5, "probabilities");
-        assert_close(&widen(&found.feature), &widen(&expected.feature), 0.0, 1e-5, "feature");
+fn scores_are_the_engines_after_a_training_on_small_and_on_large_images() {
+    for image_size in [32, 112] {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainerConfig { image_size, ..config() };
+        let mut training = Training::new(config, classes(), 7, Start::Scratch).unwrap();
+        training.run_epoch(&data(4), &Control::default(), &mut |_| {}).unwrap();
+        training.save(folder.path()).unwrap();
+        let faces: Vec<(String, Vec<u8>)> = (0..9).map(|n| (format!("id-{n}"), face(n % 3, n as u64))).collect();
+        let expected = Scorer::load_with_threads(folder.path(), 2).unwrap().score(&faces).unwrap();
+        let scorer = Scorer::load_on(Backend::Candle(device()), folder.path(), 2).unwrap();
+        for (found, expected) in scorer.score(&faces).unwrap().iter().zip(&expected) {
+            let (found, expected) = (found.as_ref().unwrap(), expected.as_ref().unwrap());
+            let close = |found: &[f32], expected: &[f32], what: &str| {
+                assert_close(&widen(found), &widen(expected), 0.0, 1e-5, &format!("{what} at {image_size}"));
+            };
+            close(&found.probabilities, &expected.probabilities, "probabilities");
+            close(&found.feature, &expected.feature, "feature");
+        }
     }
 }
 

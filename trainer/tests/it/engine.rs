@@ -298,14 +298,17 @@ proptest! {
         let weight = random(&[outputs, channels, kernel, kernel], seed + 1);
         let bias = random(&[outputs], seed + 2);
         let value = activations(&x);
-        let plain = convolution(&mut Tape::default(), &Node::constant(activations(&x)), &weight, stride, padding).unwrap();
+        let input = Node::constant(activations(&x));
+        let plain = convolution(&mut Tape::default(), &input, &weight, stride, padding).unwrap();
         let plain = plain.value();
         // candle's own convolution is the witness.
-        let theirs = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap().conv2d(&weight, padding, stride, 1, 1).unwrap();
+        let images = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+        let theirs = images.conv2d(&weight, padding, stride, 1, 1).unwrap();
         let theirs = theirs.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap();
         prop_assert!(furthest(plain.numbers(), &values(&theirs)) < 2e-4);
         let shortcut = random(theirs.dims(), seed + 3);
-        let found = convolution_bias(&value, &weight, &bias, [stride, padding], Some(&activations(&shortcut)), true).unwrap();
+        let added = activations(&shortcut);
+        let found = convolution_bias(&value, &weight, &bias, [stride, padding], Some(&added), true).unwrap();
         let expected = (theirs + shortcut).unwrap().broadcast_add(&bias).unwrap().relu().unwrap();
         prop_assert!(furthest(found.numbers(), &values(&expected)) < 2e-4);
         let found = convolution_bias(&value, &weight, &bias, [stride, padding], None, false).unwrap();

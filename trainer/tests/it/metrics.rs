@@ -146,7 +146,10 @@ proptest! {
         for bins in [&metrics.ece_bins, &metrics.equal_mass_bins] {
             prop_assert_eq!(bins.iter().map(|bin| bin.count).sum::<u64>(), labels.len() as u64);
             prop_assert!(bins.windows(2).all(|pair| pair[0].bin < pair[1].bin && pair[0].range.1 <= pair[1].range.0));
-            let holds = |bin: &CalibrationBin| bin.range.0 <= bin.confidence + 1e-12 && bin.confidence <= bin.range.1 + 1e-12;
+            let holds = |bin: &CalibrationBin| {
+                let (low, high) = bin.range;
+                low <= bin.confidence + 1e-12 && bin.confidence <= high + 1e-12
+            };
             prop_assert!(bins.iter().all(holds));
         }
     }
@@ -156,7 +159,10 @@ proptest! {
         rows in proptest::collection::vec((0u8..6, 0usize..2), 1..60), turn in 0usize..60
     ) {
         // Few distinct confidences: many ties.
-        let face = |&(step, label): &(u8, usize)| (vec![0.5 + f64::from(step) / 10.0, 0.5 - f64::from(step) / 10.0], label);
+        let face = |&(step, label): &(u8, usize)| {
+            let more = f64::from(step) / 10.0;
+            (vec![0.5 + more, 0.5 - more], label)
+        };
         let (given, labels): (Vec<Vec<f64>>, Vec<usize>) = rows.iter().map(face).unzip();
         let mut turned = rows.clone();
         turned.rotate_left(turn % rows.len());

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use marginalia_trainer::checkpoint::{STATE_FILE, TEACHER_FILE};
 use marginalia_trainer::state_dict::{Entry, TensorFile};
-use marginalia_trainer::{Control, EpochReport, Error, FaceSource, RoundData, Start, TrainerConfig, Training};
+use marginalia_trainer::{
+    Control, EpochReport, Error, FaceSource, RoundData, Start, StepReport, TrainerConfig, Training,
+};
 
 use crate::synthetic::{Images, classes, config, data};
 
@@ -62,19 +65,19 @@ fn supervised_needs_no_unlabelled_faces() {
 #[test]
 fn one_seed_gives_one_checkpoint_whatever_the_loader_does() {
     let data = data(4);
-    let run = |loader_threads, prefetch, seed| {
-        let folder = tempfile::tempdir().unwrap();
-        let mut training = start(&TrainerConfig { seed, ..config() });
-        let slow = TrainerConfig { loader_threads, prefetch, ..training.config().clone() };
-        training = Training::new(slow, classes(), 1, Start::Scratch).unwrap();
-        epoch(&mut training, &data);
-        let info = training.save(folder.path()).unwrap();
-        (info.hash, bytes(folder.path()).0)
-    };
-    let one = run(1, 4, 1);
-    assert_eq!(one, run(1, 4, 1));
-    assert_eq!(one, run(3, 1, 1), "threads and prefetch of the loader changed the numbers");
-    assert_ne!(one.0, run(1, 4, 2).0, "another seed gave the same weights");
+    for threads in [1, 2] {
+        let run = |loader_threads, prefetch, seed| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut training = start(&TrainerConfig { threads, loader_threads, prefetch, seed, ..config() });
+            epoch(&mut training, &data);
+            let info = training.save(folder.path()).unwrap();
+            (info.hash, bytes(folder.path()).0)
+        };
+        let one = run(1, 4, 1);
+        assert_eq!(one, run(1, 4, 1), "{threads} threads");
+        assert_eq!(one, run(3, 1, 1), "threads and prefetch of the loader changed the numbers of {threads} threads");
+        assert_ne!(one.0, run(1, 4, 2).0, "another seed gave the same weights");
+    }
 }
 
 #[test]
@@ -300,6 +303,46 @@ fn requests(mut data: RoundData, config: &TrainerConfig) -> Vec<usize> {
     epoch(&mut start(config), &data);
     let asked = counting.asked.lock().unwrap();
     data.labelled.iter().map(|face| asked.get(&face.index).copied().unwrap_or(0)).collect()
+}
+
+/// Tells how many images it was asked for.
+struct Watched {
+    inner: Arc<dyn FaceSource>,
+    asked: Mutex<usize>,
+    more: Condvar,
+}
+
+impl FaceSource for Watched {
+    fn images(&self, indices: &[u64]) -> std::result::Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+        *self.asked.lock().unwrap() += indices.len();
+        self.more.notify_all();
+        self.inner.images(indices)
+    }
+}
+
+#[test]
+fn batches_are_made_ahead_of_the_steps_as_many_as_are_set_and_no_more() {
+    let mut data = data(4);
+    let watched = Arc::new(Watched { inner: data.source.clone(), asked: Mutex::default(), more: Condvar::new() });
+    data.source = watched.clone();
+    // As many faces as are fetched at once: every batch is a fetch of its own.
+    let (faces, steps, prefetch) = (256, 6, 2);
+    let config = TrainerConfig {
+        method: "supervised".to_owned(),
+        image_size: 16,
+        batch_labelled: faces,
+        steps_per_epoch: steps,
+        prefetch,
+        ..config()
+    };
+    let mut observe = |step: StepReport| {
+        // Those of the steps so far, those that wait, and the one that finds no place among them.
+        let most = faces * (step.step + 1 + prefetch as u32).min(steps) as usize;
+        let (asked, patience) = (watched.asked.lock().unwrap(), Duration::from_secs(60));
+        let asked = *watched.more.wait_timeout_while(asked, patience, |asked| *asked < most).unwrap().0;
+        assert_eq!(asked, most, "at step {}", step.step);
+    };
+    start(&config).run_epoch(&data, &Control::default(), &mut observe).unwrap();
 }
 
 #[test]

@@ -62,9 +62,11 @@ fn logits_are_what_predictions_come_from() {
     let folder = tempfile::tempdir().unwrap();
     let (scorer, _) = scorer(folder.path());
     let images = [face(0, 1), b"no image".to_vec(), face(2, 3)];
-    let (logits, predicted) = (scorer.logits(&images).unwrap(), scorer.predict(&images).unwrap());
-    assert!(logits[1].is_none());
-    for (logits, score) in logits.iter().zip(&predicted).filter_map(|(l, s)| Some((l.as_ref()?, s.as_ref()?))) {
+    let both = scorer.predict_with_logits(&images).unwrap();
+    assert!(both[1].is_none());
+    let scores: Vec<_> = both.iter().map(|answer| answer.as_ref().map(|(score, _)| score.clone())).collect();
+    assert_eq!(scores, scorer.predict(&images).unwrap());
+    for (score, logits) in both.iter().flatten() {
         let logits: Vec<f64> = logits.iter().map(|logit| f64::from(*logit)).collect();
         for temperature in [0.5, 1.0, 3.0] {
             let expected = scaled_softmax(&logits, temperature);

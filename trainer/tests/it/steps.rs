@@ -164,7 +164,7 @@ fn check_teacher(learner: &Learner, file: &Value, seed: u64, batch: usize, size:
 
 #[test]
 fn every_trained_parameter_gets_a_gradient() {
-    for backbone in ["resnet18", "resnet-tiny"] {
+    for backbone in ["resnet18", "resnet34", "resnet-tiny"] {
         let config = TrainerConfig { backbone: backbone.to_owned(), width: 0.25, ..TrainerConfig::streaming() };
         let architecture = Architecture::new(&config, 7).unwrap();
         let streams = Streams::new(3, 1);

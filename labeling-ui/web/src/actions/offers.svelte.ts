@@ -1,9 +1,11 @@
-// What can be done right now: pages offer acts while they are open, and every way to an act (key, button, menu) comes here.
+// What can be done right now: pages offer acts while they are open, and every way to an act (key, button, menu) comes
+// here.
 
 import { untrack } from "svelte";
+import { session } from "../shell/session.svelte.ts";
 import { bindings } from "./binding.svelte.ts";
 import { isSingle, nameOf, Sequence, spoken, written } from "./keys.ts";
-import { ACTIONS, action } from "./table.ts";
+import { ACTIONS, action, may } from "./table.ts";
 
 /** Does an act. `pressed` is when its key went down; null where it came another way. */
 export type Deed = (pressed: number | null) => void;
@@ -38,9 +40,11 @@ class Offers {
     };
   }
 
-  /** What was offered last goes first: a page's act before one of the frame around it. */
+  /** What was offered last goes first: a page's act before one of the frame around it. Nobody is offered what the
+   * server would refuse them. */
   private deed(id: string): Deed | undefined {
     void this.version;
+    if (!may(session.role, id)) return undefined;
     return this.sets.findLast((set) => set[id])?.[id];
   }
 
@@ -55,7 +59,7 @@ class Offers {
     const ids = this.sets.toReversed().flatMap((set) => Object.keys(set));
     const begins = (first: string) => ids.some((id) => bindings.keysOf(id).some((key) => key.startsWith(`${first} `)));
     const keys = this.sequence.press(name, event.timeStamp, begins);
-    const id = ids.find((id) => bindings.keysOf(id).some((key) => keys.includes(key)));
+    const id = ids.find((id) => this.has(id) && bindings.keysOf(id).some((key) => keys.includes(key)));
     if (id === undefined) return;
     event.preventDefault();
     this.do(id, event.timeStamp);

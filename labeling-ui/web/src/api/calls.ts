@@ -25,11 +25,25 @@ const ACCEPTED: Record<FileFormat, string> = {
 
 /** Bytes of a table that a page can hold. */
 const LARGEST = 48e6;
+/** Faces that one address names: it may have 64 kB. */
+const NAMED = 400;
 const turns = new Turns();
 
 export interface When {
   at_round?: number;
   at?: string;
+}
+
+/** All parts of a list, of which one answer has so many at most. */
+async function parts<A extends { next: string | null }>(path: string): Promise<[A, ...A[]]> {
+  const all: [A, ...A[]] = [await ask<A>("GET", path)];
+  let after: string | null = all[0].next;
+  while (after) {
+    const part: A = await ask<A>("GET", `${path}?${new URLSearchParams({ after })}`);
+    all.push(part);
+    after = part.next;
+  }
+  return all;
 }
 
 export function whoAmI(): Promise<Caller> {
@@ -52,6 +66,19 @@ export function extendLeases(annotator: string, faceIds: string[]): Promise<{ he
   return ask("POST", "/api/leases", { body: { annotator, face_ids: faceIds } });
 }
 
+/** Takes faces that nobody has, or keeps them; says which are somebody else's. */
+export function takeLeases(annotator: string, faceIds: string[]): Promise<{ held: string[]; lost: string[] }> {
+  return ask("POST", "/api/leases", { body: { annotator, face_ids: faceIds, take: true } });
+}
+
+/** Puts faces back, for everybody. */
+export async function releaseLeases(annotator: string, faceIds: readonly string[]): Promise<void> {
+  for (let from = 0; from < faceIds.length; from += NAMED) {
+    const some = faceIds.slice(from, from + NAMED).join(",");
+    await ask("DELETE", `/api/leases?${new URLSearchParams({ annotator, face_ids: some })}`);
+  }
+}
+
 /** Stores judgements, all or none; the same key again is answered as the first time. */
 export function storeLabels(judgements: Judgement[], idempotencyKey: string): Promise<{ labels: StoredLabel[] }> {
   return ask("POST", "/api/labels", { body: judgements, idempotencyKey });
@@ -67,7 +94,8 @@ export function takeAllBack(labelIds: string[], annotator: string): Promise<unkn
 }
 
 export async function flags(): Promise<Flag[]> {
-  return (await ask<{ flags: Flag[] }>("GET", "/api/flags")).flags;
+  const all = await parts<{ flags: Flag[]; next: string | null }>("/api/flags");
+  return all.flatMap((part) => part.flags);
 }
 
 export function setFlag(faceId: string, note: string, annotator: string): Promise<Flag> {
@@ -79,7 +107,8 @@ export function takeFlagOff(flagId: string, annotator: string): Promise<void> {
 }
 
 export async function savedQueries(): Promise<SavedQuery[]> {
-  return (await ask<{ queries: SavedQuery[] }>("GET", "/api/queries")).queries;
+  const all = await parts<{ queries: SavedQuery[]; next: string | null }>("/api/queries");
+  return all.flatMap((part) => part.queries);
 }
 
 export function saveQuery(name: string, query: string): Promise<SavedQuery> {
@@ -94,12 +123,14 @@ export function map(round: number | null, signal?: AbortSignal): Promise<FaceMap
   return ask("GET", round === null ? "/api/map" : `/api/map?round=${round}`, signal ? { signal } : {});
 }
 
-export function story(faceId: string, signal?: AbortSignal): Promise<Story> {
-  return ask("GET", `/api/faces/${faceId}`, signal ? { signal } : {});
+/** Everything about a face, as this annotator may see it. */
+export function story(faceId: string, annotator: string, signal?: AbortSignal): Promise<Story> {
+  return ask("GET", `/api/faces/${faceId}?${new URLSearchParams({ annotator })}`, signal ? { signal } : {});
 }
 
-export function rounds(): Promise<Rounds> {
-  return ask("GET", "/api/rounds");
+export async function rounds(): Promise<Rounds> {
+  const [first, ...others] = await parts<Rounds>("/api/rounds");
+  return { ...first, rounds: [first, ...others].flatMap((part) => part.rounds) };
 }
 
 export function startRound(): Promise<unknown> {
@@ -110,9 +141,18 @@ export function stopRound(): Promise<unknown> {
   return ask("DELETE", "/api/rounds/current");
 }
 
-export async function sql<R>(query: string, when: When = {}, signal?: AbortSignal): Promise<Table<R>> {
+/** Asks in SQL; `sent` is told when its turn has come. */
+export async function sql<R>(
+  query: string,
+  when: When = {},
+  signal?: AbortSignal,
+  sent: () => void = () => undefined,
+): Promise<Table<R>> {
   const asking = { body: { query, ...when }, most: LARGEST, ...(signal ? { signal } : {}) };
-  return turns.take(() => ask<Table<R>>("POST", "/api/sql", asking), signal);
+  return turns.take(() => {
+    sent();
+    return ask<Table<R>>("POST", "/api/sql", asking);
+  }, signal);
 }
 
 export function sqlFile(format: FileFormat, query: string, when: When = {}): Promise<Blob> {

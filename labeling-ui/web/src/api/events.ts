@@ -1,5 +1,5 @@
-// The stream of events, for as long as the page is open. A browser gives up for good on an answer that is not 200, so what
-// has ended is begun anew, later and later, from behind the last event that was read.
+// The stream of events, for as long as the page is open. A browser gives up for good on an answer that is not 200, so
+// what has ended is begun anew, later and later, from behind the last event that was read.
 
 export type Listener = (name: string, data: Record<string, unknown>) => void;
 

@@ -1,5 +1,5 @@
-// The one place that sends requests. Every failure becomes one of two things: the server's own word (Problem), or none at
-// all (Unreachable). Nothing above needs to know of status codes.
+// The one place that sends requests. Every failure becomes one of two things: the server's own word (Problem), or none
+// at all (Unreachable). Nothing above needs to know of status codes.
 
 /** The server answered, and said no. */
 export class Problem extends Error {

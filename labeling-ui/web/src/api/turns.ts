@@ -1,5 +1,5 @@
-// A browser keeps six connections to a server. A page with eight charts asks for them in turns, so that the label that is
-// given meanwhile does not wait behind them; what the server has no room for yet waits there.
+// A browser keeps six connections to a server. A page with eight charts asks for them in turns, so that the label that
+// is given meanwhile does not wait behind them; what the server has no room for yet waits there.
 
 const SIDE_BY_SIDE = 2;
 

@@ -81,6 +81,8 @@ export interface Story {
   sightings: { source: string; dataset: string; split: string | null; given_class: string | null }[];
   predictions: Prediction[];
   labels: GivenLabel[];
+  /** Whether others said something that is kept back until one has judged the face oneself. */
+  kept_back: boolean;
   corpus: { expression: string; origin: string; confidence: number | null; split: string } | null;
   queue: { rank: number; lane: Task["lane"]; reason: string } | null;
   verdict: string;
@@ -119,7 +121,11 @@ export interface Rounds {
   unfinished: number | null;
   /** Whether the server trains it now. */
   running: boolean;
+  /** Whether it trains at all: `run` does, `serve` does not. */
+  trains: boolean;
   rounds: RoundRow[];
+  /** Where the next part of the list begins. */
+  next: string | null;
 }
 
 export type Cell = string | number | boolean | null | Cell[] | { [name: string]: Cell };
@@ -133,6 +139,8 @@ export interface Table<R = Row> {
 export interface Caller {
   name: string | null;
   role: "reader" | "annotator" | "admin";
+  /** Whether a pseudonym stands for every name but one's own. */
+  blind: boolean;
 }
 
 /** A round's map, a list for each column; the n-th of each is about the same face. */

@@ -14,6 +14,9 @@ const NAMES: Record<string, string> = {
   contempt: "contempt",
 };
 
+/** Fills of areas that are hatched, so that they are told apart without colour: see Hatches.svelte. */
+export const HATCHED = { two: "url(#hatch-two)", pseudo: "url(#hatch-pseudo)" } as const;
+
 export function colourOf(expression: string): string {
   return `var(--c-${NAMES[expression] ?? "other"})`;
 }

@@ -80,8 +80,8 @@ class Outbox {
     void this.send();
   }
 
-  /** Takes an act in. Its write begins before the page goes on and takes a millisecond or two; the next face is not on the
-   * screen before that, so nobody goes on from an answer that is not kept. It is sent behind the page's back. */
+  /** Takes an act in. Its write begins before the page goes on and takes a millisecond or two; the next face is not on
+   * the screen before that, so nobody goes on from an answer that is not kept. It is sent behind the page's back. */
   add(judgements: Judgement[], tasks: Task[]): Act {
     const seq = Math.max(Date.now(), (this.acts.at(-1)?.seq ?? 0) + 1);
     const act = newAct(seq, judgements, tasks, Date.now(), crypto.randomUUID());

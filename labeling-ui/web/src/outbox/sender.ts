@@ -1,5 +1,5 @@
-// Sends what waits, one act after the other, in their order. It knows nothing of the page: what it needs is handed in, so
-// that it can be tried without a server or a database.
+// Sends what waits, one act after the other, in their order. It knows nothing of the page: what it needs is handed in,
+// so that it can be tried without a server or a database.
 
 import type { StoredLabel } from "../api/types.ts";
 import { isPending, type Act } from "./act.ts";

@@ -1,5 +1,5 @@
-// The faces ahead of one annotator: taken from the queue before they are needed, kept in this person's hands by a heartbeat,
-// and kept in this browser for the time that the server is away.
+// The faces ahead of one annotator: taken from the queue before they are needed, kept in this person's hands by a
+// heartbeat, and kept in this browser for the time that the server is away.
 
 import { extendLeases, takeFromQueue } from "../api/calls.ts";
 import { Problem, Unreachable } from "../api/http.ts";
@@ -72,8 +72,13 @@ class Feed {
   /** Looks at the queue anew, and says which faces it gave. */
   async refill(): Promise<Set<string> | null> {
     if (this.isAsking || !session.annotator) return null;
-    this.isAsking = true;
     clearTimeout(this.later);
+    if (!session.mayJudge) {
+      // The queue is for those who judge; what somebody else had in hand here stays theirs.
+      this.set([]);
+      return null;
+    }
+    this.isAsking = true;
     if (this.of !== session.annotator) {
       // Somebody else sits here now: what was in hand is still the other's.
       this.of = session.annotator;

@@ -55,7 +55,8 @@ export class Images {
     image.decode().then(
       () => end("ready"),
       async () => {
-        // A browser says only that there is no picture, not why. While the server is away nothing is wrong with the face.
+        // A browser says only that there is no picture, not why. While the server is away nothing is wrong with the
+        // face.
         if (await isImageAnswered(faceId)) end("failed");
         else setTimeout(() => this.held.get(faceId)?.image === image && this.load(faceId), AGAIN);
       },

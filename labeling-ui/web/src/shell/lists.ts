@@ -1,5 +1,5 @@
-// What one page hands to another and is too long for an address: kept for this tab under a short key, so that a reload and a
-// step back find it again.
+// What one page hands to another and is too long for an address: kept for this tab under a short key, so that a reload
+// and a step back find it again.
 
 const PREFIX = "marginalia.list.";
 /** Lists that a tab keeps; the oldest goes first. */

@@ -16,21 +16,31 @@ export interface Running {
   scored: { scored: number; faces: number } | null;
 }
 
+/** Losses that are kept, so that a long round does not fill the memory. */
+const KEPT = 12_000;
+
 type Topic = "labels" | "rounds" | "faces" | "flags";
 
 class Live {
   running = $state.raw<Running | null>(null);
-  /** Loss of each step that this page saw, of the round under way. */
-  losses = $state.raw<{ round: number; at: number; loss: number }[]>([]);
+  /** Losses of each step that this page saw, of the round under way, by term, `at` so many epochs. */
+  losses = $state.raw<{ at: number; term: string; value: number }[]>([]);
   /** Epochs of the round under way, as they ended. */
   epochs = $state.raw<Record<string, unknown>[]>([]);
   changes = $state<Record<Topic, number>>({ labels: 0, rounds: 0, faces: 0, flags: 0 });
+  private listeners = new Set<(faceIds: readonly string[]) => void>();
 
   open(): () => void {
     return listen(
       (name, data) => this.hear(name, data),
       (isOpen) => (isOpen ? outbox.heard() : undefined),
     );
+  }
+
+  /** Tells which faces are being labelled, here or elsewhere, until what it gives is called. */
+  whenLabelled(tell: (faceIds: readonly string[]) => void): () => void {
+    this.listeners.add(tell);
+    return () => this.listeners.delete(tell);
   }
 
   /** A round that began before this page was there to hear of it. */
@@ -44,6 +54,9 @@ class Live {
         for (const topic of ["labels", "rounds", "faces", "flags"] as const) this.changes[topic] += 1;
         break;
       case "labelled":
+        this.changes.labels += 1;
+        this.tell((data["labels"] as { face_id: string }[]).map(({ face_id }) => face_id));
+        break;
       case "label_taken_back":
         this.changes.labels += 1;
         break;
@@ -63,6 +76,10 @@ class Live {
         toasts.say(String(data["message"]));
         break;
     }
+  }
+
+  private tell(faceIds: readonly string[]): void {
+    for (const listener of this.listeners) listener(faceIds);
   }
 
   private changed(tables: string[]): void {
@@ -119,7 +136,10 @@ class Live {
     const done = (epoch - 1) * steps + step;
     const heard = running.epochs === 0 ? { at: Date.now(), done } : running.heard;
     this.running = { ...running, epoch, epochs, step, steps, heard };
-    this.losses = [...this.losses, { round, at: epoch - 1 + step / steps, loss: Number(data["loss"]) }].slice(-4000);
+    const losses = data["losses"] as { name: string; value: number }[];
+    const at = epoch - 1 + step / steps;
+    const told = losses.map(({ name, value }) => ({ at, term: name, value }));
+    this.losses = [...this.losses, ...told].slice(-KEPT);
   }
 }
 

@@ -1,4 +1,5 @@
-// Where one is: the fragment of the address, so that the server has one page to give and a kept page can be any of them.
+// Where one is: the fragment of the address, so that the server has one page to give and a kept page can be any of
+// them.
 
 export type PageName = "label" | "grid" | "review" | "rounds" | "corpus" | "sql" | "map" | "face";
 

@@ -2,6 +2,7 @@
 
 import { sql, whoAmI } from "../api/calls.ts";
 import { Problem, whenLoginIsOver } from "../api/http.ts";
+import type { Caller } from "../api/types.ts";
 import { CLASSES } from "../sql/texts.ts";
 import { keep, kept } from "../ui/kept.ts";
 
@@ -9,7 +10,10 @@ class Session {
   /** The name that labels bear; the token's, where there is one. */
   annotator = $state(kept("annotator", ""));
   isNamedByToken = $state(false);
-  role = $state<"reader" | "annotator" | "admin">("admin");
+  role = $state<Caller["role"]>("admin");
+  mayJudge = $derived(this.role !== "reader");
+  /** Whether a pseudonym stands for every name but one's own. */
+  isBlind = $state(false);
   classes = $state.raw<string[]>(kept("classes", []));
   needsLogin = $state(false);
 
@@ -26,6 +30,7 @@ class Session {
       const classes = await sql<{ expression: string }>(CLASSES);
       this.needsLogin = false;
       this.role = caller.role;
+      this.isBlind = caller.blind;
       this.isNamedByToken = caller.name !== null;
       if (caller.name !== null) this.annotator = caller.name;
       this.classes = classes.rows.map((row) => row.expression);

@@ -143,14 +143,31 @@ from rounds
 where round = ${round}`;
 }
 
-export const SUBSET_FLOW = `select expression,
-  two_to_one + new_to_one as came_in, one_to_two as fell_out, one_to_one as stayed_in, two_to_two + new_to_two as stayed_out
-from subset_flow
-order by expression`;
+/** Faces that a round reads as each class, by whether the accepted round before it had them over the margin; no row
+ * where there is none before it. */
+export function subsetFlow(round: number): string {
+  return `with before as (select max(round) as round from rounds where accepted and round < ${round})
+select l.expression,
+  count(*) filter (where l.subset = 'I' and coalesce(e.subset, '') <> 'I') as came_in,
+  count(*) filter (where l.subset = 'II' and e.subset = 'I') as fell_out,
+  count(*) filter (where l.subset = 'I' and e.subset = 'I') as stayed_in,
+  count(*) filter (where l.subset = 'II' and coalesce(e.subset, '') <> 'I') as stayed_out
+from (select face_id, expression, subset from first_predictions where round = ${round}) l
+left join (
+  select face_id, subset from first_predictions where round = (select round from before)
+) e on l.face_id = e.face_id
+where (select round from before) is not null
+group by l.expression
+order by l.expression`;
+}
 
-export const LABELS_SINCE_ROUND = `select count(distinct face_id) as n
-from current_labels
-where created_at > (select max(started_at) from rounds where accepted)`;
+/** What the next round waits for, counted as its trigger does: every row of labels since the last round began or was
+ * given up, skips and what takes labels back among them. */
+export const LABELS_SINCE_ROUND = `select count(*) as n
+from labels
+where created_at > greatest(
+  (select max(started_at) from rounds),
+  (select max(changed_at) from audit_log where action = 'round_given_up'))`;
 
 export const CATALOGUE = `select table_name, column_name, data_type
 from information_schema.columns
@@ -167,8 +184,8 @@ export const SIZE = `select
   (select count(*) from unlabelled) as unlabelled,
   (select max(round) from round_summary where accepted) as round`;
 
-/** What each round had: labels of people and imports, faces over the margin, faces below it. */
-export const GROWTH = `select round, labelled, subset_one, subset_two
+/** What each round had, and when: labels of people and imports, faces over the margin, faces below it. */
+export const GROWTH = `select round, cast(finished_at as varchar) as finished_at, labelled, subset_one, subset_two
 from rounds
 where accepted
 order by round`;
@@ -179,7 +196,8 @@ join margin_vs_confidence m on h.expression = m.expression
 order by h.expression, h.low`;
 
 /** How often the model was right where it was so sure, on faces that were labelled after it had spoken. */
-export const CALIBRATION = `select floor(p.confidence * 10) / 10 as low, count(*) as faces, avg(p.confidence) as confidence,
+export const CALIBRATION = `select floor(p.confidence * 10) / 10 as low, count(*) as faces,
+  avg(p.confidence) as confidence,
   avg(case when p.expression = c.expression then 1.0 else 0.0 end) as accuracy
 from out_of_sample_predictions p
 join corpus c on p.face_id = c.face_id
@@ -196,17 +214,23 @@ from hardest_classes
 where checked > 0
 order by rank`;
 
-/** Faces about which people do not agree, undecided ones first. */
-export const DISPUTES = `select c.face_id, c.classes, c.judgements, c.tied, p.expression as predicted, p.confidence, p.margin
+/** Faces about which people do not agree, undecided ones first; without those that the queue asks others about. */
+export const DISPUTES = `select c.face_id, c.classes, c.judgements, c.tied, p.expression as predicted,
+  p.confidence, p.margin
 from label_conflicts c
+left anti join unfinished u on c.face_id = u.face_id
+left anti join second_opinions s on c.face_id = s.face_id
 left join current_predictions p on c.face_id = p.face_id
 order by c.tied desc, c.judgements desc, c.face_id
 limit 500`;
 
-/** Labels that are more likely wrong than right, the least likely first. */
-export const DOUBTS = `select face_id, expression, origin, quality, votes, annotators, predicted, confidence
-from relabel_candidates
-order by rank
+/** Labels that are more likely wrong than right, the least likely first; without those that the queue asks about. */
+export const DOUBTS = `select r.face_id, r.expression, r.origin, r.quality, r.votes, r.annotators, r.predicted,
+  r.confidence
+from relabel_candidates r
+left anti join second_opinions s on r.face_id = s.face_id
+left anti join unfinished u on r.face_id = u.face_id
+order by r.rank
 limit 500`;
 
 /** What stands about a face, the oldest first. */
@@ -249,10 +273,13 @@ where r.accepted
 group by r.round
 order by r.round desc`;
 
-/** Faces that people judge in this round without anybody's word. */
+/** Faces that people judge without anybody's word: in this round's blind lanes, and where more judgements are due. */
 export const JUDGED_BLIND = `select face_id
 from queue_entries
-where lane <> 'queue' and round = (select max(round) from round_summary where accepted)`;
+where lane <> 'queue' and round = (select max(round) from round_summary where accepted)
+union all
+select face_id
+from unfinished`;
 
 /** Some faces, with what the model and people say of them now; without those that are judged blindly. */
 export function facesOf(faceIds: readonly string[]): string {

@@ -56,9 +56,33 @@ export function short(faceId: string): string {
   return faceId.slice(0, 8);
 }
 
+/** The minus that a hyphen before a number stands for, as the server writes it. */
+export function minus(text: string): string {
+  return text.replace(/(?<![\w.])-(?=\d)/g, "−");
+}
+
+/** Two shares as they are told beside each other: with a third digit, or a fourth, where two would make them equal. */
+export function besides(one: number, other: number): [string, string] {
+  const told = (digits: number): [string, string] => [one.toFixed(digits), other.toFixed(digits)];
+  const digits = [2, 3, 4].find((digits) => told(digits)[0] !== told(digits)[1]);
+  return told(one === other ? 2 : (digits ?? 4));
+}
+
+/** A distance between two shares, with as many digits as show that there is one. */
+export function gap(one: number, other: number): string {
+  const between = Math.abs(one - other);
+  const told = [2, 3, 4].map((digits) => between.toFixed(digits)).find((text) => Number(text) > 0);
+  return between === 0 ? "0.00" : (told ?? "less than 0.0001");
+}
+
+/** A time that the server wrote. */
+export function timeOf(written: string): Date {
+  return new Date(/[Z+]/.test(written) ? written : `${written}Z`);
+}
+
 /** A time that the server wrote, as this place has it. */
 export function moment(written: string): string {
-  const time = new Date(/[Z+]/.test(written) ? written : `${written}Z`);
+  const time = timeOf(written);
   return time.toLocaleString("en-GB", {
     day: "numeric",
     month: "long",

@@ -300,6 +300,11 @@ fn epoch(round: u32, faces: usize) -> Epoch {
         labelled_accuracy: 0.5,
         validation_accuracy: Some(0.5),
         validation_macro_f1: Some(0.5),
+        validation_nll: None,
+        validation_brier: None,
+        validation_ece: None,
+        validation_ece_equal_mass: None,
+        temperature: None,
         seconds: 1.0,
         finished_at: Timestamp::now(),
     }

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use marginalia_datasets::Classes;
 use marginalia_trainer::Scorer;
+use marginalia_trainer::device::Backend;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::step::Faces;
 use crate::cluster::ClusterArgs;
-use crate::commands::evaluate::{checkpoint_folder, current_checkpoint};
+use crate::commands::evaluate::Asked;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::memory::Computing;
@@ -30,6 +31,12 @@ pub struct Args {
     /// Side of synthetic faces, pixels
     #[arg(long, default_value_t = 48)]
     pub side: u32,
+    /// Threads that compute; 0 = all cores
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+    /// What computes: cpu, or cuda:N and metal:N in a build with that feature
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
     /// Other machines: all faces of the corpus are scored there.
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -40,17 +47,15 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
     if args.cluster.cluster.is_some() {
         return on_cluster(args, console).await;
     }
-    let folder = match &args.checkpoint {
-        Some(path) => checkpoint_folder(path),
-        None => current_checkpoint(console).await?,
-    };
+    let folder = Asked::find(args.checkpoint.as_deref(), console).await?.folder;
     let images = match &args.images {
         Some(images) => read(images, args.faces)?,
         None => Faces::new(args.faces as u64, args.side, &Classes::standard()).0,
     };
     let count = images.len();
+    let (device, threads) = (args.device.clone(), args.threads);
     let seconds = tokio::task::spawn_blocking(move || {
-        let scorer = Scorer::load(&folder)?;
+        let scorer = Scorer::load_on(Backend::open(&device)?, &folder, threads)?;
         let faces: Vec<(String, Vec<u8>)> =
             images.into_iter().enumerate().map(|(i, image)| (format!("{i:064x}"), image)).collect();
         let _computing = Computing::network();

@@ -1,16 +1,19 @@
 //! `bench sql`: how long the views and look-ups take on the corpus as it is, warm: one session, planning included, the
 //! median of several runs. Where tables are to be read in several ways, these take turns, so that whatever else the
 //! machine does meets all of them. `bench/peers/duckdb_sql.py` asks the same of DuckDB, `bench/scan.py` compares the ways.
+//!
+//! Where there is a cluster, every query runs there that it takes, however little it reads: a machine would have to be
+//! measured on a corpus of `cluster.from_rows` rows otherwise. What ran where is said.
 
 use clap::ValueEnum;
-use marginalia_store::Session;
+use marginalia_store::{Error as StoreError, Session};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{median, peak_memory, timed};
 use crate::cluster::ClusterArgs;
 use crate::console::Console;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tables::table;
 
 /// Arguments of `bench sql`.
@@ -22,7 +25,7 @@ pub struct Args {
     /// How this machine reads tables; several take turns
     #[arg(long, value_enum, value_delimiter = ',', default_value = "shared")]
     pub scan: Vec<Scan>,
-    /// Other machines.
+    /// Other machines: what they take runs there.
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
@@ -79,10 +82,27 @@ struct FaceId {
     face_id: String,
 }
 
-/// A query and its seconds, of each way to read tables.
+/// Where a query runs.
+#[derive(Clone, Copy)]
+enum On {
+    Cluster,
+    Here,
+}
+
+impl On {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cluster => "cluster",
+            Self::Here => "here",
+        }
+    }
+}
+
+/// A query, where it ran, and its seconds, of each way to read tables.
 struct Measured {
     query: &'static str,
     sql: String,
+    on: On,
     seconds: Vec<f64>,
 }
 
@@ -114,14 +134,16 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
         "lookups": documents(&lookups),
         "peak_memory": peak_memory(),
     });
+    let has_cluster = session.has_cluster();
     console.print(&value, |_| {
-        let headers: Vec<String> = scans.iter().map(|scan| format!("{scan}, ms")).collect();
-        let headers: Vec<&str> = ["query"].into_iter().chain(headers.iter().map(String::as_str)).collect();
+        let names: &[&str] = if has_cluster { &["query", "on"] } else { &["query"] };
+        let times: Vec<String> = scans.iter().map(|scan| format!("{scan}, ms")).collect();
+        let headers: Vec<&str> = names.iter().copied().chain(times.iter().map(String::as_str)).collect();
         let rows = queries.iter().chain(&lookups).map(|one| {
-            let times = one.seconds.iter().map(|seconds| format!("{:.1}", 1e3 * seconds));
-            [one.query.to_owned()].into_iter().chain(times).collect()
+            let named = [one.query, one.on.name()].into_iter().take(names.len()).map(str::to_owned);
+            named.chain(one.seconds.iter().map(|seconds| format!("{:.1}", 1e3 * seconds))).collect()
         });
-        table(&headers, &(1..headers.len()).collect::<Vec<_>>(), rows).to_string()
+        table(&headers, &(names.len()..headers.len()).collect::<Vec<_>>(), rows).to_string()
     })
 }
 
@@ -135,23 +157,43 @@ async fn measure(
     let mut measured = Vec::new();
     for &(query, sql) in queries {
         let sql = sql.replace("FACE", face);
+        let on = match sessions.first() {
+            Some(session) => place(session, &sql).await?,
+            None => On::Here,
+        };
         let mut taken = vec![Vec::new(); sessions.len()];
         for run in 0..=runs {
             for (session, taken) in sessions.iter().zip(&mut taken) {
                 let mut seconds = 0.0;
-                timed(&mut seconds, answer(session, &sql)).await?;
+                timed(&mut seconds, answer(session, &sql, on)).await?;
                 if run > 0 {
                     taken.push(seconds);
                 }
             }
         }
-        measured.push(Measured { query, sql, seconds: taken.into_iter().map(median).collect() });
+        measured.push(Measured { query, sql, on, seconds: taken.into_iter().map(median).collect() });
     }
     Ok(measured)
 }
 
-async fn answer(session: &Session, sql: &str) -> Result<()> {
-    session.query_trusted(sql, Vec::new()).await?.collect().await?;
+/// Where a query will run: the cluster is asked.
+async fn place(session: &Session, sql: &str) -> Result<On> {
+    if !session.has_cluster() {
+        return Ok(On::Here);
+    }
+    match answer(session, sql, On::Cluster).await {
+        Ok(()) => Ok(On::Cluster),
+        Err(Error::Store(StoreError::QueryRefused { .. })) => Ok(On::Here),
+        Err(error) => Err(error),
+    }
+}
+
+async fn answer(session: &Session, sql: &str, on: On) -> Result<()> {
+    let answer = match on {
+        On::Cluster => session.query_elsewhere(sql).await?,
+        On::Here => session.query_trusted(sql, Vec::new()).await?,
+    };
+    answer.collect().await?;
     Ok(())
 }
 
@@ -164,5 +206,6 @@ fn name(scan: &Scan) -> Option<String> {
 fn document(one: &Measured, scans: &[String]) -> Value {
     let by_scan: Map<String, Value> =
         scans.iter().cloned().zip(one.seconds.iter().map(|seconds| json!(seconds))).collect();
-    json!({ "query": one.query, "sql": one.sql, "seconds": one.seconds.first(), "by_scan": by_scan })
+    let on = one.on.name();
+    json!({ "query": one.query, "sql": one.sql, "on": on, "seconds": one.seconds.first(), "by_scan": by_scan })
 }

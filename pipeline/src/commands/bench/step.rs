@@ -40,6 +40,9 @@ pub struct Args {
     /// Threads that compute; 0 = all cores
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
+    /// What computes: cpu, or cuda:N and metal:N in a build with that feature
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
 }
 
 /// Synthetic faces in memory.
@@ -69,6 +72,7 @@ pub async fn run(args: &Args, console: &Console) -> Result<()> {
         steps_per_epoch: args.steps + 3,
         epochs_per_round: 1,
         threads: args.threads,
+        device: args.device.clone(),
         ..TrainerConfig::streaming()
     };
     let side = args.image_size as u32;

@@ -2,8 +2,9 @@
 //!
 //! Faces are written into a watched folder while rounds run; a simulated annotator answers the queue from the hidden
 //! truth; beside each round the same round is trained with `supervised`. It prints a row per round and the SQL a user
-//! would type next.
+//! would type next, and shows the page where that is asked for.
 
+mod page;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +49,9 @@ pub struct Args {
     /// Seed of faces and training
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Then show the page on this corpus in the browser, until Ctrl-C
+    #[arg(long)]
+    pub open: bool,
 }
 
 /// Side of the faces, pixels.
@@ -91,7 +95,8 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
             scratch.inbox.display()
         ))?;
     }
-    let rows = Demo { args: &args, console, opened: &opened, scratch: &scratch, reporter, token }.run().await;
+    let demo = Demo { args: &args, console, opened: &opened, scratch: &scratch, reporter, token: token.clone() };
+    let rows = demo.run().await;
     handle.finish();
     let (rows, last) = rows?;
     let after = |text: &str| format!("{text}\n\n{}", next_steps(&scratch));
@@ -99,6 +104,7 @@ pub async fn run(args: Args, console: &Console) -> Result<()> {
     match last {
         Some(round) if round.subset_one == 0 => Err(Error::DemoFailed { what: "empty" }),
         Some(round) if round.subset_two == 0 => Err(Error::DemoFailed { what: "everything" }),
+        _ if args.open => page::open(opened, console, &token).await,
         _ => Ok(()),
     }
 }

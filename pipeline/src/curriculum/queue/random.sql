@@ -1,4 +1,4 @@
--- Subset II in random order, another one in every round: the baseline that every other order has to beat.
+-- Subset II in a random order that `train.seed` decides, in every round the same: the baseline that others have to beat.
 select face_id, 'drawn at random' as reason
 from candidates
 where subset = 'II'

@@ -10,9 +10,10 @@ mod table2;
 use marginalia_trainer::TrainerConfig;
 
 use super::arm::Arm;
-use crate::error::{Error, Result};
+use crate::error::{ExperimentError, Result};
 
 /// One study.
+#[derive(Debug)]
 pub struct Study {
     /// Its name on the command line.
     pub name: &'static str,
@@ -51,7 +52,7 @@ impl Study {
         let all = (self.arms)(base);
         if let Some(unknown) = chosen.iter().find(|name| !all.iter().any(|arm| arm.name == **name)) {
             let known = all.iter().map(|arm| arm.name.clone()).collect::<Vec<_>>().join(", ");
-            return Err(Error::UnknownArm { study: self.name, name: unknown.clone(), known });
+            return Err(ExperimentError::UnknownArm { study: self.name, name: unknown.clone(), known }.into());
         }
         let wanted: Vec<&str> = match chosen {
             [] => (self.usual)(),

@@ -57,6 +57,36 @@ fn a_revoked_token_ends_its_connections() {
 }
 
 #[test]
+fn in_a_blind_corpus_only_admins_are_told_the_names_of_others() {
+    let bench = Bench::new();
+    let config = bench.corpus().join("marginalia.toml");
+    let text = std::fs::read_to_string(&config).expect("the config");
+    std::fs::write(&config, text.replace("blind = false", "blind = true")).expect("the config");
+    let ada = token(&bench, "ada");
+    let root = bench.json(&["token", "create", "root", "--role", "admin"])["token"].as_str().expect("one").to_owned();
+    let server = Server::start_with(bench, &[]);
+    let face = server.bench.sql("select face_id from faces limit 1")[0]["face_id"].as_str().expect("an id").to_owned();
+    for annotator in ["ada", "bob"] {
+        server.bench.ok(&["label", &face, "fear", "--annotator", annotator]);
+    }
+    // Each in a block of its own, whose statements see one state.
+    let names = |name: &str, token: &str| {
+        let mut psql = server.psql(User { name, token })?;
+        for view in ["labels", "current_labels"] {
+            let query = format!("select annotator from {view} where face_id = '{face}' order by annotator");
+            psql.args(["-c", "begin", "-c", query.as_str(), "-c", query.as_str(), "-c", "commit"]);
+        }
+        let told = good(&psql.output().expect("psql runs"));
+        Some(told.lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let Some(told) = names("root", &root) else { return };
+    assert_eq!(told, ["ada", "bob"].repeat(4));
+    let told = names("ada", &ada).expect("psql");
+    assert!(told[0] == "ada" && told[1].starts_with("annotator-"), "{told:?}");
+    assert_eq!(told, [told[0].as_str(), told[1].as_str()].repeat(4));
+}
+
+#[test]
 fn beyond_this_machine_nobody_gets_in_without_a_token() {
     let bench = Bench::new();
     let refused = bench.run(&["serve", "--postgres", "0.0.0.0:0"]);

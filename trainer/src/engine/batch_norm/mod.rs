@@ -18,7 +18,6 @@ use super::maps::Activations;
 use super::scratch::Scratch;
 use super::storage::with_numbers;
 use super::tape::{Gradients, Node, Place, Record, Tape};
-use super::timing::{Operator, timed};
 
 /// PyTorch's default ε.
 pub const EPSILON: f32 = 1e-5;
@@ -87,11 +86,9 @@ pub fn batch_norm(tape: &mut Tape, x: &Node, layer: &Layer, groups: &[usize]) ->
     let mut y = Scratch::take(value.numbers().len());
     let moments = with_numbers(weight, |weight| {
         with_numbers(bias, |bias| {
-            Ok(timed(Operator::BatchNorm, || {
-                let moments = op.moments(value.numbers(), channels);
-                op.normalise(value.numbers(), [weight, bias], &moments, shortcut.map(Activations::numbers), &mut y);
-                moments
-            }))
+            let moments = op.moments(value.numbers(), channels);
+            op.normalise(value.numbers(), [weight, bias], &moments, shortcut.map(Activations::numbers), &mut y);
+            Ok(moments)
         })
     })?;
     let count = groups.iter().map(|images| images * area).collect();
@@ -267,9 +264,7 @@ impl Record for Applied {
         // Nobody reads x any more, so its gradient takes its place.
         let (place, mut dx) = x.into_parts();
         let y = relu_of.as_ref().map(|y| y.numbers());
-        let [dweight, dbias] = with_numbers(&weight, |weight| {
-            Ok(timed(Operator::BatchNormGradient, || op.gradients(&mut dx, y, &mut dy, weight, &moments)))
-        })?;
+        let [dweight, dbias] = with_numbers(&weight, |weight| Ok(op.gradients(&mut dx, y, &mut dy, weight, &moments)))?;
         for (parameter, gradient) in [(weight, dweight), (bias, dbias)] {
             let mut narrow = Scratch::take(gradient.len());
             narrow.iter_mut().zip(gradient).for_each(|(to, from)| *to = from as f32);

@@ -1,7 +1,7 @@
 //! Convolution without bias over activations with channels last.
 //!
-//! In: x (N, H, W, C), weight (O, C, k, k). Out: y (N, H', W', O). Winograd's way for 3×3 kernels with stride 1 and many
-//! channels, a matrix product over the patches where they lie for the others.
+//! In: x (N, H, W, C), weight (O, C, k, k). Out: y (N, H', W', O). Winograd's way for 3×3 kernels with stride 1 and
+//! many channels, a matrix product over the patches where they lie for the others.
 
 mod geometry;
 mod patches;
@@ -17,7 +17,6 @@ use super::scratch::Scratch;
 use super::simd::vectorise;
 use super::storage::with_numbers;
 use super::tape::{Gradients, Node, Record, Tape};
-use super::timing::{Operator, timed};
 
 /// Largest Winograd tile of a forward pass with gradients. Rounding errors grow with the tile, and there they decide on
 /// which side of a ReLU a value falls: beyond 2, gradients of early layers differ from PyTorch's by 1e-3 of their norm,
@@ -131,9 +130,7 @@ impl Record for Convolution {
         // Images at the network's entrance need no gradient, and theirs would be the dearest of all.
         let dx = gradients.sum_of(&x);
         with_numbers(&weight, |weight| {
-            timed(Operator::ConvolutionGradient, || {
-                backward(&geometry, x.value().numbers(), weight, &dy, &mut dweight, dx);
-            });
+            backward(&geometry, x.value().numbers(), weight, &dy, &mut dweight, dx);
             Ok(())
         })?;
         gradients.add_of(&weight, dweight);
@@ -145,7 +142,7 @@ fn apply(g: &Geometry, x: &Activations, weight: &Tensor, finish: &Finish) -> Res
     let maps = g.output();
     let mut y = Scratch::take(g.images * maps.size());
     with_numbers(weight, |weight| {
-        timed(Operator::Convolution, || forward(g, x.numbers(), weight, &mut y, finish));
+        forward(g, x.numbers(), weight, &mut y, finish);
         Ok(())
     })?;
     Activations::new(g.images, maps, y)

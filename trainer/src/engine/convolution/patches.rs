@@ -1,10 +1,10 @@
 //! Convolutions of any size as matrix products over the patches under their results.
 //!
-//! No patch is copied together: in an image with its border of zeros, a result's place and an element of its patch are two
-//! offsets whose sum is where the number lies, and the product takes them so. Where the stride is 1 the input's gradient is
-//! such a convolution too, of dy with the kernels turned round; else the gradients of whole patches are added up. Threads
-//! take images, or for the weight gradient elements of a patch; every number is summed in an order that depends on the
-//! sizes alone.
+//! No patch is copied together: in an image with its border of zeros, a result's place and an element of its patch are
+//! two offsets whose sum is where the number lies, and the product takes them so. Where the stride is 1 the input's
+//! gradient is such a convolution too, of dy with the kernels turned round; else the gradients of whole patches are
+//! added up. Threads take images, or for the weight gradient elements of a patch; every number is summed in an order
+//! that depends on the sizes alone.
 
 use rayon::prelude::*;
 

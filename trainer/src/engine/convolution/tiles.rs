@@ -1,9 +1,9 @@
 //! Winograd's minimal filtering F(m×m, 3×3): the small matrices, and their application to tiles of many channels.
 //!
-//! A tile of (m+2)² inputs and a 3×3 kernel, both transformed, multiply element by element to what, transformed back, are
-//! m² results: y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A (Lavin & Gray 2016). All gradients are these products read backwards, with
-//! the transposed matrices. The interpolation points are chosen for small rounding errors (Barabasz et al. 2020): with
-//! 256 channels about 1e-6 of the largest result for m = 4, against 2e-7 of m = 2.
+//! A tile of (m+2)² inputs and a 3×3 kernel, both transformed, multiply element by element to what, transformed back,
+//! are m² results: y = Aᵀ[(G w Gᵀ) ⊙ (Bᵀ x B)]A (Lavin & Gray 2016). All gradients are these products read backwards,
+//! with the transposed matrices. The interpolation points are chosen for small rounding errors (Barabasz et al. 2020):
+//! with 256 channels about 1e-6 of the largest result for m = 4, against 2e-7 of m = 2.
 
 use std::marker::PhantomData;
 
@@ -11,8 +11,8 @@ use super::Finish;
 use crate::engine::maps::Maps;
 use crate::engine::simd::{LANES, Vector, lanes, load, store};
 
-/// The body for every value below `$end` (at most 6), written out: a loop left to the compiler is not always unrolled, and
-/// then neither folds the constants nor leaves the loop over channels to the vector instructions.
+/// The body for every value below `$end` (at most 6), written out: a loop left to the compiler is not always unrolled,
+/// and then neither folds the constants nor leaves the loop over channels to the vector instructions.
 macro_rules! unrolled {
     ($name:ident < $end:ident, $body:expr) => {
         unrolled!($name < $end, $body; 0 1 2 3 4 5)

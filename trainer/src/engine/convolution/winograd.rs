@@ -1,9 +1,9 @@
-//! 3×3 convolutions with stride 1 by Winograd's minimal filtering: tiles of the maps are transformed to points, each point
-//! is a matrix product over the channels, and its results are transformed back ([`super::tiles`]).
+//! 3×3 convolutions with stride 1 by Winograd's minimal filtering: tiles of the maps are transformed to points, each
+//! point is a matrix product over the channels, and its results are transformed back ([`super::tiles`]).
 //!
-//! Points are kept as [point][tile][channel]. Forward and input gradient take a thread's images in blocks whose points stay
-//! in its cache; the weight gradient needs every tile of the batch and is split among the threads by points. Every number
-//! is summed in an order that depends on the sizes alone, so results are the same whatever the number of threads.
+//! Points are kept as [point][tile][channel]. Forward and input gradient take a thread's images in blocks whose points
+//! stay in its cache; the weight gradient needs every tile of the batch and is split among the threads by points. Every
+//! number is summed in an order that depends on the sizes alone, so results are the same on any number of threads.
 
 use std::ops::Range;
 
@@ -23,8 +23,8 @@ const BLOCK: usize = 256 * 1024;
 /// Rows of a product below which reading its weights costs more than the arithmetic.
 const FEWEST_ROWS: usize = 48;
 
-/// Fewest channels on either side for tiles of 2, and for larger ones, which save more: below, the transforms cost more than
-/// the multiplications they save.
+/// Fewest channels on either side for tiles of 2, and for larger ones, which save more: below, the transforms cost more
+/// than the multiplications they save.
 const FEWEST_CHANNELS: [usize; 2] = [48, 24];
 /// Largest share of the plain sum's multiplications that pays for the transforms.
 const LARGEST_SHARE: f64 = 0.6;
@@ -38,8 +38,8 @@ pub trait Filtering {
     fn backward(&self, x: &[f32], weight: &[f32], dy: &[f32], dweight: &mut [f32], dx: Option<&mut [f32]>);
 }
 
-/// The convolution on the tiles, of sides up to `largest`, that take fewest multiplications; `None` where the plain sum is
-/// cheaper.
+/// The convolution on the tiles, of sides up to `largest`, that take fewest multiplications; `None` where the plain sum
+/// is cheaper.
 pub fn filtering<'a>(geometry: &'a Geometry, largest: usize) -> Option<Box<dyn Filtering + 'a>> {
     if geometry.kernel != 3 || geometry.stride != 1 {
         return None;

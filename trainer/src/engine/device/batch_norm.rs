@@ -1,7 +1,7 @@
 //! BatchNorm in train mode over groups of images, as the engine's ([`crate::engine::batch_norm`]).
 //!
-//! Groups may differ in size: sums over a group's images, and handing a group's numbers to its images, are products with
-//! small matrices of group membership, which serve all groups at once.
+//! Groups may differ in size: sums over a group's images, and handing a group's numbers to its images, are products
+//! with small matrices of group membership, which serve all groups at once.
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 

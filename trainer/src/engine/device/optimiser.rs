@@ -1,7 +1,7 @@
 //! Adam, EMA teacher and decay on a device.
 //!
-//! All parameters lie one behind the other in one tensor, as do their moments and the teacher: a step is a dozen operations
-//! over eleven million numbers instead of a thousand over few.
+//! All parameters lie one behind the other in one tensor, as do their moments and the teacher: a step is a dozen
+//! operations over eleven million numbers instead of a thousand over few.
 
 use std::collections::BTreeMap;
 
@@ -95,8 +95,8 @@ impl Optimiser {
         Ok(())
     }
 
-    /// Whether all parameters are finite: 0 times anything else is not 0. One row of them per sum, so that they are summed
-    /// side by side.
+    /// Whether all parameters are finite: 0 times anything else is not 0. One row of them per sum, so that they are
+    /// summed side by side.
     pub fn is_finite(&self) -> Result<bool> {
         let zeros = (&self.student * 0.0)?;
         let (whole, all) = (zeros.elem_count() / ROW * ROW, zeros.elem_count());

@@ -1,7 +1,7 @@
 //! Max-pool 3×3, stride 2, padding 1, and global average pooling.
 //!
-//! candle's max-pool knows no padding and refuses a gradient where windows overlap, so it is a maximum over nine shifted
-//! maps here. As in the engine, of equal values the first of the window, row by row, takes the whole gradient.
+//! candle's max-pool knows no padding and refuses a gradient where windows overlap, so it is a maximum over nine
+//! shifted maps here. As in the engine, of equal values the first of the window, row by row, takes the whole gradient.
 
 use candle_core::{DType, Result, Tensor};
 

@@ -1,11 +1,11 @@
 //! What faces below the margin may teach besides agreeing with themselves, each an option of Ada-CM.
 //!
-//! - Set-valued pseudo-labels (as in LEAF, Zhang et al., 2024): the likeliest classes that together hold a mass, at most so
-//!   many, are a label together: −ln Σ_{c in set} p_s(c).
+//! - Set-valued pseudo-labels (as in LEAF, Zhang et al., 2024): the likeliest classes that together hold a mass, at
+//!   most so many, are a label together: −ln Σ_{c in set} p_s(c).
 //! - Negative learning (Kim et al., ICCV 2019): the face is none of the classes that are improbable:
 //!   −mean over them of ln(1 − p_s(c)).
 //!
-//! Both are summed over subset II and divided by the whole batch (and by the number of strong views); sets take no gradient.
+//! Both are summed over subset II and divided by the batch (and the number of strong views); sets take no gradient.
 
 use candle_core::{D, DType, Device, Tensor};
 use candle_nn::ops::log_softmax;
@@ -48,8 +48,8 @@ pub fn negative_loss(strong: &[Outputs], probabilities: &[Vec<f64>], split: &Spl
     of_subset_two(strong, split, of_row)
 }
 
-/// 1 for the likeliest classes until their probabilities reach `mass`, at most `size` of them; 0 for the others. Of equal
-/// ones the lowest class comes first.
+/// 1 for the likeliest classes until their probabilities reach `mass`, at most `size` of them; 0 for the others. Of
+/// equal ones the lowest class comes first.
 fn likeliest(probabilities: &[f64], mass: f64, size: usize) -> Vec<f64> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
     order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));

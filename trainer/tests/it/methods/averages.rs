@@ -105,8 +105,8 @@ proptest! {
     fn mixing_keeps_sums_and_stays_near_the_row_in_its_place(
         numbers in proptest::collection::vec(-1.0f32..1.0, 12), seed in 0u64..1000, alpha in 0.05f64..10.0,
     ) {
-        let views: Vec<Tensor> =
-            [&numbers[..4], &numbers[4..]].map(|part| Tensor::from_slice(part, (part.len(), 1), &Device::Cpu).unwrap()).into();
+        let view = |part: &[f32]| Tensor::from_slice(part, (part.len(), 1), &Device::Cpu).unwrap();
+        let views = [view(&numbers[..4]), view(&numbers[4..])];
         let mixing = Mixing::draw(alpha, 12, &mut stream(seed));
         prop_assert!((0.5..=1.0).contains(&mixing.share()));
         let mixed = mixing.mix(&views.iter().collect::<Vec<_>>(), &views).unwrap();

@@ -209,10 +209,11 @@ fn margin_mix_guesses_by_the_nearest_centre() {
     let given = json!({"labels": [0, 0, 2]});
     let batch = batch(image(3), &given, vec![image(2), image(2)], Vec::new(), 1.0);
     let labelled = Var::from_tensor(&features(&[0.0, 0.2, 1.6]).features).unwrap();
+    let weak = [[0.1, 1.5], [0.15, 1.4]].map(|angles| Var::from_tensor(&features(&angles).features).unwrap());
     let logits = Var::from_tensor(&Tensor::zeros((7, 3), DType::F32, &Device::Cpu).unwrap()).unwrap();
     let mut pass = GivenPass {
-        aside: [vec![Outputs { features: labelled.as_tensor().clone(), logits: labelled.as_tensor().clone() }]].into(),
-        predicted: [vec![features(&[0.1, 1.5]), features(&[0.15, 1.4])]].into(),
+        aside: [vec![outputs(&labelled)]].into(),
+        predicted: [weak.iter().map(|view| outputs(view)).collect()].into(),
         forward: [parts(&logits, &[3, 2, 2])].into(),
         ..GivenPass::default()
     };
@@ -232,20 +233,35 @@ fn margin_mix_guesses_by_the_nearest_centre() {
         assert!(pulled[row][1] > 0.0, "the class without a centre is pushed away");
     }
     assert!(gradients.get(&labelled).is_some(), "the margin term trains the embedding");
+    assert!(weak.iter().all(|view| gradients.get(view).is_none()), "guesses take no gradient");
 
-    // L_m by hand: squared distances to the centres, the own one `margin` farther.
     let (temperature, margin) = (config.margin_mix.temperature, config.margin_mix.margin);
     let centres = [numbers(&state["centres"][0]), numbers(&state["centres"][2])];
+    let distance = |angle: f64, centre: usize| {
+        (angle.cos() - centres[centre][0]).powi(2) + (angle.sin() - centres[centre][1]).powi(2)
+    };
+    let found = |part: &str| loss.parts.iter().find(|(name, _)| *name == part).unwrap().1;
+
+    // L_m by hand: squared distances to the centres, the own one `margin` farther.
     let expected = [(0.0f64, 0), (0.2, 0), (1.6, 1)].iter().map(|(angle, own)| {
-        let distance = |centre: &[f64]| (angle.cos() - centre[0]).powi(2) + (angle.sin() - centre[1]).powi(2);
-        let logit =
-            |class: usize| -(distance(&centres[class]) + if class == *own { margin } else { 0.0 }) / temperature;
+        let logit = |class: usize| -(distance(*angle, class) + if class == *own { margin } else { 0.0 }) / temperature;
         -softmax(&[logit(0), logit(1)])[*own].ln()
     });
     let expected = expected.sum::<f64>() / 3.0;
     assert!(expected > 0.1, "{expected}");
-    let found = loss.parts.iter().find(|(name, _)| *name == "margin").unwrap().1;
-    assert_close(&[found], &[expected], TOLERANCE, TOLERANCE, "margin");
+    assert_close(&[found("margin")], &[expected], TOLERANCE, TOLERANCE, "margin");
+
+    // L_u by hand: the squared error of 1/3 each against the sharpened mean guess, over rows and classes; the two views of a
+    // face have one guess.
+    let errors = [[0.1, 0.15], [1.5, 1.4]].map(|angles: [f64; 2]| {
+        let [a, b] = angles.map(|angle| softmax(&[0, 1].map(|class| -distance(angle, class) / temperature)));
+        let mean: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (a + b) / 2.0).collect();
+        let guess = sharpen(&[mean], config.mixmatch.temperature).concat();
+        // The class without a centre is guessed with 0.
+        guess.iter().chain(&[0.0]).map(|guess| (1.0f64 / 3.0 - guess).powi(2)).sum::<f64>()
+    });
+    let expected = errors.iter().sum::<f64>() / (2.0 * 3.0);
+    assert_close(&[found("unlabelled")], &[expected], TOLERANCE, TOLERANCE, "unlabelled");
 
     // The next step's faces move the centre by half.
     let moved = features(&[0.4, 0.4, 1.6]);

@@ -1,4 +1,4 @@
-//! Every method of the registry on small faces: it trains, its checkpoint goes on, its state is complete after any step.
+//! Every method of the registry on small faces: it trains, its checkpoint goes on, its state is whole after any step.
 
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 // The drawings of the corpus.
 
 import type { Plot } from "../../charts/Chart.svelte";
-import { colourOf } from "../../design/colours.ts";
+import { colourOf, HATCHED } from "../../design/colours.ts";
+import { timeOf } from "../../ui/words.ts";
 
 export interface Balance {
   expression: string;
@@ -12,7 +13,7 @@ export interface Balance {
   total: number;
 }
 
-/** Whose word labels are, in steps of one indigo; what only the model says is outlined. */
+/** Whose word labels are, in steps of one indigo; what only the model says is hatched and outlined. */
 export const ORIGINS = [
   { key: "human", name: "people", colour: "var(--human)" },
   { key: "imported", name: "import", colour: "var(--import)" },
@@ -30,9 +31,10 @@ export function balance(
   const parts = rows.flatMap((row) => {
     let at = 0;
     return ORIGINS.map(({ key, colour }) => {
-      const part = { expression: row.expression, from: at, to: at + row[key], colour, isPseudo: key === "pseudo" };
-      at = part.to;
-      return part;
+      const isPseudo = key === "pseudo";
+      const [from, to] = [at, at + row[key]];
+      at = to;
+      return { expression: row.expression, from, to, colour: isPseudo ? HATCHED.pseudo : colour, isPseudo };
     }).filter((part) => part.to > part.from);
   });
   const domain = classes.filter((name) => rows.some((row) => row.expression === name));
@@ -59,15 +61,18 @@ export function balance(
 
 export interface Growth {
   round: number;
+  finished_at: string;
   labelled: number;
   subset_one: number;
   subset_two: number;
 }
 
 export function growth(plot: Plot, width: number, height: number, rows: readonly Growth[]) {
+  const [alone] = rows;
+  if (alone && rows.length === 1) return growthOfOne(plot, width, height, alone);
   const last = rows.at(-1);
   const layers = rows.map((row) => ({
-    round: row.round,
+    at: timeOf(row.finished_at),
     a: row.labelled,
     b: row.labelled + row.subset_one,
     c: row.labelled + row.subset_one + row.subset_two,
@@ -86,14 +91,47 @@ export function growth(plot: Plot, width: number, height: number, rows: readonly
     marginRight: 96,
     marginTop: 8,
     marginBottom: 24,
-    x: { label: null, tickSize: 0, ticks: rows.length > 12 ? 8 : rows.map((row) => row.round), tickFormat: "d" },
+    x: { label: null, tickSize: 0, ticks: 5, type: "time" },
     y: { label: null, ticks: 4, tickSize: 0, zero: true },
     marks: [
-      plot.areaY(layers, { x: "round", y1: "b", y2: "c", fill: "var(--two)", fillOpacity: 0.45 }),
-      plot.areaY(layers, { x: "round", y1: "a", y2: "b", fill: "var(--import)" }),
-      plot.areaY(layers, { x: "round", y1: 0, y2: "a", fill: "var(--human)" }),
-      plot.dot(layers, { x: "round", y: "a", r: rows.length === 1 ? 4 : 0, fill: "var(--human)" }),
-      plot.text(ends, { x: () => last?.round, y: "y", text: "name", dx: 8, textAnchor: "start", fill: "var(--ink2)" }),
+      plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 4 }),
+      plot.areaY(layers, { x: "at", y1: "b", y2: "c", fill: HATCHED.two }),
+      plot.areaY(layers, { x: "at", y1: "a", y2: "b", fill: "var(--import)" }),
+      plot.areaY(layers, { x: "at", y1: 0, y2: "a", fill: "var(--human)" }),
+      // Where the rounds ended: between them the areas only connect.
+      plot.dot(layers, { x: "at", y: "c", r: 2.5, fill: "var(--one)" }),
+      plot.text(ends, {
+        x: () => layers.at(-1)?.at,
+        y: "y",
+        text: "name",
+        dx: 8,
+        textAnchor: "start",
+        fill: "var(--ink2)",
+      }),
+    ],
+  });
+}
+
+/** One round is no growth: what it had, as bars. */
+function growthOfOne(plot: Plot, width: number, height: number, row: Growth) {
+  const bars = [
+    { name: "labelled", n: row.labelled, fill: "var(--human)" },
+    { name: "over the margin", n: row.subset_one, fill: "var(--import)" },
+    { name: "below it", n: row.subset_two, fill: HATCHED.two },
+  ];
+  return plot.plot({
+    width,
+    height,
+    marginLeft: 100,
+    marginRight: 48,
+    marginTop: 8,
+    marginBottom: 24,
+    x: { label: null, ticks: 4, tickSize: 0, zero: true },
+    y: { label: null, domain: bars.map(({ name }) => name), tickSize: 0, padding: 0.5 },
+    marks: [
+      plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks: 4 }),
+      plot.barX(bars, { y: "name", x1: 0, x2: "n", fill: "fill" }),
+      plot.text(bars, { y: "name", x: "n", text: "n", dx: 6, textAnchor: "start", fill: "var(--ink)" }),
     ],
   });
 }

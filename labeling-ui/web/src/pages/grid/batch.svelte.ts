@@ -1,10 +1,12 @@
-// Faces of one class that are confirmed together: those in view, each kept, left out, or given another class.
+// Faces of one class that are confirmed together: those that have been in view, each kept, left out, or given another
+// class.
 
-import { sql } from "../../api/calls.ts";
+import { releaseLeases, sql, takeLeases } from "../../api/calls.ts";
 import { reasonOf } from "../../api/http.ts";
 import type { Judgement } from "../../api/types.ts";
 import { counts } from "../../outbox/act.ts";
 import { outbox } from "../../outbox/outbox.svelte.ts";
+import { Hold } from "../../queue/hold.ts";
 import { session } from "../../shell/session.svelte.ts";
 import {
   facesLike,
@@ -32,9 +34,20 @@ export interface Face {
 export type Cell = Folded<Face>;
 type Counts = Record<string, { over: number; under: number }>;
 
-/** Faces read at once; far more than anybody confirms in one go. */
-const READ = 3000;
+/** A cell's face and those that it stands for. */
+function facesOf({ face, others }: Cell): Face[] {
+  return [face, ...others];
+}
+
+function mayJudge(): boolean {
+  return session.annotator !== "" && session.mayJudge;
+}
+
+/** Faces read at once; far more than anybody looks through in one go. */
+const READ = 20_000;
 const LIKE = 200;
+/** Faces that one request stores, so that one undo takes them back. */
+const TOGETHER = 1000;
 
 export class Batch {
   expression = $state("");
@@ -46,8 +59,7 @@ export class Batch {
   counts = $state.raw<Counts>({});
   isRead = $state(false);
   trouble = $state<string | null>(null);
-  /** Cells that fit the view. */
-  fits = $state(24);
+  /** Place of the cell in focus, among all. */
   focus = $state(0);
   /** Where a range begins. */
   anchor = $state<number | null>(null);
@@ -57,7 +69,7 @@ export class Batch {
   left = $state.raw<ReadonlySet<string>>(new Set());
   /** Faces that were given another class. */
   moved = $state.raw<ReadonlyMap<string, string>>(new Map());
-  /** Judged here. A list that was chosen has labelled faces too: of that only what was said since it was read is done. */
+  /** Judged here. A list that was chosen has labelled faces too: of that, what was said since it was read is done. */
   private judged = $derived(
     new Set(
       outbox.acts
@@ -66,11 +78,35 @@ export class Batch {
     ),
   );
   private readAt = $state(0);
-  private open = $derived(
+  /** Faces that others have or have judged, with when that was heard: what is read later knows of the judgements. */
+  private elsewhere = $state.raw<ReadonlyMap<string, number>>(new Map());
+  private undone = $derived(
     this.read.filter(({ face }) => !this.judged.has(face.face_id) && !this.passed.has(face.face_id)),
   );
-  cells = $derived(this.open.slice(0, this.fits));
-  total = $derived(this.open.length);
+  /** All that are left to confirm, in their order. */
+  all = $derived(this.undone.filter((cell) => !this.isElsewhere(cell)));
+  /** Cells that are not here because others have them. */
+  withOthers = $derived(this.undone.length - this.all.length);
+  /** Whether there are more of them than were read. */
+  isCut = $state(false);
+  /** Faces that have been in view. `looks` changes with it: it is too large to be copied at each step of scrolling. */
+  private seen = new Set<string>();
+  private looks = $state(0);
+  /** Cells that Enter takes: nothing is confirmed unseen. */
+  cells = $derived.by(() => {
+    void this.looks;
+    let faces = 0;
+    return this.all.filter(
+      ({ face, others }) => this.seen.has(face.face_id) && (faces += 1 + others.length) <= TOGETHER,
+    );
+  });
+  /** Changes with each list and each Enter, after which one begins at the top again. */
+  turn = $state(0);
+  private hold = new Hold({
+    take: async (ids) => (mayJudge() ? (await takeLeases(session.annotator, ids)).lost : []),
+    putBack: (ids) => (mayJudge() ? releaseLeases(session.annotator, ids) : Promise.resolve()),
+    lost: (ids) => this.goneTo(ids),
+  });
   private asked = 0;
   private group: ((id: string) => string) | null = null;
 
@@ -82,6 +118,32 @@ export class Batch {
       .reduce((sum, cell) => sum + 1 + cell.others.length, 0),
   );
   leftOut = $derived(this.cells.length - this.kept.length);
+
+  /** Takes what is in view into this person's hands; called whenever that has changed. */
+  take(): void {
+    const ids = this.cells.flatMap(facesOf).map(({ face_id }) => face_id);
+    this.hold.keep(ids, (id) => this.judged.has(id));
+  }
+
+  /** Nobody looks any more. */
+  leave(): void {
+    this.hold.end();
+  }
+
+  /** Nobody is asked for what somebody else has just said; what was said here can be taken back. */
+  hear(faceIds: readonly string[]): void {
+    this.goneTo(faceIds.filter((id) => !this.judged.has(id)));
+  }
+
+  private goneTo(ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    const now = Date.now();
+    this.elsewhere = new Map([...this.elsewhere, ...ids.map((id) => [id, now] as const)]);
+  }
+
+  private isElsewhere(cell: Cell): boolean {
+    return facesOf(cell).some(({ face_id }) => (this.elsewhere.get(face_id) ?? -1) >= this.readAt);
+  }
 
   async count(): Promise<void> {
     const { rows } = await sql<{ expression: string; over: number; under: number }>(UNLABELLED_BY_CLASS);
@@ -100,6 +162,7 @@ export class Batch {
       if (asked !== this.asked) return;
       this.read = fold(rows, group);
       this.readAt = readAt;
+      this.isCut = rows.length === READ;
     } catch (error) {
       if (asked !== this.asked) return;
       this.read = [];
@@ -107,9 +170,22 @@ export class Batch {
     }
     this.left = new Set();
     this.moved = new Map();
+    this.seen.clear();
+    this.begin();
+    this.isRead = true;
+  }
+
+  private begin(): void {
     this.focus = 0;
     this.anchor = null;
-    this.isRead = true;
+    this.turn += 1;
+  }
+
+  /** These places are in view. */
+  look(from: number, to: number): void {
+    const before = this.seen.size;
+    for (const { face } of this.all.slice(from, to)) this.seen.add(face.face_id);
+    if (this.seen.size > before) this.looks += 1;
   }
 
   private async faces(): Promise<Face[]> {
@@ -140,14 +216,14 @@ export class Batch {
   move(step: number, isRange: boolean): void {
     if (isRange) this.anchor ??= this.focus;
     else this.anchor = null;
-    this.focus = Math.max(0, Math.min(this.cells.length - 1, this.focus + step));
+    this.focus = Math.max(0, Math.min(this.all.length - 1, this.focus + step));
   }
 
   /** Leaves out or keeps what is in focus or ranged, all as the one in focus. */
   toggle(): void {
     const ids = this.rangedIds();
     const left = new Set(this.left);
-    const isLeft = left.has(this.cells[this.focus]?.face.face_id ?? "");
+    const isLeft = left.has(this.all[this.focus]?.face.face_id ?? "");
     for (const id of ids)
       if (isLeft) left.delete(id);
       else left.add(id);
@@ -177,19 +253,20 @@ export class Batch {
 
   /** Confirms what is kept; says how many faces. */
   confirm(): number {
+    const taken = new Set(this.kept.map(({ face }) => face.face_id));
     const judgements = this.kept.flatMap((cell) => this.judgementsOf(cell));
     this.passed = new Set([...this.passed, ...this.left]);
     this.left = new Set();
-    this.moved = new Map();
-    this.focus = 0;
-    this.anchor = null;
+    this.moved = new Map([...this.moved].filter(([id]) => !taken.has(id)));
     if (judgements.length > 0) outbox.add(judgements, []);
+    this.begin();
+    if (this.isCut && this.all.length === 0) void this.load();
     return judgements.length;
   }
 
-  private judgementsOf({ face, others }: Cell): Judgement[] {
-    const expression = this.moved.get(face.face_id) ?? this.expression;
-    return [face, ...others].map(({ face_id, round, expression: suggestion }) => ({
+  private judgementsOf(cell: Cell): Judgement[] {
+    const expression = this.moved.get(cell.face.face_id) ?? this.expression;
+    return facesOf(cell).map(({ face_id, round, expression: suggestion }) => ({
       face_id,
       annotator: session.annotator,
       expression,
@@ -199,9 +276,11 @@ export class Batch {
     }));
   }
 
+  /** What is ranged was looked at, however one came to its end. */
   private rangedIds(): string[] {
     const [from, to] = this.ranged;
-    return this.cells.slice(from, to + 1).map(({ face }) => face.face_id);
+    this.look(from, to + 1);
+    return this.all.slice(from, to + 1).map(({ face }) => face.face_id);
   }
 
   /** Near-duplicates, read once: comparing all hashes is work. */

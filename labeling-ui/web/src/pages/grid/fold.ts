@@ -22,14 +22,24 @@ export interface Folded<T> {
   others: T[];
 }
 
-/** Folds faces of one group onto the first of them in the order given. */
-export function fold<T extends { face_id: string }>(faces: readonly T[], group: (id: string) => string): Folded<T>[] {
-  const folded = new Map<string, Folded<T>>();
+/** Folds faces of one group onto the first of them in the order given, `most` onto one at most. */
+export function fold<T extends { face_id: string }>(
+  faces: readonly T[],
+  group: (id: string) => string,
+  most = 500,
+): Folded<T>[] {
+  const all: Folded<T>[] = [];
+  const open = new Map<string, Folded<T>>();
   for (const face of faces) {
     const key = group(face.face_id);
-    const there = folded.get(key);
-    if (there) there.others.push(face);
-    else folded.set(key, { face, others: [] });
+    const there = open.get(key);
+    if (there && there.others.length + 1 < most) {
+      there.others.push(face);
+      continue;
+    }
+    const folded: Folded<T> = { face, others: [] };
+    open.set(key, folded);
+    all.push(folded);
   }
-  return [...folded.values()];
+  return all;
 }

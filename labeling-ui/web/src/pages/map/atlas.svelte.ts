@@ -30,8 +30,9 @@ export class Atlas {
   by = $state<By>("class");
   /** Groups that are not shown, by their keys. */
   hidden = $state.raw<ReadonlySet<string>>(new Set());
-  /** Points that were chosen. */
+  /** Points that were chosen, and the loop that was drawn around them, if they were chosen so. */
   chosen = $state.raw<readonly number[]>([]);
+  loop = $state.raw<readonly [number, number][]>([]);
   /** Faces that people judge blindly in this round. */
   blind = $state.raw<ReadonlySet<string>>(new Set());
 
@@ -58,12 +59,18 @@ export class Atlas {
       this.map = EMPTY;
       this.trouble = reasonOf(error);
     }
-    this.chosen = [];
+    this.choose([]);
     this.isRead = true;
   }
 
   async list(): Promise<void> {
     this.rounds = (await sql<{ round: number; faces: number }>(MAPS)).rows;
+  }
+
+  /** Chooses points; `loop` is what was drawn around them, in units of the map. */
+  choose(points: readonly number[], loop: readonly [number, number][] = []): void {
+    this.chosen = points;
+    this.loop = loop;
   }
 
   /** Whether a point is drawn. */

@@ -1,4 +1,5 @@
-// What the map is coloured by: each way puts every point into one group, which has a name, a colour, and a place in the legend.
+// What the map is coloured by: each way puts every point into one group, which has a name, a colour, and a place in the
+// legend.
 
 import type { FaceMap } from "../../api/types.ts";
 import { colourOf } from "../../design/colours.ts";

@@ -1,5 +1,5 @@
-// What a line drawn around points takes in: the polygon is filled once, and each point is looked up in it, which is many
-// times faster than asking the polygon about each point.
+// What a line drawn around points takes in: the polygon is filled once, and each point is looked up in it, which is
+// many times faster than asking the polygon about each point.
 
 export type Polygon = readonly (readonly [number, number])[];
 

@@ -1,5 +1,5 @@
-// Draws points into the pixels of an image: discs with a soft rim, written by hand because a canvas that is told of each point
-// by itself is ten times slower. Discs are made once for each size.
+// Draws points into the pixels of an image: discs with a soft rim, written by hand because a canvas that is told of
+// each point by itself is ten times slower. Discs are made once for each size.
 
 import type { Size, View } from "./view.ts";
 
@@ -101,13 +101,14 @@ const USUAL_SIDE = 750;
 const [SMALLEST, LARGEST] = [0.8, 7];
 
 /** How large a point is among so many of them, in pixels of the page: the fewer there are and the closer one looks, the
- * larger; on a smaller canvas smaller, so that points cover about the same part of it. */
+ * larger; on a smaller canvas smaller and on a larger one larger, so that points cover about the same part of it. */
 export function radiusFor(points: number, zoom: number, { width, height }: Size): number {
   const base = points > 40_000 ? 1.2 : points > 10_000 ? 1.7 : points > 3000 ? 2.4 : 3.4;
   const closer = Math.min(2.2, Math.max(1, zoom ** 0.35));
-  // A larger canvas makes room for more points rather than for larger ones; each larger one would also take longer to draw.
-  const room = Math.min(1, Math.sqrt(width * height) / USUAL_SIDE);
-  return Math.min(LARGEST, Math.max(SMALLEST, base * closer * room));
+  const room = Math.sqrt(width * height) / USUAL_SIDE;
+  // Of many the larger ones would take longer to draw than a frame lasts.
+  const size = points > SOFT ? Math.min(1, room) : room;
+  return Math.min(LARGEST, Math.max(SMALLEST, base * closer * size));
 }
 
 /** What a point of some radius looks like, one of so many, on a screen that has `density` pixels to one of the page. */

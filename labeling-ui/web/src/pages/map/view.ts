@@ -1,5 +1,5 @@
-// Where the map lies under the window: a shift and a scale between its own units and pixels of the canvas. `y` of the map
-// grows upwards, pixels grow downwards.
+// Where the map lies under the window: a shift and a scale between its own units and pixels of the canvas. `y` of the
+// map grows upwards, pixels grow downwards.
 
 export interface Size {
   width: number;

@@ -1,12 +1,14 @@
 // The drawings of a round. Colours are tokens, so that they follow the theme without being drawn anew.
 
 import type { Plot } from "../../charts/Chart.svelte";
+import { HATCHED } from "../../design/colours.ts";
 import type { Audit, Epoch } from "./round.svelte.ts";
 
-const LOSSES = [
-  { key: "loss_supervised", name: "labelled", colour: "var(--human)" },
-  { key: "loss_unlabelled", name: "unlabelled", colour: "var(--import)" },
-  { key: "loss_contrastive", name: "contrastive", colour: "var(--ink3)" },
+/** Terms of the loss: as an epoch's row has them, as a step's event has them, as they are shown. */
+export const LOSSES = [
+  { key: "loss_supervised", term: "supervised", name: "labelled", colour: "var(--human)" },
+  { key: "loss_unlabelled", term: "unlabelled", name: "unlabelled", colour: "var(--import)" },
+  { key: "loss_contrastive", term: "contrastive", name: "contrastive", colour: "var(--ink3)" },
 ] as const;
 
 /** Labels at the ends of lines, moved apart so that none covers another. */
@@ -20,6 +22,8 @@ function apart<T extends { y: number }>(labels: T[], least: number): T[] {
 }
 
 export function losses(plot: Plot, width: number, height: number, epochs: readonly Epoch[], other: readonly Epoch[]) {
+  const [alone] = epochs;
+  if (alone && epochs.length === 1) return lossesOfOne(plot, width, height, alone, other.at(-1));
   const lines = LOSSES.flatMap(({ key, name, colour }) =>
     epochs.map((row) => ({ x: row.epoch, y: row[key], name, colour })),
   );
@@ -40,8 +44,8 @@ export function losses(plot: Plot, width: number, height: number, epochs: readon
     marginLeft: 34,
     marginRight: 84,
     marginBottom: 24,
-    x: { label: null, tickSize: 0, ticks: ticks(epochs), tickFormat: "d", ...single(epochs) },
-    y: { label: null, domain: [0, most * 1.05], ticks: 4, tickSize: 0, grid: true },
+    x: { label: null, tickSize: 0, ticks: ticks(epochs), tickFormat: "d" },
+    y: { label: null, domain: [0, most * 1.05], ticks: 4, tickSize: 0 },
     marks: [
       plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 4 }),
       plot.lineY(faint, { x: "x", y: "y", z: "name", stroke: "colour", strokeWidth: 1, strokeDasharray: "2 3" }),
@@ -55,7 +59,71 @@ export function losses(plot: Plot, width: number, height: number, epochs: readon
   });
 }
 
+/** One epoch is no line: its losses as bars, those of another round's last epoch as rings. */
+function lossesOfOne(plot: Plot, width: number, height: number, epoch: Epoch, other: Epoch | undefined) {
+  const bars = LOSSES.map(({ key, name, colour }) => ({ name, colour, x: epoch[key], words: epoch[key].toFixed(2) }));
+  const rings = other ? LOSSES.map(({ key, name }) => ({ name, x: other[key] })) : [];
+  return plot.plot({
+    width,
+    height,
+    marginLeft: 74,
+    marginRight: 44,
+    marginTop: 6,
+    marginBottom: 24,
+    x: { label: null, ticks: 4, tickSize: 0, zero: true },
+    y: { label: null, domain: LOSSES.map(({ name }) => name), tickSize: 0, padding: 0.5 },
+    marks: [
+      plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks: 4 }),
+      plot.barX(bars, { y: "name", x1: 0, x2: "x", fill: "colour" }),
+      plot.dot(rings, { y: "name", x: "x", r: 4, fill: "var(--paper)", stroke: "var(--ink)", strokeWidth: 1.5 }),
+      plot.text(bars, { y: "name", x: "x", text: "words", dx: 6, textAnchor: "start", fill: "var(--ink)" }),
+    ],
+  });
+}
+
+/** A term of the loss in a step, `at` so many epochs. */
+export interface Step {
+  at: number;
+  term: string;
+  value: number;
+}
+
+/** Losses of a round under way, step by step. */
+export function steps(plot: Plot, width: number, height: number, rows: readonly Step[]) {
+  const lines = LOSSES.flatMap(({ term, name, colour }) =>
+    rows.filter((row) => row.term === term).map((row) => ({ ...row, name, colour })),
+  );
+  const most = Math.max(0.1, ...lines.map((row) => row.value));
+  const last = LOSSES.flatMap(({ term, name }) => {
+    const row = rows.findLast((row) => row.term === term);
+    return row ? [{ x: row.at, y: row.value, name }] : [];
+  });
+  return plot.plot({
+    width,
+    height,
+    marginLeft: 34,
+    marginRight: 84,
+    marginBottom: 24,
+    x: { label: null, tickSize: 0, ticks: 8 },
+    y: { label: null, domain: [0, most * 1.05], ticks: 4, tickSize: 0 },
+    marks: [
+      plot.gridY({ stroke: "var(--line)", strokeOpacity: 1, ticks: 4 }),
+      plot.lineY(lines, { x: "at", y: "value", z: "term", stroke: "colour", strokeWidth: 1.5 }),
+      plot.text(apart(last, (most * 14) / (height - 40)), {
+        x: "x",
+        y: "y",
+        text: "name",
+        dx: 8,
+        textAnchor: "start",
+        fill: "var(--ink2)",
+      }),
+    ],
+  });
+}
+
 export function share(plot: Plot, width: number, height: number, epochs: readonly Epoch[]) {
+  const [alone] = epochs;
+  if (alone && epochs.length === 1) return shareOfOne(plot, width, height, alone);
   const rows = epochs.map(({ epoch, subset_one, subset_two }) => ({
     epoch,
     one: subset_one / Math.max(1, subset_one + subset_two),
@@ -73,13 +141,41 @@ export function share(plot: Plot, width: number, height: number, epochs: readonl
     marginLeft: 40,
     marginRight: 64,
     marginBottom: 24,
-    x: { label: null, tickSize: 0, ticks: ticks(epochs), tickFormat: "d", ...single(epochs) },
+    x: { label: null, tickSize: 0, ticks: ticks(epochs), tickFormat: "d" },
     y: { label: null, domain: [0, 1], ticks: 5, tickSize: 0, tickFormat: "%" },
     marks: [
-      plot.areaY(rows, { x: "epoch", y1: "one", y2: 1, fill: "var(--two)" }),
+      plot.areaY(rows, { x: "epoch", y1: "one", y2: 1, fill: HATCHED.two }),
       plot.areaY(rows, { x: "epoch", y1: 0, y2: "one", fill: "var(--one)" }),
       plot.lineY(rows, { x: "epoch", y: "one", stroke: "var(--one)", strokeWidth: 2 }),
       plot.text(labels, { x: "epoch", y: "y", text: "name", dx: 8, textAnchor: "start", fill: "var(--ink2)" }),
+    ],
+  });
+}
+
+/** Both shares of one epoch as one bar. */
+function shareOfOne(plot: Plot, width: number, height: number, epoch: Epoch) {
+  const one = epoch.subset_one / Math.max(1, epoch.subset_one + epoch.subset_two);
+  const parts = [
+    { from: 0, to: one, fill: "var(--one)" },
+    { from: one, to: 1, fill: HATCHED.two },
+  ];
+  // At the outer ends, so that neither covers the other however small its part is.
+  const said = (words: string, share: number, frameAnchor: "top-left" | "top-right") =>
+    plot.text([`${words}, ${(100 * share).toFixed(0)} %`], { frameAnchor, dy: -20, fill: "var(--ink2)" });
+  return plot.plot({
+    width,
+    height,
+    marginLeft: 8,
+    marginRight: 16,
+    marginTop: 40,
+    marginBottom: 24,
+    x: { label: null, domain: [0, 1], ticks: 5, tickSize: 0, tickFormat: "%" },
+    y: { axis: null, padding: 0.35 },
+    marks: [
+      plot.gridX({ stroke: "var(--line)", strokeOpacity: 1, ticks: 5 }),
+      plot.barX(parts, { y: () => "", x1: "from", x2: "to", fill: "fill", stroke: "var(--one)" }),
+      said("Subset I", one, "top-left"),
+      said("Subset II", 1 - one, "top-right"),
     ],
   });
 }
@@ -243,8 +339,8 @@ export function flow(plot: Plot, width: number, height: number, rows: readonly F
         y: "expression",
         x1: (row: Flow) => -row.fell_out,
         x2: 0,
-        fill: "var(--two)",
-        stroke: "var(--import)",
+        fill: HATCHED.two,
+        stroke: "var(--one)",
       }),
       plot.ruleX([0], { stroke: "var(--ink)", strokeWidth: 1 }),
       plot.text([most], {
@@ -270,9 +366,4 @@ export function flow(plot: Plot, width: number, height: number, rows: readonly F
 function ticks(epochs: readonly Epoch[]): number[] {
   const every = Math.ceil(epochs.length / 10);
   return epochs.map((row) => row.epoch).filter((epoch) => (epoch - 1) % every === 0);
-}
-
-/** A scale for one epoch alone: otherwise it has no width. */
-function single(epochs: readonly Epoch[]): { domain?: number[] } {
-  return epochs.length === 1 ? { domain: [0, 2] } : {};
 }

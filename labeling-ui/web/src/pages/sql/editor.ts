@@ -19,8 +19,8 @@ export interface Editor {
   destroy(): void;
 }
 
-/** The words of the language as it is asked here: reading only. A dialect made for all of PostgreSQL takes the names of our
- * columns for keywords. */
+/** The words of the language as it is asked here: reading only. A dialect made for all of PostgreSQL takes the names of
+ * our columns for keywords. */
 const dialect = SQLDialect.define({
   keywords:
     "select from where group by having order limit offset as on using join left right inner outer full cross natural " +
@@ -70,8 +70,8 @@ const look = EditorView.theme({
   ".cm-completionMatchedText": { textDecoration: "none", fontWeight: "640", color: "var(--accent)" },
 });
 
-/** Chrome, left to itself, keeps the look of text that is typed over by a style attribute, which the page's policy forbids:
- * so what is typed goes straight into the document. */
+/** Chrome, left to itself, keeps the look of text that is typed over by a style attribute, which the page's policy
+ * forbids: so what is typed goes straight into the document. */
 const typing = EditorView.domEventHandlers({
   beforeinput(event, view) {
     const { data } = event;
