@@ -136,7 +136,7 @@ $(WEB)/node_modules/.ready: $(WEB)/package-lock.json
 		|| { echo 'The page is built with Node 20.19 or newer: https://nodejs.org' >&2; exit 1; }
 	cd $(WEB) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch node_modules/.ready
 
-# Every page in Chromium on the real server, with a corpus of drawn faces that takes two minutes to make.
+# Every page in Chromium on the real server, with a corpus that takes two minutes to make.
 page-test: tools page
 	cargo build --workspace
 	@command -v chromium >/dev/null || ! command -v apt-get >/dev/null || $(SUDO) apt-get install -y -qq chromium

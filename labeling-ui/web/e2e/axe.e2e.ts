@@ -1,10 +1,9 @@
 // Every page in both themes, wide and at 320 px, through axe.
 
-import { AxeBuilder } from "@axe-core/playwright";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { found } from "./axe.ts";
 import { World } from "./world.ts";
 
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 const PAGES = [
   "label",
   "grid",
@@ -46,13 +45,7 @@ for (const name of PAGES) {
           await page.keyboard.press("Enter");
         }
         await page.waitForTimeout(300);
-        const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
-        const found = violations.map(
-          ({ id, nodes }) => `${width} ${id}: ${nodes.map((node) => node.html.slice(0, 160)).join(" | ")}`,
-        );
-        expect(found).toEqual([]);
-        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect(sideways, "sideways scroll").toBeLessThanOrEqual(0);
+        expect(await found(page)).toEqual([]);
         expect(bad).toEqual([]);
         await page.context().close();
       }

@@ -1,6 +1,6 @@
 // Beyond loopback: tokens, a login that ends in the middle of the work, and two people at one queue.
 
-import type { Page } from "playwright-core";
+import type { Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { faceInView, isPast, World } from "./world.ts";
 
@@ -70,11 +70,85 @@ it("loses nothing where a token is revoked in the middle of the work", async () 
   await page.context().close();
 });
 
+it("keeps a login for thirty days in a cookie that no script and no other site has, and loses nothing when it ends", async () => {
+  const { page, bad } = await world.open("max");
+  await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await signIn(page, world.token("max", "annotator"));
+  await answer(page, "1");
+  await expect.poll(() => labelsOf("max"), { timeout: 15_000 }).toHaveLength(1);
+  const [cookie] = await page.context().cookies();
+  if (!cookie) throw new Error("there is no cookie");
+  expect(cookie).toMatchObject({ httpOnly: true, sameSite: "Strict", path: "/", secure: false });
+  const days = (cookie.expires - Date.now() / 1000) / 86_400;
+  expect(days).toBeGreaterThan(29.9);
+  expect(days).toBeLessThanOrEqual(30);
+
+  // The thirty days are over.
+  await faceInView(page);
+  await page.context().addCookies([{ ...cookie, expires: Math.ceil(Date.now() / 1000) + 1 }]);
+  await expect.poll(() => page.context().cookies(), { timeout: 15_000 }).toEqual([]);
+  await page.keyboard.press("2");
+  await page.getByRole("heading", { name: "Sign in" }).waitFor({ timeout: 30_000 });
+  await page.getByText("Logged out, 1 waiting").waitFor();
+  await signIn(page, world.token("max2", "annotator"));
+  await page.getByText("1 by others waits").waitFor();
+  expect(await labelsOf("max")).toHaveLength(1);
+  await page.context().addCookies([cookie]);
+  await page.reload();
+  await expect.poll(() => labelsOf("max"), { timeout: 30_000 }).toHaveLength(2);
+  await page.getByText("All saved").waitFor();
+  expect(bad).toEqual([]);
+  await page.context().close();
+});
+
 it("lets a reader look and nothing else", async () => {
-  const { page } = await world.open("ray", "map");
+  const { page, bad } = await world.open("ray", "label");
+  const asked: string[] = [];
+  page.on("request", (request) => {
+    const { pathname } = new URL(request.url());
+    // To ask in SQL is to look.
+    if (pathname === "/api/queue" || (request.method() !== "GET" && pathname !== "/api/sql"))
+      asked.push(`${request.method()} ${pathname}`);
+  });
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   await signIn(page, world.token("ray", "reader"));
-  await page.locator("canvas").waitFor({ timeout: 30_000 });
+  await page.getByRole("heading", { name: "Sign in" }).waitFor({ state: "detached" });
+  expect(asked.splice(0)).toEqual(["POST /api/session"]);
+  const [face] = await world.sql<{ face_id: string }>("select face_id from current_labels order by face_id limit 1");
+  const looks: [route: string, ready: Locator][] = [
+    ["label", page.getByRole("heading", { name: "Label" })],
+    ["grid", page.locator(".cell").first()],
+    ["review", page.getByRole("heading", { name: "Review" })],
+    ["rounds", page.locator("figure svg[role=img]").first()],
+    ["corpus", page.locator("figure svg[role=img]").first()],
+    [`sql?${new URLSearchParams({ q: "select 1 as one" })}`, page.getByText("1 row,")],
+    ["map", page.locator("canvas")],
+    [`face/${face?.face_id}`, page.getByRole("heading", { name: "Labels" })],
+  ];
+  const deeds =
+    /^(Label [a-z]+|Skip|Unsure|Not a face|Add a note|Flag for others|Accept.*|Confirm|Start a round|Stop the round|Save the query)$/;
+  const buttons = /^(Confirm .*|Start a round|Skip|Unsure|Not a face|Flag|Add a note|Save|Looked at)$/;
+  for (const [route, ready] of looks) {
+    await page.goto(`${world.url}#/${route}`);
+    await ready.waitFor({ state: "attached", timeout: 60_000 });
+    const offered = page.locator("button:enabled").and(page.getByRole("button", { name: buttons }));
+    expect(await offered.allInnerTexts(), route).toEqual([]);
+    expect(await page.locator(".keys button:enabled").count(), route).toBe(0);
+    for (const key of ["1", "u", "n", "s", "b", "Enter"]) await page.keyboard.press(key);
+    await page.keyboard.press("Control+k");
+    const acts = await page.getByRole("listbox", { name: "Commands" }).getByRole("option").allInnerTexts();
+    expect(
+      acts.map((act) => act.trim().split("\n")[0] ?? "").filter((act) => deeds.test(act)),
+      route,
+    ).toEqual([]);
+    await page.keyboard.press("Escape");
+  }
+  // Nothing was asked for that is refused, then or behind the page's back.
+  await page.goto(`${world.url}#/label`);
+  await page.waitForTimeout(6000);
+  expect(asked).toEqual([]);
+  expect(await world.sql("select 1 as one from labels where annotator = 'ray'")).toEqual([]);
+  expect(bad).toEqual([]);
   await page.context().close();
 });
 

@@ -1,7 +1,7 @@
 // The server is killed in the middle of the work, and comes back.
 
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { faceInView, World } from "./world.ts";
+import { faceInView, kept, World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -12,10 +12,7 @@ afterAll(() => world.end());
 it("goes on without the server, through a reload, and stores every answer once", async () => {
   const { page, bad } = await world.open("off");
   await faceInView(page);
-  // The worker has the page once it is active.
-  await page.waitForFunction(
-    async () => (await navigator.serviceWorker.getRegistration())?.active?.state === "activated",
-  );
+  await kept(page);
   await page.waitForTimeout(1500);
   await world.kill();
   for (let n = 0; n < 4; n += 1) {

@@ -1,5 +1,6 @@
 // The main task of every page beside Label, by the keyboard alone.
 
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { World } from "./world.ts";
 
@@ -98,9 +99,81 @@ it("SQL: completes, runs, marks an error, leaves the editor", async () => {
   await page.context().close();
 });
 
-it("Corpus: draws every chart", async () => {
+it("SQL: draws the answer, gives it as files, and answers as of an earlier round", async () => {
+  const query = "select expression, pseudo from class_balance order by expression";
+  const { page, bad } = await world.open("sol", `sql?${new URLSearchParams({ q: query })}`);
+  await page.getByText("7 rows,").waitFor({ timeout: 60_000 });
+  const rows = await world.sql<{ expression: string; pseudo: number }>(query);
+  const file = async (name: string) => {
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name, exact: true }).press("Enter"),
+    ]);
+    return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
+  };
+  const csv = await file("csv");
+  expect(csv.name).toBe("answer.csv");
+  const lines = rows.map((row) => `${row.expression},${row.pseudo}`);
+  expect(csv.bytes.toString()).toBe(["expression,pseudo", ...lines, ""].join("\r\n"));
+  const parquet = await file("parquet");
+  expect(parquet.name).toBe("answer.parquet");
+  expect([parquet.bytes.subarray(0, 4), parquet.bytes.subarray(-4)].map(String)).toEqual(["PAR1", "PAR1"]);
+  const arrow = await file("arrow");
+  expect(arrow.name).toBe("answer.arrows");
+  // A stream of messages, each behind a mark, and the mark of its end.
+  expect(arrow.bytes.readUInt32LE(0)).toBe(0xffffffff);
+  expect(arrow.bytes.subarray(-8).toString("hex")).toBe("ffffffff00000000");
+  expect(arrow.bytes.includes("happiness")).toBe(true);
+
+  await page.getByRole("button", { name: "Chart", exact: true }).press("Enter");
+  const chart = page.getByRole("img", { name: "pseudo by expression, 7 rows." });
+  await chart.waitFor({ timeout: 60_000 });
+  expect(await chart.locator("rect").count()).toBe(7);
+
+  await page.getByRole("combobox", { name: "As of" }).selectOption("round 1");
+  await page.getByText("as of round 1").waitFor({ timeout: 60_000 });
+  expect(page.url()).toContain("at=1");
+  const { rows: then } = await world.ask<{ rows: typeof rows }>("POST", "/api/sql", { query, at_round: 1 });
+  expect(then).not.toEqual(rows);
+  await page.getByRole("button", { name: "Table", exact: true }).press("Enter");
+  for (const { expression, pseudo } of then)
+    await page.getByRole("row", { name: `${expression} ${pseudo}`, exact: true }).waitFor();
+  expect(bad).toEqual([]);
+  await page.context().close();
+});
+
+it("Corpus: draws every chart, shows each as a table, and leads to the SQL of each", async () => {
   const { page, bad } = await world.open("cor", "corpus");
   await expect.poll(() => page.locator("main svg[role=img]").count(), { timeout: 60_000 }).toBeGreaterThanOrEqual(8);
+  const balance = page.getByRole("figure", { name: "Balance by origin" });
+  await balance.getByRole("button", { name: "Show SQL" }).focus();
+  await page.keyboard.press("t");
+  await balance.getByRole("row", { name: /^happiness/ }).waitFor();
+  await page.keyboard.press("t");
+  await balance.locator("svg[role=img]").waitFor();
+  await page.keyboard.press("q");
+  await page.getByText("7 rows,").waitFor({ timeout: 60_000 });
+  expect(new URL(page.url().replace("#/", "")).searchParams.get("q")).toContain("from class_balance");
+
+  // Every "Show SQL" asks what its chart was drawn from, and the answer comes.
+  await page.goBack();
+  const links = page.getByRole("button", { name: "Show SQL" });
+  await expect.poll(() => links.count(), { timeout: 60_000 }).toBe(6);
+  const asked = new Set<string>();
+  for (let n = 0; n < 6; n += 1) {
+    await links.nth(n).press("Enter");
+    await page
+      .getByText(/^[\d,]+ rows?,$/)
+      .or(page.locator("main [role=status]"))
+      .first()
+      .waitFor({ timeout: 60_000 });
+    asked.add(page.url());
+    await page.goBack();
+    await expect.poll(() => links.count(), { timeout: 60_000 }).toBe(6);
+  }
+  expect(asked.size).toBe(6);
+  await page.getByRole("link", { name: "sadness" }).press("Enter");
+  await page.getByRole("heading", { name: "Sadness", exact: true }).waitFor({ timeout: 60_000 });
   expect(bad).toEqual([]);
   await page.context().close();
 });

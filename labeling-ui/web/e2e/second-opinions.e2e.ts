@@ -24,7 +24,7 @@ afterAll(() => world.end());
  * where they differ the new label, which counts, is as likely wrong as right at best. */
 async function contradict(): Promise<void> {
   const faces = await world.sql<{ face_id: string; expression: string }>(
-    "select face_id, expression from current_labels where origin = 'simulated' and expression is not null order by face_id limit 60",
+    "select face_id, expression from corpus where origin in ('import', 'simulated') and split = 'train' order by face_id limit 60",
   );
   expect(faces).toHaveLength(60);
   const other = (name: string) => classes[(classes.indexOf(name) + 1) % classes.length] ?? "";

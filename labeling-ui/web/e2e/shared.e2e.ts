@@ -74,7 +74,7 @@ it("Saved queries: kept under a name, found by others, replaced, removed", async
 });
 
 it("Undo of many labels is one request, all or none", async () => {
-  const { page, bad } = await world.open("una", "grid");
+  const { page, bad } = await world.open("una", "grid?side=under");
   const sent: string[] = [];
   page.on("request", (request) => {
     if (request.method() !== "GET" && /labels|retractions/.test(request.url())) sent.push(request.method());

@@ -42,11 +42,11 @@ export interface Setting {
   config?: Record<string, string>;
 }
 
-function configure(corpus: string, config: Record<string, string>): void {
+export function configure(corpus: string, config: Record<string, string>): void {
   const file = join(corpus, "marginalia.toml");
   let text = readFileSync(file, "utf8");
   for (const [key, value] of Object.entries(config)) {
-    const line = new RegExp(`^${key} = .*$`, "m");
+    const line = new RegExp(`^#?${key} = .*$`, "m");
     if (!line.test(text)) throw new Error(`marginalia.toml has no ${key}`);
     text = text.replace(line, `${key} = ${value}`);
   }
@@ -151,20 +151,33 @@ export class World {
     return (answer.status === 204 ? undefined : await answer.json()) as T;
   }
 
+  /** Sends a picture in, with what is said of it; gives its face's id. */
+  async upload(picture: Blob, about: { name: string; stream: string }): Promise<string> {
+    const answer = await fetch(`${this.api}/api/faces?${new URLSearchParams(about)}`, {
+      method: "POST",
+      body: picture,
+    });
+    if (!answer.ok) throw new Error(await answer.text());
+    return ((await answer.json()) as { face_id: string }).face_id;
+  }
+
   async sql<R>(query: string): Promise<R[]> {
     return (await this.ask<{ rows: R[] }>("POST", "/api/sql", { query })).rows;
   }
 
-  /** Opens a page as somebody who has been here before. Violations of the policy and errors are collected. */
+  /** Opens a page as somebody who has been here before, or as a newcomer without a name. Violations of the policy and errors are
+   * collected, and so is every dialog of the browser: the page has its own. */
   async open(
-    annotator: string,
+    annotator: string | null,
     route = "",
     options: BrowserContextOptions = {},
   ): Promise<{ page: Page; bad: string[] }> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     await context.addInitScript((name) => {
-      localStorage.setItem("marginalia.annotator", JSON.stringify(name));
-      localStorage.setItem("marginalia.toured", "true");
+      if (name !== null) {
+        localStorage.setItem("marginalia.annotator", JSON.stringify(name));
+        localStorage.setItem("marginalia.toured", "true");
+      }
       document.addEventListener("securitypolicyviolation", (event) => {
         console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
       });
@@ -172,6 +185,10 @@ export class World {
     const page = await context.newPage();
     const bad: string[] = [];
     page.on("pageerror", (error) => bad.push(error.message));
+    page.on("dialog", (dialog) => {
+      bad.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
     page.on("console", (message) => {
       if (message.text().startsWith("policy:")) bad.push(message.text());
     });
@@ -193,6 +210,13 @@ export async function faceInView(page: Page): Promise<string> {
   await face.waitFor();
   await page.evaluate(() => new Promise((go) => requestAnimationFrame(() => setTimeout(go, 30))));
   return (await face.getAttribute("src")) ?? "";
+}
+
+/** Waits until this browser keeps the page, so that it needs no server. */
+export async function kept(page: Page): Promise<void> {
+  await page.waitForFunction(
+    async () => (await navigator.serviceWorker.getRegistration())?.active?.state === "activated",
+  );
 }
 
 /** Waits until another face than that one is in view, or none; says whether it came to that. */
@@ -218,6 +242,30 @@ export async function skipTo(page: Page, words: string): Promise<string> {
     await isPast(page, face);
   }
   throw new Error(`no face of sixty is "${words}"`);
+}
+
+/** Takes an act by its name. */
+export async function command(page: Page, name: string): Promise<void> {
+  await page.keyboard.press("Control+k");
+  await page.getByRole("combobox", { name: "Find a command" }).fill(name);
+  await page.keyboard.press("Enter");
+}
+
+/** A picture as PNG, 48 pixels wide and high: that of a face, encoded anew, so that nobody has seen these very bytes; or without
+ * one a drawing. */
+export async function png(page: Page, faceId?: string): Promise<Blob> {
+  const bytes = await page.evaluate(
+    async (address) => {
+      const canvas = new OffscreenCanvas(48, 48);
+      const context = canvas.getContext("2d");
+      if (address) context?.drawImage(await createImageBitmap(await (await fetch(address)).blob()), 0, 0);
+      else for (let n = 0; n < 48; n += 1) context?.fillRect((7 * n) % 48, (5 * n) % 48, n % 9, n % 7);
+      const blob = await canvas.convertToBlob({ type: "image/png" });
+      return [...new Uint8Array(await blob.arrayBuffer())];
+    },
+    faceId && `/api/faces/${faceId}/image`,
+  );
+  return new Blob([new Uint8Array(bytes)], { type: "image/png" });
 }
 
 /** The id of a face, out of its picture's address. */
