@@ -60,7 +60,7 @@ pub use error::{Error, Result};
 pub use loader::{FaceSource, LabelledFace, RoundData, UnlabelledFace};
 pub use metrics::Metrics;
 pub use report::{ClassReport, EpochReport, StepReport};
-pub use scoring::{Score, Scorer};
+pub use scoring::{Score, Scorer, WithLogits};
 pub use shortage::{Shortage, shortages};
 pub use training::{Control, Start, Training};
 pub use weights::LoadedWeights;

@@ -51,6 +51,9 @@ impl Score {
     }
 }
 
+/// A score and the logits that it comes from, in class order.
+pub type WithLogits = (Score, Vec<f32>);
+
 /// A loaded teacher.
 pub struct Scorer {
     teacher: Teacher,
@@ -148,7 +151,7 @@ impl Scorer {
 
     /// As [`predict`](Self::predict), each with its logits in class order: a temperature is fitted on these, and they
     /// are what torchvision gives for the same weights.
-    pub fn predict_with_logits<B: AsRef<[u8]> + Sync>(&self, images: &[B]) -> Result<Vec<Option<(Score, Vec<f32>)>>> {
+    pub fn predict_with_logits<B: AsRef<[u8]> + Sync>(&self, images: &[B]) -> Result<Vec<Option<WithLogits>>> {
         self.in_batches(
             images,
             1,
