@@ -1,6 +1,6 @@
-// States of pages that nobody meets every day, narrow and light, wide and dark, through axe: dialogs, two rounds side by side,
-// a face that is checked blind, the time without a server, the login, and a corpus without faces. A round under way is looked at
-// in rounds.e2e.ts, where one runs.
+// States of pages that nobody meets every day, narrow and light, wide and dark, through axe: dialogs, two rounds side
+// by side, a face that is checked blind, the time without a server, the login, and a corpus without faces. A round
+// under way is looked at in rounds.e2e.ts, where one runs.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { foundOfBoth } from "./axe.ts";

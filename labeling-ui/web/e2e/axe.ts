@@ -15,7 +15,7 @@ export async function found(page: Page): Promise<string[]> {
   return sideways > 0 ? [...list, `${width}: scrolls ${sideways} px sideways`] : list;
 }
 
-/** The same of a state that was hard to come to, with what is open over the page: narrow and light, then wide and dark. */
+/** The same of a state that was hard to come to, with what is open over the page: narrow and light, wide and dark. */
 export async function foundOfBoth(page: Page): Promise<string[]> {
   const all: string[] = [];
   for (const [width, colorScheme] of [

@@ -19,7 +19,8 @@ interface Stored {
 /** What counts of what somebody said about a face. */
 const saidOf = (annotator: string, face: string) =>
   world.sql<Stored>(
-    `select expression, verdict, suggestion, note from current_labels where annotator = '${annotator}' and face_id = '${idOf(face)}'`,
+    `select expression, verdict, suggestion, note from current_labels
+     where annotator = '${annotator}' and face_id = '${idOf(face)}'`,
   );
 /** Faces that somebody gave a class. */
 const judged = async (annotator: string) =>
@@ -73,7 +74,7 @@ it("F sends a note along with the answer, and digits in it are no classes", asyn
   await page.getByRole("textbox", { name: "Note to this face" }).waitFor();
   await page.keyboard.type("never sent");
   await page.keyboard.press("Escape");
-  await page.getByRole("button", { name: "Add a note" }).waitFor();
+  await page.getByRole("button", { name: "Note", exact: true }).waitFor();
   await page.keyboard.press("f");
   await page.keyboard.type("2 of 3 would say fear");
   await page.keyboard.press("Enter");

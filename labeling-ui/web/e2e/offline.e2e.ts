@@ -33,7 +33,8 @@ it("goes on without the server, through a reload, and stores every answer once",
   await world.start();
   const stands = () =>
     world.sql<{ expression: string; n: number }>(
-      "select expression, count(*) as n from current_labels where annotator = 'off' group by expression order by expression",
+      `select expression, count(*) as n from current_labels where annotator = 'off'
+       group by expression order by expression`,
     );
   await expect.poll(stands, { timeout: 60_000 }).toEqual([
     { expression: "happiness", n: 3 },
@@ -41,7 +42,8 @@ it("goes on without the server, through a reload, and stores every answer once",
   ]);
   await page.getByText("All saved").waitFor();
   const all = await world.sql<{ n: number }>(
-    "select count(*) as n from labels where annotator = 'off' and retracts is null group by request_key having count(*) > 1",
+    `select count(*) as n from labels where annotator = 'off' and retracts is null
+     group by request_key having count(*) > 1`,
   );
   expect(all).toEqual([]);
   expect(bad).toEqual([]);

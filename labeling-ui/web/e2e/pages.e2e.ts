@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => world.end());
 
 it("Grid: leaves one out, relabels one, confirms the rest, takes all of it back", async () => {
-  const { page, bad } = await world.open("gus", "grid");
+  const { page, bad } = await world.open("gus", "grid?side=under");
   await page.locator(".cell").first().waitFor({ timeout: 60_000 });
   // More are drawn than are in view, and only these are confirmed.
   const shown = Number(/^\d+/.exec(await page.locator("main .small.quiet .num").innerText())?.[0]);

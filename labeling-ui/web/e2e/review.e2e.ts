@@ -14,10 +14,11 @@ beforeAll(async () => {
 });
 afterAll(() => world.end());
 
-/** Two people judge sixty faces that have a label, mostly as it says, so that it is known how far each is to be believed. */
+/** Two people judge faces that have a label, mostly as it says: how far each is to be believed is known from that. */
 async function contradict(): Promise<void> {
   const faces = await world.sql<{ face_id: string; expression: string }>(
-    "select face_id, min(expression) as expression from current_labels where expression is not null group by face_id having count(*) = 1 order by face_id limit 60",
+    `select face_id, min(expression) as expression from current_labels where expression is not null
+     group by face_id having count(*) = 1 order by face_id limit 60`,
   );
   expect(faces).toHaveLength(60);
   const other = (name: string, by: number) => classes[(classes.indexOf(name) + by) % classes.length];

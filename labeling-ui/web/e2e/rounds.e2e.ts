@@ -7,7 +7,7 @@ import { command, configure, faceInView, World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
-  // No round starts by itself. One goes on until it is given up, and its epochs are short, so that there is something to see.
+  // No round starts by itself. One goes on until it is given up; its epochs are short, so that there is much to see.
   const config = { trigger_new_faces: "0", trigger_new_labels: "0", steps_per_epoch: "6", epochs_per_round: "5000" };
   world = await World.make({ command: "run", config });
 });

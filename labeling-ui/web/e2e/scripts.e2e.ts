@@ -1,12 +1,15 @@
-// A script in every text that people and files bring along: a file's name, a stream, an annotator, a note, a flag, a query and its
-// name. All pages show such a text as what it is, or not at all; none of them runs it.
+// A script in every text that people and files bring along: a file's name, a stream, an annotator, a note, a flag, a
+// query and its name. All pages show such a text as what it is, or not at all; none of them runs it.
 
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { command, faceInView, png, World } from "./world.ts";
 
 const SCRIPT = `<img src=x onerror="alert('run')"><script>alert('run')</script>`;
-const QUERY = `select annotator, count(*) as "${SCRIPT.replaceAll('"', '""')}" from labels where note is not null group by 1`;
+const QUERY = `select annotator, count(*) as "${SCRIPT.replaceAll('"', '""')}"
+from labels
+where note is not null
+group by 1`;
 
 let world: World;
 let face = "";

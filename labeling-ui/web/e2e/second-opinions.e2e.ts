@@ -1,5 +1,5 @@
-// A label in doubt comes back to somebody else, who judges the face without anybody's word, on Label and on Face; Review
-// has it only afterwards.
+// A label in doubt comes back to somebody else, who judges the face without anybody's word, on Label and on Face;
+// Review has it only afterwards.
 
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { faceInView, idOf, skipTo, World } from "./world.ts";
@@ -9,8 +9,8 @@ let classes: string[] = [];
 /** What the first of them said of each face. */
 let first = new Map<string, string>();
 beforeAll(async () => {
-  // Before every face of the queue comes a second opinion, and no check of a pseudo-label; the round is short, and accepted
-  // however good it is.
+  // Before every face of the queue comes a second opinion, and no check of a pseudo-label; the round is short, and
+  // accepted however good it is.
   world = await World.make({ config: { relabel_share: "1.0", audit_share: "0.0", gate_macro_f1_loss: "1.0" } });
   classes = (await world.sql<{ expression: string }>("select expression from classes order by position")).map(
     ({ expression }) => expression,
@@ -20,11 +20,12 @@ beforeAll(async () => {
 });
 afterAll(() => world.end());
 
-/** Somebody judges faces that have a label, mostly as it says: how far each of the two is to be believed is known from that, and
- * where they differ the new label, which counts, is as likely wrong as right at best. */
+/** Somebody judges faces that have a label, mostly as it says: how far each of the two is to be believed is known from
+ * that, and where they differ the new label, which counts, is as likely wrong as right at best. */
 async function contradict(): Promise<void> {
   const faces = await world.sql<{ face_id: string; expression: string }>(
-    "select face_id, expression from corpus where origin in ('import', 'simulated') and split = 'train' order by face_id limit 60",
+    `select face_id, expression from corpus where origin in ('import', 'simulated') and split = 'train'
+     order by face_id limit 60`,
   );
   expect(faces).toHaveLength(60);
   const other = (name: string) => classes[(classes.indexOf(name) + 1) % classes.length] ?? "";
@@ -49,7 +50,8 @@ const inDoubt = async () =>
   );
 const saidBy = (annotator: string) =>
   world.sql(
-    `select face_id, expression, lane, suggestion is null as is_blind from current_labels where annotator = '${annotator}' and expression is not null`,
+    `select face_id, expression, lane, suggestion is null as is_blind from current_labels
+     where annotator = '${annotator}' and expression is not null`,
   );
 
 it("leaves a label in doubt out of Review as long as the queue asks about it", async () => {

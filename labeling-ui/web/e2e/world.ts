@@ -165,8 +165,8 @@ export class World {
     return (await this.ask<{ rows: R[] }>("POST", "/api/sql", { query })).rows;
   }
 
-  /** Opens a page as somebody who has been here before, or as a newcomer without a name. Violations of the policy and errors are
-   * collected, and so is every dialog of the browser: the page has its own. */
+  /** Opens a page as somebody who has been here before, or as a newcomer without a name. Violations of the policy and
+   * errors are collected, and so is every dialog of the browser: the page has its own. */
   async open(
     annotator: string | null,
     route = "",
@@ -251,8 +251,8 @@ export async function command(page: Page, name: string): Promise<void> {
   await page.keyboard.press("Enter");
 }
 
-/** A picture as PNG, 48 pixels wide and high: that of a face, encoded anew, so that nobody has seen these very bytes; or without
- * one a drawing. */
+/** A picture as PNG, 48 pixels wide and high: a drawing, or that of a face, encoded anew, so that nobody has seen these
+ * very bytes. */
 export async function png(page: Page, faceId?: string): Promise<Blob> {
   const bytes = await page.evaluate(
     async (address) => {
